@@ -1,0 +1,49 @@
+"""What eggym raises when the caller can mend it.
+
+EggymError              anything below; the command line prints it as one line and exits with 2
+  BadValue              a value outside what is allowed (also a ValueError)
+  UnknownName           a task, learner, model or key that does not exist (also a KeyError)
+  TaskFault             a task's own code raised, or scored with something that is no finite number
+  RunMismatch           a folder holds a run of another configuration
+
+A message names the thing, the value and the way out, in one line.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class EggymError(Exception):
+    """Base of all errors that a user of eggym can mend."""
+
+
+class BadValue(EggymError, ValueError):
+    """A value outside what is allowed."""
+
+
+class UnknownName(EggymError, KeyError):
+    """A name that does not exist."""
+
+    def __str__(self) -> str:
+        """Return the message itself: KeyError would put quotes around it."""
+        return str(self.args[0]) if self.args else ""
+
+
+class TaskFault(EggymError):
+    """A task's own code failed, or its score is not a finite number."""
+
+
+class RunMismatch(EggymError):
+    """A run folder belongs to another configuration."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
+    """Build the error for an unknown name, with the nearest known one.
+
+    >>> str(unknown("task", "gues", ["guess", "sums"]))
+    "no task 'gues'; did you mean 'guess'?"
+    """
+    choices = sorted(known)
+    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(choices) or 'none'}"
+    return UnknownName(f"no {kind} {name!r}; {hint}")

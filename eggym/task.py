@@ -1,0 +1,270 @@
+"""Tasks: what is asked, and how a reply is scored.
+
+A task makes `Item`s and judges replies; both are pure functions, so that any reply can be scored again later, by anyone.
+Three ways to write one (a fourth, any `gymnasium.Env`, is in `eggym.envs.adapt`):
+
+- single turn: `SingleTurnTask` with ``generate(rng) -> Item`` and ``score(item, reply)``;
+- several turns: `MultiTurnTask` with ``generate``, ``start``, ``reply`` and ``score(state)``;
+- rows of a data set: `eggym.dataset_task`.
+
+What the rest of eggym calls is ``begin``, ``step`` and ``judge``, the same for all of them.
+Problems belong to a split by the hash of their normalised prompt, so that no prompt stands in two splits.
+"""
+
+import hashlib
+import inspect
+import json
+import math
+import random
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from eggym.errors import BadValue, TaskFault
+from eggym.seeding import key, stream
+
+SPLITS = ("train", "validation", "test")
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class VerdictState(StrEnum):
+    """What became of a reply. Closed: add a member rather than overload one."""
+
+    CORRECT = "correct"
+    WRONG = "wrong"  # includes partly right
+    UNPARSED = "unparsed"  # no answer could be read
+    TIMEOUT = "timeout"
+    REFUSED = "refused"  # the grader would not look at it (too long, too deep)
+    ERROR = "error"  # the grader itself failed: never a zero
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a grader concluded, with enough to argue about it."""
+
+    reward: float | None  # larger is better; None: could not be judged, which is never 0
+    state: VerdictState
+    found: str | None = None  # the answer as read from the reply
+    why: str = ""  # one line for a person
+    parts: Mapping[str, float] = field(default_factory=dict)  # named components of the reward
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One problem."""
+
+    prompt: str
+    truth: Any = None  # what the scorer compares with; must survive JSON for records
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    index: int = -1  # its place in the split; set by `Task.item`
+    split: str = ""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """The state of a single-turn episode."""
+
+    item: Item
+    reply: str | None = None
+
+
+class Task:
+    """What single-turn and multi-turn tasks share; set the attributes that differ."""
+
+    id: ClassVar[str] = ""  # "namespace/name-vN"; set by registration
+    floor: ClassVar[float] = 0.0  # expected reward of the best guesser that ignores the prompt
+    reward_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    stop: ClassVar[tuple[str, ...]] = ()  # a reply ends at the first of these; the text itself is cut off
+    max_new_tokens: ClassVar[int] = 256  # per reply
+    max_turns: ClassVar[int] = 1
+    system: ClassVar[str | None] = None
+    few_shot: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+    def __init__(self, **difficulty: Any) -> None:
+        """Keep the difficulty: keyword arguments of `generate`."""
+        allowed = list(inspect.signature(self.generate).parameters)[1:]
+        for name in difficulty:
+            if name not in allowed:
+                known = ", ".join(allowed) or "none"
+                raise BadValue(f"task {self.id!r} has no option {name!r}; its options: {known}")
+        self.difficulty = difficulty
+
+    # -- what an author writes ------------------------------------------------------------------------------------
+    def generate(self, rng: random.Random) -> Item:
+        """Return one random problem, drawing from ``rng`` alone."""
+        raise NotImplementedError(f"task {self.id!r} must define generate(rng)")
+
+    # -- items ----------------------------------------------------------------------------------------------------
+    def n_items(self, split: str) -> int | None:
+        """Return how many items a split has; None: endless (drawn by index)."""
+        return None
+
+    def item(self, split: str, index: int) -> Item:
+        """Return item ``index`` of a split (train, validation, test, or test:SALT): the same for ever."""
+        side = check_split(split)
+        rng_path = (self.id, json.dumps(self.difficulty, sort_keys=True), split, index)
+        for attempt in range(1000):
+            found = self.generate(stream("item", *rng_path, attempt), **self.difficulty)
+            if split_of(self.id, found.prompt) == side:
+                return Item(found.prompt, found.truth, found.meta, index, split)
+        raise TaskFault(f"task {self.id!r}: none of 1000 drawn prompts belongs to {side!r}; its prompts vary too little")
+
+    # -- one episode ----------------------------------------------------------------------------------------------
+    def begin(self, item: Item, rng: random.Random) -> Any:
+        """Return the state of a new episode, plain and picklable; the first observation is ``item.prompt``."""
+        raise NotImplementedError("subclass SingleTurnTask or MultiTurnTask")
+
+    def step(self, state: Any, text: str) -> tuple[str, bool]:
+        """Take one reply; return the next observation and whether the episode is over."""
+        raise NotImplementedError("subclass SingleTurnTask or MultiTurnTask")
+
+    def judge(self, state: Any) -> Verdict:
+        """Return the verdict on a finished (or cut) episode. Never raises: a failing grader is state ``error``."""
+        raise NotImplementedError("subclass SingleTurnTask or MultiTurnTask")
+
+    def oracle_reply(self, state: Any) -> str | None:
+        """Return the best next reply in this state, or None where none is known."""
+        return None
+
+    def _guard(self, score: Any) -> Verdict:
+        try:
+            return self._verdict(score())
+        except Exception as problem:  # a user's code may raise anything; the class and message go on record
+            return Verdict(None, VerdictState.ERROR, why=f"{type(problem).__name__}: {problem}")
+
+    def _verdict(self, value: Any) -> Verdict:
+        if isinstance(value, Verdict):
+            if value.reward is not None:
+                self._number(value.reward)
+            return value
+        reward = self._number(value)
+        return Verdict(reward, VerdictState.CORRECT if reward >= self.reward_range[1] else VerdictState.WRONG)
+
+    def _number(self, value: Any) -> float:
+        try:
+            number = float(value) if not isinstance(value, str | bytes) else math.nan
+        except (TypeError, ValueError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise TaskFault(f"task {self.id!r} scored {value!r}, which is not a finite number")
+        low, high = self.reward_range
+        if not low <= number <= high:
+            raise TaskFault(f"task {self.id!r} scored {value!r}, outside its reward_range [{low:g}, {high:g}]")
+        return number
+
+
+class SingleTurnTask(Task):
+    """One prompt, one reply: override `generate` and `score`, and `oracle` if you can."""
+
+    def score(self, item: Item, reply: str) -> float | Verdict:
+        """Judge a reply; a pure function. A number in ``reward_range``, or a whole `Verdict`."""
+        raise NotImplementedError(f"task {self.id!r} must define score(item, reply)")
+
+    def oracle(self, item: Item) -> str | None:
+        """Return a reply of the highest reward, or None where none is known."""
+        return None
+
+    def begin(self, item: Item, rng: random.Random) -> Exchange:
+        """Start an episode."""
+        return Exchange(item)
+
+    def step(self, state: Exchange, text: str) -> tuple[str, bool]:
+        """Take the reply; the episode is over."""
+        state.reply = text
+        return "", True
+
+    def judge(self, state: Exchange) -> Verdict:
+        """Return the verdict; a scorer that raises gives state ``error``."""
+        return self._guard(lambda: self.score(state.item, state.reply or ""))
+
+    def oracle_reply(self, state: Exchange) -> str | None:
+        """Return the best reply."""
+        return self.oracle(state.item)
+
+
+class MultiTurnTask(Task):
+    """Several turns: override `generate`, `start`, `reply` and `score`, and `oracle` if you can.
+
+    The state is a plain picklable object that `start` returns and `reply` changes in place.
+    """
+
+    max_turns: ClassVar[int] = 8
+
+    def start(self, item: Item, rng: random.Random) -> Any:
+        """Return the state of a new episode. ``rng`` is equal for all members that answer the same item."""
+        raise NotImplementedError(f"task {self.id!r} must define start(item, rng)")
+
+    def reply(self, state: Any, text: str) -> tuple[str, bool]:
+        """Take the model's text; return the environment's answer and whether the episode is over."""
+        raise NotImplementedError(f"task {self.id!r} must define reply(state, text)")
+
+    def score(self, state: Any) -> float | Verdict:
+        """Judge an episode by its last state, also one that was cut short."""
+        raise NotImplementedError(f"task {self.id!r} must define score(state)")
+
+    def oracle(self, state: Any) -> str | None:
+        """Return the best next reply in this state, or None where none is known."""
+        return None
+
+    def begin(self, item: Item, rng: random.Random) -> Any:
+        """Start an episode."""
+        return self.start(item, rng)
+
+    def step(self, state: Any, text: str) -> tuple[str, bool]:
+        """Take one reply; a failure of the author's code is a `TaskFault`."""
+        try:
+            observation, done = self.reply(state, text)
+        except Exception as problem:  # a user's code may raise anything
+            raise TaskFault(f"task {self.id!r}: reply raised {type(problem).__name__}: {problem}") from problem
+        return observation, bool(done)
+
+    def judge(self, state: Any) -> Verdict:
+        """Return the verdict; a scorer that raises gives state ``error``."""
+        return self._guard(lambda: self.score(state))
+
+    def oracle_reply(self, state: Any) -> str | None:
+        """Return the best next reply."""
+        return self.oracle(state)
+
+
+def normalise(prompt: str) -> str:
+    """Return a prompt as the split hash sees it: Unicode NFKC, lower case, single spaces."""
+    return " ".join(unicodedata.normalize("NFKC", prompt).casefold().split())
+
+
+def split_of(task_id: str, prompt: str) -> str:
+    """Return the split a prompt belongs to: 80 % train, 10 % validation, 10 % test, by hash."""
+    bucket = key("split", task_id, normalise(prompt)) % 10
+    return {8: "validation", 9: "test"}.get(bucket, "train")
+
+
+def check_split(split: str) -> str:
+    """Return the side of a split name (``test:SALT`` is drawn from the test side), or refuse it."""
+    side = split.split(":", 1)[0]
+    if side not in SPLITS or (":" in split and (side != "test" or split == "test:")):
+        raise BadValue(f"no split {split!r}; there are {', '.join(SPLITS)} and test:SALT")
+    return side
+
+
+def digest(task: Task) -> str:
+    """Return the SHA-256 of what a task asks and how it scores: its settings, its source, and its first items.
+
+    Two results are comparable only if their digests agree.
+    """
+    settings = {
+        name: getattr(task, name)
+        for name in ("id", "floor", "reward_range", "stop", "max_new_tokens", "max_turns", "system", "few_shot")
+    }
+    module = inspect.getmodule(type(task))
+    source = inspect.getsource(module) if module is not None and hasattr(module, "__file__") else ""
+    items = [_row(task, split, index) for split in SPLITS for index in range(min(32, task.n_items(split) or 32))]
+    body = json.dumps([settings, task.difficulty, source, items], sort_keys=True, default=repr)
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+def _row(task: Task, split: str, index: int) -> list[Any]:
+    item = task.item(split, index)
+    return [item.prompt, item.truth, dict(item.meta)]

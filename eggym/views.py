@@ -1,0 +1,112 @@
+"""What a learner asks to be tried, and which weights it may change.
+
+A view is one version of the policy: a perturbed member of a population (ES), or the policy itself (RL). `attach` makes the
+versions available on the model without touching a weight; `seat` says which row of the decode batch belongs to which.
+Axes in names: _R rows of a decode batch, _N members.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from torch import Tensor, nn
+
+from eggym.errors import BadValue
+
+Coupling = Literal["shared", "independent"]
+Seating = Literal["any", "one_member"]
+
+
+class Attached(Protocol):
+    """The members of a generation, laid over the model."""
+
+    def seat(self, member_of_row_R: Tensor) -> None:
+        """Say which member each row of the coming forward passes belongs to (int64, shape (R,)).
+
+        Called before a batch is decoded and at every refill; writes into buffers in place where the shape allows.
+        """
+
+
+class Views(Protocol):
+    """What a learner wants rolled out in one step."""
+
+    n_members: int
+    n_items: int
+    n_replies: int
+    temperature: float  # 0 is greedy
+    coupling: Coupling  # "shared": members draw equal random numbers for equal items
+    seating: Seating  # may rows of different members sit in one batch?
+
+    def attach(self, model: nn.Module) -> AbstractContextManager[Attached]:
+        """Lay the members over the model, once per generation. Leaving the context restores the model to the bit."""
+
+
+class _Itself:
+    def seat(self, member_of_row_R: Tensor) -> None:
+        """Nothing to do: every row is the policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyViews:
+    """The policy itself: what RL tries, and what an evaluation looks at."""
+
+    n_items: int
+    n_replies: int
+    temperature: float = 1.0
+    n_members: int = 1
+    coupling: Coupling = "independent"
+    seating: Seating = "any"
+
+    @contextmanager
+    def attach(self, model: nn.Module) -> Iterator[Attached]:
+        """Leave the model as it is."""
+        yield _Itself()
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSpace:
+    """Which weights a run may change; the same for every learner of a comparison.
+
+    ``targets`` is "blocks" (every weight matrix of a linear map, the output embedding left out) or a regular expression
+    that must match a parameter's whole name.
+    """
+
+    targets: str = "blocks"
+
+    def select(self, model: nn.Module) -> dict[str, nn.Parameter]:
+        """Return the chosen parameters by name, in the model's order.
+
+        Raises:
+            BadValue: no parameter matches, or ``targets`` is no regular expression.
+        """
+        chosen = self._blocks(model) if self.targets == "blocks" else self._matching(model)
+        if not chosen:
+            some = ", ".join(name for name, _ in list(model.named_parameters())[:4])
+            raise BadValue(f"targets {self.targets!r} match no weight of the model; its names look like: {some}")
+        return chosen
+
+    def share(self, model: nn.Module) -> float:
+        """Return the share of the model's weights that may change, from 0 to 1."""
+        total = sum(parameter.numel() for parameter in model.parameters())
+        return sum(parameter.numel() for parameter in self.select(model).values()) / total
+
+    def _blocks(self, model: nn.Module) -> dict[str, nn.Parameter]:
+        head = getattr(model, "get_output_embeddings", lambda: None)()
+        skip = {id(head.weight)} if head is not None else set()
+        return {
+            f"{name}.weight": module.weight
+            for name, module in model.named_modules()
+            if isinstance(getattr(module, "weight", None), nn.Parameter)
+            and module.weight.ndim >= 2
+            and not isinstance(module, nn.Embedding)
+            and id(module.weight) not in skip
+        }
+
+    def _matching(self, model: nn.Module) -> dict[str, nn.Parameter]:
+        try:
+            pattern = re.compile(self.targets)
+        except re.error as problem:
+            raise BadValue(f"targets {self.targets!r} is no regular expression: {problem}") from problem
+        return {name: weight for name, weight in model.named_parameters() if pattern.fullmatch(name)}

@@ -1,0 +1,1 @@
+"""Boards, their verification and their pages."""
