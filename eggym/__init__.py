@@ -1,6 +1,13 @@
-"""eggym: decide between evolution strategies and reinforcement learning for post-training a language model."""
+"""eggym: decide between evolution strategies and reinforcement learning for post-training a language model.
 
+The names below are loaded when they are first used, so that ``import eggym`` costs next to nothing.
+"""
+
+import sys
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -8,3 +15,77 @@ __version__ = "0.1.0"
 _checkout = Path(__file__).parent.parent
 if (_checkout / "pyproject.toml").is_file():
     __path__.append(str(_checkout))
+
+if TYPE_CHECKING:
+    from eggym.check import check_task
+    from eggym.dataset import dataset_task
+    from eggym.duel import duel
+    from eggym.env import TextEnv
+    from eggym.evaluate import evaluate
+    from eggym.registry import load_task, register
+    from eggym.task import Item, MultiTurnTask, SingleTurnTask, Task, Verdict, VerdictState
+    from eggym.train import train
+    from eggym.vector import TextVectorEnv
+
+__all__ = [
+    "Item",
+    "MultiTurnTask",
+    "SingleTurnTask",
+    "Task",
+    "TextEnv",
+    "TextVectorEnv",
+    "Verdict",
+    "VerdictState",
+    "check_task",
+    "dataset_task",
+    "duel",
+    "evaluate",
+    "load_task",
+    "register",
+    "train",
+]
+
+_HOMES = {  # public name -> the module that has it
+    "Item": "eggym.task",
+    "MultiTurnTask": "eggym.task",
+    "SingleTurnTask": "eggym.task",
+    "Task": "eggym.task",
+    "TextEnv": "eggym.env",
+    "TextVectorEnv": "eggym.vector",
+    "Verdict": "eggym.task",
+    "VerdictState": "eggym.task",
+    "check_task": "eggym.check",
+    "dataset_task": "eggym.dataset",
+    "duel": "eggym.duel",
+    "evaluate": "eggym.evaluate",
+    "load_task": "eggym.registry",
+    "register": "eggym.registry",
+    "train": "eggym.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'eggym' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Face(ModuleType):
+    """This package. ``eggym.duel`` is a function *and* a module; as an attribute it is always the function.
+
+    Importing a submodule binds it as an attribute of its package. Here that binding is left out for names of the public
+    face: ``from eggym.duel import ...`` does not need it.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Face
+import_module("eggym.gymnasium_hook").install()

@@ -1,6 +1,6 @@
 """Tasks: what is asked, and how a reply is scored.
 
-A task makes `Item`s and judges replies; both are pure functions, so that any reply can be scored again later, by anyone.
+A task makes `Item`s and judges replies; both are pure functions, so that any reply can be scored again, by anyone.
 Three ways to write one (a fourth, any `gymnasium.Env`, is in `eggym.envs.adapt`):
 
 - single turn: `SingleTurnTask` with ``generate(rng) -> Item`` and ``score(item, reply)``;
@@ -18,12 +18,12 @@ import math
 import random
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from eggym.errors import BadValue, TaskFault
+from eggym.errors import BadValue, EggymError, TaskFault
 from eggym.seeding import key, stream
 
 SPLITS = ("train", "validation", "test")
@@ -90,6 +90,10 @@ class Task:
             if name not in allowed:
                 known = ", ".join(allowed) or "none"
                 raise BadValue(f"task {self.id!r} has no option {name!r}; its options: {known}")
+        try:
+            json.dumps(difficulty)
+        except TypeError as problem:  # they are part of what names an item, and of records
+            raise BadValue(f"options of task {self.id!r} must be JSON values: {problem}") from problem
         self.difficulty = difficulty
 
     # -- what an author writes ------------------------------------------------------------------------------------
@@ -103,14 +107,38 @@ class Task:
         return None
 
     def item(self, split: str, index: int) -> Item:
-        """Return item ``index`` of a split (train, validation, test, or test:SALT): the same for ever."""
+        """Return item ``index`` of a split (train, validation, test, or test:SALT): the same for ever.
+
+        Raises:
+            BadValue: no such split, or a negative index.
+            TaskFault: `generate` raised, or returned something else than an `Item` with a prompt.
+        """
         side = check_split(split)
+        if index < 0:
+            raise BadValue(f"an index of task {self.id!r} is at least 0, got {index}")
         rng_path = (self.id, json.dumps(self.difficulty, sort_keys=True), split, index)
         for attempt in range(1000):
-            found = self.generate(stream("item", *rng_path, attempt), **self.difficulty)
+            found = self._generate(stream("item", *rng_path, attempt))
             if split_of(self.id, found.prompt) == side:
                 return Item(found.prompt, found.truth, found.meta, index, split)
-        raise TaskFault(f"task {self.id!r}: none of 1000 drawn prompts belongs to {side!r}; its prompts vary too little")
+        raise TaskFault(
+            f"task {self.id!r}: none of 1000 drawn prompts belongs to {side!r}; its prompts vary too little"
+        )
+
+    def identity(self) -> str:
+        """Return what else decides items and scores and stands neither in the source nor in the settings: data, say."""
+        return ""
+
+    def _generate(self, rng: random.Random) -> Item:
+        try:
+            found = self.generate(rng, **self.difficulty)
+        except EggymError:
+            raise
+        except Exception as problem:  # a user's code may raise anything
+            raise TaskFault(f"task {self.id!r}: generate raised {type(problem).__name__}: {problem}") from problem
+        if not isinstance(found, Item) or not isinstance(found.prompt, str):
+            raise TaskFault(f"task {self.id!r}: generate must return an Item whose prompt is a str, got {found!r:.80}")
+        return found
 
     # -- one episode ----------------------------------------------------------------------------------------------
     def begin(self, item: Item, rng: random.Random) -> Any:
@@ -133,13 +161,12 @@ class Task:
         try:
             return self._verdict(score())
         except Exception as problem:  # a user's code may raise anything; the class and message go on record
-            return Verdict(None, VerdictState.ERROR, why=f"{type(problem).__name__}: {problem}")
+            kind = "" if isinstance(problem, EggymError) else f"score raised {type(problem).__name__}: "
+            return Verdict(None, VerdictState.ERROR, why=f"{kind}{problem}")
 
     def _verdict(self, value: Any) -> Verdict:
         if isinstance(value, Verdict):
-            if value.reward is not None:
-                self._number(value.reward)
-            return value
+            return value if value.reward is None else replace(value, reward=self._number(value.reward))
         reward = self._number(value)
         return Verdict(reward, VerdictState.CORRECT if reward >= self.reward_range[1] else VerdictState.WRONG)
 
@@ -210,8 +237,11 @@ class MultiTurnTask(Task):
         return None
 
     def begin(self, item: Item, rng: random.Random) -> Any:
-        """Start an episode."""
-        return self.start(item, rng)
+        """Start an episode; a failure of the author's code is a `TaskFault`."""
+        try:
+            return self.start(item, rng)
+        except Exception as problem:  # a user's code may raise anything
+            raise TaskFault(f"task {self.id!r}: start raised {type(problem).__name__}: {problem}") from problem
 
     def step(self, state: Any, text: str) -> tuple[str, bool]:
         """Take one reply; a failure of the author's code is a `TaskFault`."""
@@ -219,6 +249,10 @@ class MultiTurnTask(Task):
             observation, done = self.reply(state, text)
         except Exception as problem:  # a user's code may raise anything
             raise TaskFault(f"task {self.id!r}: reply raised {type(problem).__name__}: {problem}") from problem
+        if not isinstance(observation, str):
+            raise TaskFault(
+                f"task {self.id!r}: reply must return a text and whether it is over, got {observation!r:.60}"
+            )
         return observation, bool(done)
 
     def judge(self, state: Any) -> Verdict:
@@ -260,9 +294,13 @@ def digest(task: Task) -> str:
     }
     module = inspect.getmodule(type(task))
     source = inspect.getsource(module) if module is not None and hasattr(module, "__file__") else ""
-    items = [_row(task, split, index) for split in SPLITS for index in range(min(32, task.n_items(split) or 32))]
-    body = json.dumps([settings, task.difficulty, source, items], sort_keys=True, default=repr)
+    items = [_row(task, split, index) for split in SPLITS for index in range(_first(task.n_items(split)))]
+    body = json.dumps([settings, task.difficulty, source, items, task.identity()], sort_keys=True, default=repr)
     return hashlib.sha256(body.encode()).hexdigest()
+
+
+def _first(n_items: int | None) -> int:
+    return 32 if n_items is None else min(32, n_items)
 
 
 def _row(task: Task, split: str, index: int) -> list[Any]:

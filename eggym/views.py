@@ -42,6 +42,9 @@ class Views(Protocol):
     def attach(self, model: nn.Module) -> AbstractContextManager[Attached]:
         """Lay the members over the model, once per generation. Leaving the context restores the model to the bit."""
 
+    def bytes_per_row(self, model: nn.Module) -> int:
+        """Return what `Attached.seat` holds for each row, in bytes: part of the engine's memory plan."""
+
 
 class _Itself:
     def seat(self, member_of_row_R: Tensor) -> None:
@@ -64,13 +67,17 @@ class PolicyViews:
         """Leave the model as it is."""
         yield _Itself()
 
+    def bytes_per_row(self, model: nn.Module) -> int:
+        """Nothing is held."""
+        return 0
+
 
 @dataclass(frozen=True, slots=True)
 class ParameterSpace:
     """Which weights a run may change; the same for every learner of a comparison.
 
-    ``targets`` is "blocks" (every weight matrix of a linear map, the output embedding left out) or a regular expression
-    that must match a parameter's whole name.
+    ``targets`` is "blocks" (every weight of two or more dimensions, embeddings and the output head left out) or a regular
+    expression that must match a parameter's whole name.
     """
 
     targets: str = "blocks"
@@ -93,15 +100,11 @@ class ParameterSpace:
         return sum(parameter.numel() for parameter in self.select(model).values()) / total
 
     def _blocks(self, model: nn.Module) -> dict[str, nn.Parameter]:
-        head = getattr(model, "get_output_embeddings", lambda: None)()
-        skip = {id(head.weight)} if head is not None else set()
+        output = getattr(model, "get_output_embeddings", lambda: None)()
+        tables = [module.weight for module in model.modules() if isinstance(module, nn.Embedding)]
+        skip = {id(weight) for weight in tables} | ({id(output.weight)} if output is not None else set())
         return {
-            f"{name}.weight": module.weight
-            for name, module in model.named_modules()
-            if isinstance(getattr(module, "weight", None), nn.Parameter)
-            and module.weight.ndim >= 2
-            and not isinstance(module, nn.Embedding)
-            and id(module.weight) not in skip
+            name: weight for name, weight in model.named_parameters() if weight.ndim >= 2 and id(weight) not in skip
         }
 
     def _matching(self, model: nn.Module) -> dict[str, nn.Parameter]:

@@ -1,0 +1,85 @@
+"""Controls: what a learner must beat before its gain means anything.
+
+`frozen` never changes the policy. `random-reward:<learner>` is the learner itself, fed with rewards that were shuffled among
+the episodes of a step: whatever it gains, it did not gain from the reward (cf. arXiv 2506.10947).
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from eggym.episode import EpisodeBatch
+from eggym.learner import Learner, LearnerSpec
+from eggym.policy import Policy
+from eggym.seeding import stream
+from eggym.views import ParameterSpace, Views
+
+
+@dataclass(frozen=True, slots=True)
+class NoOptions:
+    """Nothing to set."""
+
+
+class Frozen:
+    """Asks for nothing."""
+
+    def __init__(self, policy: Policy, space: ParameterSpace, seed: int, options: NoOptions) -> None:
+        """Nothing to prepare."""
+
+    def ask(self, step: int) -> Views | None:
+        """Return None: there is nothing to try."""
+        return None
+
+    def tell(self, batch: EpisodeBatch) -> Mapping[str, float]:
+        """Learn nothing."""
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore nothing."""
+
+
+class RandomReward:
+    """Another learner, whose rewards are shuffled among all episodes of the step."""
+
+    def __init__(self, inner: Learner, seed: int) -> None:
+        """Wrap a learner."""
+        self._inner, self._seed = inner, seed
+
+    def ask(self, step: int) -> Views | None:
+        """Return what the inner learner asks for."""
+        return self._inner.ask(step)
+
+    def tell(self, batch: EpisodeBatch) -> Mapping[str, float]:
+        """Shuffle the verdicts, then tell."""
+        verdicts = [episode.verdict for episode in batch.episodes]
+        stream(self._seed, "random-reward", batch.step).shuffle(verdicts)
+        episodes = [
+            dataclasses.replace(episode, verdict=verdict)
+            for episode, verdict in zip(batch.episodes, verdicts, strict=True)
+        ]
+        return self._inner.tell(dataclasses.replace(batch, episodes=episodes))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the inner learner's state."""
+        return self._inner.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the inner learner."""
+        self._inner.load_state_dict(state)
+
+
+FROZEN = LearnerSpec("frozen", "control", NoOptions, Frozen)
+
+
+def RANDOM_REWARD(inner: LearnerSpec) -> LearnerSpec:  # noqa: N802  # named in the table beside the constants
+    """Return the control of a learner."""
+
+    def build(policy: Policy, space: ParameterSpace, seed: int, options: Any) -> Learner:
+        return RandomReward(inner.build(policy, space, seed, options), seed)
+
+    return dataclasses.replace(inner, name=f"random-reward:{inner.name}", kind="control", build=build)

@@ -1,0 +1,210 @@
+"""Bake the embedded base model: train it from a seed, on demonstrations drawn from train splits only.
+
+Three stages. *Mixed*: clean demonstrations and some with the base's bad habits, so that both are known. *Clean*: the
+skills. *Habit*: for a fixed part of the kinds of prompts most demonstrations show the habit, which hides the skill
+without erasing it; so both ES and RL have something to find, greedy and at temperature 1. Muon moves the weight
+matrices, AdamW the embeddings and norms; the loss is on replies alone. One thread, float32: the same seed gives the
+same weights on the same kind of CPU.
+"""
+
+import os
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from eggym.base_model import BOS, CONTEXT, EOS, PAD, build_model, build_tokenizer, write_model
+from eggym.base_score import measure
+from eggym.errors import BadValue
+from eggym.muon import Muon
+from eggym.recipe import Recipe, Stage, Turn, demonstrations, recipe_sha256, tasks_of
+from eggym.seeding import key, stream
+
+DEFAULT_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Mean rewards on held-out items, by task id."""
+
+    greedy: dict[str, float]
+    sampled: dict[str, float]  # at temperature 1
+    hidden: dict[str, float]  # greedy, at the end of the clean stage: what the habit then hides
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a bake made, and what it cost."""
+
+    folder: Path
+    recipe_sha256: str
+    seed: int
+    cpu_seconds: float
+    n_scored: int
+    scores: Scores
+
+
+def bake(
+    out: Path,
+    seed: int = DEFAULT_SEED,
+    progress: Callable[[str], None] | None = None,
+    recipe: Recipe | None = None,
+) -> Report:
+    """Train the base model and write it to the folder ``out``, whole or not at all.
+
+    Takes minutes on one core. ``progress`` gets a line of text now and then; ``recipe`` is for tests.
+
+    Raises:
+        BadValue: ``out`` exists already and is not an empty folder.
+    """
+    say, recipe = progress or (lambda line: None), recipe or Recipe()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BadValue(f"{str(out)!r} exists and is not an empty folder; choose another --out")
+    started = time.process_time()
+    tokenizer, model = build_tokenizer(), _start(recipe, seed)
+    trainer, hidden = _Trainer(model, recipe, seed, say), {}
+    for stage in recipe.stages:
+        trainer.run(stage, tokenizer.get_vocab())
+        if stage.habit == 0:
+            hidden = _scores(model, tokenizer, recipe, 0.0)
+    say("scoring on held-out items")
+    scores = Scores(_scores(model, tokenizer, recipe, 0.0), _scores(model, tokenizer, recipe, 1.0), hidden)
+    report = Report(out, recipe_sha256(recipe, seed), seed, time.process_time() - started, recipe.n_scored, scores)
+    _write(report, model, tokenizer)
+    return report
+
+
+def _scores(model: Any, tokenizer: Any, recipe: Recipe, temperature: float) -> dict[str, float]:
+    return {task.id: measure(model, tokenizer, task, recipe.n_scored, temperature) for task in tasks_of(recipe)}
+
+
+# -- batches -----------------------------------------------------------------------------------------------------------
+def _encode(vocabulary: dict[str, int], turns: list[Turn]) -> tuple[list[int], list[bool]]:
+    """Return tokens as the chat template renders them, and which of them are learnt."""
+    ids, learnt = [BOS], [False]
+    for observation, reply, is_learnt in turns:
+        asked = [vocabulary[character] for character in observation + "\n"]
+        said = [vocabulary[character] for character in reply] + [EOS]
+        ids += asked + said
+        learnt += [False] * len(asked) + [is_learnt] * len(said)
+    return ids, learnt
+
+
+def _batch(vocabulary: dict[str, int], shown: list[list[Turn]], rng: random.Random) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ids and targets (-100: not learnt), padded on the right, and positions with a random offset per row."""
+    rows = [_encode(vocabulary, turns) for turns in shown]
+    length = max(len(ids) for ids, _ in rows)
+    ids_R_T = torch.full((len(rows), length), PAD)
+    targets_R_T = torch.full((len(rows), length), -100)
+    for row, (ids, learnt) in enumerate(rows):
+        ids_R_T[row, : len(ids)] = torch.tensor(ids)
+        targets_R_T[row, : len(ids)] = torch.where(torch.tensor(learnt), torch.tensor(ids), -100)
+    offsets_R = torch.tensor([rng.randrange(CONTEXT - length) for _ in rows])
+    return ids_R_T, targets_R_T, offsets_R[:, None] + torch.arange(length)
+
+
+# -- training ---------------------------------------------------------------------------------------------------------
+def _start(recipe: Recipe, seed: int) -> Any:
+    model = build_model(recipe.architecture)
+    generator = torch.Generator().manual_seed(key("bake", seed, "weights") >> 1)
+    deep = (2 * recipe.architecture.layers) ** -0.5  # what adds to the residual stream starts smaller
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim < 2:
+                weight.fill_(1.0)
+                continue
+            scale = deep if name.endswith(("o_proj.weight", "down_proj.weight")) else 1.0
+            spread = 0.02 if "embed" in name else scale * weight.shape[1] ** -0.5
+            weight.normal_(0.0, spread, generator=generator)
+    return model
+
+
+class _Trainer:
+    """Model and optimizers, carried through the stages."""
+
+    def __init__(self, model: Any, recipe: Recipe, seed: int, say: Callable[[str], None]) -> None:
+        matrices = [weight for name, weight in model.named_parameters() if weight.ndim == 2 and "embed" not in name]
+        chosen = {id(weight) for weight in matrices}
+        others = [weight for weight in model.parameters() if id(weight) not in chosen]
+        self.model, self.recipe, self.seed, self.say = model, recipe, seed, say
+        self.muon = Muon(matrices, recipe.momentum)
+        self.adam = torch.optim.AdamW(others, lr=recipe.other_lr, betas=(0.9, 0.98), weight_decay=0.0)
+        self.tasks, self.done = tasks_of(recipe), 0
+
+    def run(self, stage: Stage, vocabulary: dict[str, int]) -> None:
+        """Train through one stage."""
+        self.model.train()
+        total = sum(stage.steps for stage in self.recipe.stages)
+        for step in range(stage.steps):
+            shown = demonstrations(self.recipe, self.tasks, stage, step, self.seed)
+            batch = _batch(vocabulary, shown, stream("bake", self.seed, "offsets", stage.name, step))
+            loss = self._learn(*batch, rate=_rate(self.recipe, self.done / total))
+            self.done += 1
+            if self.done % 20 == 0 or self.done == total:
+                share = 100 * self.done // total
+                self.say(f"{stage.name} {step + 1}/{stage.steps}: loss {loss:.3f}, {share} % of all")
+        self.model.eval()
+
+    def _learn(self, ids_R_T: Tensor, targets_R_T: Tensor, positions_R_T: Tensor, rate: float) -> float:
+        loss = _loss(self.model, ids_R_T, targets_R_T, positions_R_T)
+        self.model.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        self.adam.param_groups[0]["lr"] = rate * self.recipe.other_lr
+        self.adam.step()
+        self.muon.step(rate * self.recipe.matrix_lr)
+        return loss.item()
+
+
+def _rate(recipe: Recipe, place: float) -> float:
+    """Return the factor on both learning rates at a place from 0 to 1."""
+    left = min(1.0, (1.0 - place) / (1.0 - recipe.decay_from))
+    return recipe.last_rate + (1.0 - recipe.last_rate) * left
+
+
+def _loss(model: Any, ids_R_T: Tensor, targets_R_T: Tensor, positions_R_T: Tensor) -> Tensor:
+    # All ones: padding is on the right and never attended to by what is learnt, and sdpa then needs no mask.
+    logits = model(input_ids=ids_R_T, attention_mask=torch.ones_like(ids_R_T), position_ids=positions_R_T).logits
+    return torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), targets_R_T[:, 1:].flatten())
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
+def _write(report: Report, model: Any, tokenizer: Any) -> None:
+    out = report.folder
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        write_model(part, model, tokenizer)
+        (part / "README.md").write_text(_card(report, model.num_parameters()))
+        part.chmod(0o755)  # mkdtemp makes folders that only the owner can enter
+        os.replace(part, out)  # an empty folder in the way is replaced
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _card(report: Report, n_parameters: int) -> str:
+    scores = report.scores
+    rows = [
+        f"| `{name}` | {greedy:.3f} | {scores.sampled[name]:.3f} | {scores.hidden.get(name, greedy):.3f} |"
+        for name, greedy in scores.greedy.items()
+    ]
+    template = resources.files("eggym").joinpath("data", "embedded_card.md").read_text()
+    return Template(template).substitute(
+        recipe=report.recipe_sha256,
+        seed=report.seed,
+        seconds=round(report.cpu_seconds),
+        date=date.today().isoformat(),
+        parameters=f"{n_parameters:,}",
+        n_scored=report.n_scored,
+        last=report.n_scored - 1,
+        rows="\n".join(rows),
+    )

@@ -1,0 +1,257 @@
+"""Budgets, and the meter that says what was spent.
+
+The engine, the loop and hooks on the policy feed the meter; a learner cannot under-report. FLOPs are counted twice:
+
+- *budget FLOPs*, the default axis, because they are deterministic: every position of an episode that had to be computed,
+  once, attention included and pads, re-reads and refill waste left out; plus what the learner's own forward and backward
+  passes process. Formula version 1, per position with c visible positions: ``2 body + 4 attention c``, and ``2 head``
+  where logits were needed; backward twice the forward (Kaplan et al. 2020, appendix B, with attention added).
+- *computed FLOPs*, what was really multiplied: pads, waste and a population's low-rank terms included.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from eggym.episode import Episode, Segment
+from eggym.errors import BadValue
+
+FORMULA_VERSION = 1
+Axis = Literal["episodes", "tokens", "flops", "cpu-s", "s"]
+_UNITS: dict[str, tuple[Axis, float]] = {
+    "episodes": ("episodes", 1),
+    "tokens": ("tokens", 1),
+    "flops": ("flops", 1),
+    "cpu-s": ("cpu-s", 1),
+    "s": ("s", 1),
+    "min": ("s", 60),
+    "h": ("s", 3600),
+}
+REPEATABLE: tuple[Axis, ...] = ("episodes", "tokens", "flops")  # axes on which equal runs end equally
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much one run may spend, on one axis. ``tokens`` are all tokens of the episodes, prompts included."""
+
+    axis: Axis
+    limit: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Budget":
+        """Read ``512episodes``, ``2e6tokens``, ``1e18flops``, ``60cpu-s``, ``90s``, ``10min`` or ``2h``."""
+        match = re.fullmatch(r"\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([a-z-]+)\s*", str(text))
+        if match is None or match[2] not in _UNITS:
+            raise BadValue(
+                f"budget {text!r} is not a number and a unit; use for example 512episodes, 2e6tokens, 1e18flops, "
+                f"60cpu-s or 10min (units: {', '.join(_UNITS)})"
+            )
+        axis, factor = _UNITS[match[2]]
+        try:
+            limit = float(match[1]) * factor
+        except ValueError as problem:
+            raise BadValue(f"budget {text!r} is not a number and a unit, such as 512episodes") from problem
+        if not 0 < limit < float("inf"):
+            raise BadValue(f"budget must be above 0 and finite, got {text!r}")
+        return cls(axis, limit)
+
+    def __str__(self) -> str:
+        """Return the text that `parse` reads."""
+        number = f"{self.limit:.0f}" if self.limit < 1e6 and self.limit == int(self.limit) else f"{self.limit:g}"
+        return f"{number}{self.axis}"
+
+
+@dataclass(frozen=True, slots=True)
+class FlopModel:
+    """What a position costs in one model: multiply-accumulates of its matrices, and its attention width."""
+
+    body: int  # weights of all matrices that a position passes, the output head left out
+    head: int  # vocabulary x hidden size
+    attention: int  # heads x head size, summed over layers
+
+    @classmethod
+    def of(cls, model: nn.Module) -> "FlopModel":
+        """Read the sizes off a transformers model.
+
+        In a mixture of experts, a 3-D weight counts for the experts that a token is sent to.
+        """
+        config = model.config.get_text_config()  # type: ignore[operator, union-attr]
+        layers, heads = int(config.num_hidden_layers), int(config.num_attention_heads)
+        head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+        output = model.get_output_embeddings()  # type: ignore[operator]
+        embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+        skip = embeddings | ({id(output.weight)} if output is not None else set())
+        body = sum(_active(weight, config) for weight in model.parameters() if id(weight) not in skip)
+        head = int(output.weight.numel()) if output is not None else 0
+        return cls(body, head, layers * heads * int(head_dim))
+
+    def forward(self, positions: int, pairs: int, heads: int) -> int:
+        """Return the FLOPs of ``positions`` that see ``pairs`` positions in all, with logits at ``heads`` of them."""
+        return 2 * self.body * positions + 4 * self.attention * pairs + 2 * self.head * heads
+
+    def segment(self, segment: Segment) -> int:
+        """Return the FLOPs of sampling one segment: each position before its last action, once."""
+        n_heads = sum(segment.actions)
+        n = max((place for place, action in enumerate(segment.actions) if action), default=0)
+        return self.forward(n, n * (n + 1) // 2, n_heads)
+
+
+@dataclass(slots=True)
+class Spend:
+    """What was spent. Counts are deterministic; `Meter.seconds` and `Meter.phases` are measured."""
+
+    episodes: int = 0
+    prompt_tokens: int = 0
+    action_tokens: int = 0
+    env_tokens: int = 0
+    rollout_flops: int = 0
+    learner_flops: int = 0
+    computed_flops: int = 0
+    reward_calls: int = 0
+
+    @property
+    def flops(self) -> int:
+        """The budget FLOPs."""
+        return self.rollout_flops + self.learner_flops
+
+    @property
+    def tokens(self) -> int:
+        """All tokens of the episodes."""
+        return self.prompt_tokens + self.action_tokens + self.env_tokens
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the fields and the budget FLOPs, as records keep them."""
+        return {**asdict(self), "flops": self.flops}
+
+
+@dataclass
+class Meter:
+    """Counts what a run spends."""
+
+    flop_model: FlopModel
+    spend: Spend = field(default_factory=Spend)
+    seconds: dict[str, float] = field(default_factory=lambda: {"cpu-s": 0.0, "s": 0.0})
+    phases: dict[str, float] = field(default_factory=dict)  # CPU seconds
+    _rolling: bool = False
+
+    def on(self, axis: Axis) -> float:
+        """Return what has been spent on an axis."""
+        if axis in self.seconds:
+            return self.seconds[axis]
+        return float(getattr(self.spend, axis))
+
+    def episode(self, episode: Episode) -> None:
+        """Count a finished episode."""
+        self.spend.episodes += 1
+        self.spend.reward_calls += 1
+        for segment in episode.segments:
+            first = segment.actions.index(True) if any(segment.actions) else len(segment.ids)
+            n_actions = sum(segment.actions)
+            self.spend.prompt_tokens += first
+            self.spend.action_tokens += n_actions
+            self.spend.env_tokens += len(segment.ids) - first - n_actions
+            self.spend.rollout_flops += self.flop_model.segment(segment)
+
+    @contextmanager
+    def rollout(self) -> Iterator[None]:
+        """Mark what the model computes as the engine's: it counts by episode, not by pass."""
+        before, self._rolling = self._rolling, True
+        try:
+            yield
+        finally:
+            self._rolling = before
+
+    @contextmanager
+    def phase(self, name: str, counted: bool = True) -> Iterator[None]:
+        """Measure a phase; ``counted`` says whether its seconds belong to the training budget."""
+        cpu, wall = time.process_time(), time.monotonic()
+        try:
+            yield
+        finally:
+            spent = time.process_time() - cpu
+            self.phases[name] = self.phases.get(name, 0.0) + spent
+            if counted:
+                self.seconds["cpu-s"] += spent
+                self.seconds["s"] += time.monotonic() - wall
+
+    @contextmanager
+    def watch(self, model: nn.Module) -> Iterator[None]:
+        """Count every pass of the model until the context ends, backward passes too."""
+        hooks = [model.base_model.register_forward_hook(self._body, with_kwargs=True)]  # type: ignore[operator,union-attr]
+        output = model.get_output_embeddings()  # type: ignore[operator]
+        if output is not None:
+            hooks.append(output.register_forward_hook(self._head))
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def computed(self, flops: int) -> None:
+        """Add FLOPs that were really computed beside the model's own passes (low-rank terms, updates)."""
+        self.spend.computed_flops += flops
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything, for a checkpoint."""
+        return {"spend": asdict(self.spend), "seconds": dict(self.seconds), "phases": dict(self.phases)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a checkpoint."""
+        self.spend = Spend(**state["spend"])
+        self.seconds = dict(state["seconds"])
+        self.phases = dict(state["phases"])
+
+    def _body(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        hidden = output[0] if isinstance(output, tuple) else output.last_hidden_state
+        n_rows, n_positions = int(hidden.shape[0]), int(hidden.shape[1])
+        if self._rolling:
+            cache = kwargs.get("past_key_values")
+            seen = int(cache.get_seq_length()) if cache is not None else n_positions
+            self.computed(self.flop_model.forward(n_rows * n_positions, n_rows * n_positions * seen, 0))
+            return
+        mask = kwargs.get("attention_mask")
+        plain = isinstance(mask, Tensor) and mask.ndim == 2
+        lengths = mask.sum(1).tolist() if plain else [n_positions] * n_rows
+        pairs = sum(int(n) * (int(n) + 1) // 2 for n in lengths)
+        self._pass(hidden, self.flop_model.forward(int(sum(lengths)), pairs, 0))
+
+    def _head(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        flops = self.flop_model.forward(0, 0, output.numel() // int(output.shape[-1]))
+        if self._rolling:
+            self.computed(flops)
+        else:
+            self._pass(output, flops)
+
+    def _pass(self, output: Tensor, flops: int) -> None:
+        self._learner(flops)
+        if output.requires_grad:
+            output.register_hook(lambda gradient: self._learner(2 * flops))
+
+    def _learner(self, flops: int) -> None:
+        self.spend.learner_flops += flops
+        self.spend.computed_flops += flops
+
+
+def _active(weight: nn.Parameter, config: Any) -> int:
+    if weight.ndim < 2:
+        return 0
+    if weight.ndim == 3:
+        used = getattr(config, "num_experts_per_tok", None) or weight.shape[0]
+        return int(weight.numel() // weight.shape[0] * used)
+    return int(weight.numel())
+
+
+
+def peak_memory() -> int:
+    """Return the peak memory of this process in bytes: of the GPU where one is used, else the resident set."""
+    import resource
+
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return int(torch.cuda.max_memory_allocated())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

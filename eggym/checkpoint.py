@@ -1,0 +1,105 @@
+"""Checkpoints: the whole state of a run, all or nothing.
+
+A checkpoint is a folder with ``state.json`` and ``state.safetensors``. It is written beside the old one under a temporary
+name and renamed; a killed process leaves the old one, the new one, or both, and the newest whole one is used. Tensors
+anywhere in a state (nested dicts and lists) go to the safetensors file.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from eggym.files import canonical_json, sha256_file, write_bytes
+
+_TENSOR = "__tensor__"
+
+
+def save_checkpoint(folder: Path, step: int, state: Mapping[str, Any]) -> None:
+    """Write ``state`` as the checkpoint of ``step`` and remove older ones.
+
+    Raises:
+        EggymError: the disk is full; the older checkpoint stays.
+    """
+    from safetensors.torch import save
+
+    tensors: dict[str, Tensor] = {}
+    plain = _take_tensors(state, tensors)
+    part = folder / "checkpoint.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    write_bytes(part / "state.safetensors", save(tensors) if tensors else b"")
+    body = {"state": plain, "tensors_sha256": sha256_file(part / "state.safetensors")}
+    write_bytes(part / "state.json", canonical_json(body).encode())
+    target = folder / f"checkpoint-{step:08d}"
+    shutil.rmtree(target, ignore_errors=True)  # only a repeat of the same step finds one
+    part.rename(target)
+    for old in _checkpoints(folder)[:-1]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """Return the newest whole checkpoint of a run folder, or None where there is none."""
+    for path in reversed(_checkpoints(folder)):
+        state = _read(path)
+        if state is not None:
+            return state
+    return None
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove all checkpoints: the run is finished."""
+    for path in [*_checkpoints(folder), folder / "checkpoint.part"]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("checkpoint-*") if path.is_dir())
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    from safetensors.torch import load
+
+    try:
+        body = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        data = (path / "state.safetensors").read_bytes()
+        if sha256_file(path / "state.safetensors") != body["tensors_sha256"]:
+            return None
+    except (OSError, ValueError, KeyError):  # damaged: an older one may be whole
+        return None
+    state: dict[str, Any] = _put_tensors(body["state"], load(data) if data else {})
+    return state
+
+
+def _take_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        name = str(len(tensors))
+        tensors[name] = value.detach().cpu().contiguous().clone()
+        return {_TENSOR: name}
+    if isinstance(value, Mapping):
+        # pairs, because optimizers key their state by integers and JSON would make text of them
+        return {"__map__": [[key, _take_tensors(one, tensors)] for key, one in value.items()]}
+    if isinstance(value, list | tuple):
+        return [_take_tensors(one, tensors) for one in value]
+    return value
+
+
+def _put_tensors(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if isinstance(value, dict):
+        if _TENSOR in value:
+            return tensors[value[_TENSOR]]
+        return {key: _put_tensors(one, tensors) for key, one in value["__map__"]}
+    if isinstance(value, list):
+        return [_put_tensors(one, tensors) for one in value]
+    return value
+
+
+def copy_into(parameters: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
+    """Copy saved weights into a model's parameters, in place."""
+    with torch.no_grad():
+        for name, weight in saved.items():
+            parameters[name].copy_(weight)

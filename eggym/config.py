@@ -1,0 +1,221 @@
+"""What one run or one duel is asked to do: one vocabulary for flags, YAML files and Python.
+
+A `RunConfig` is what the user said; `resolve` turns it into a `Plan`, in which every default is written out and every name
+is looked up. The plan's JSON form is the run's identity: it stands in ``config.json`` and in the record, and a folder that
+holds another one is refused by the keys that differ.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eggym.budget import Budget
+from eggym.engine import DEFAULT_MEMORY, parse_memory
+from eggym.errors import BadValue, RunMismatch, unknown
+from eggym.learner import LearnerSpec, options_dict, profile_for
+from eggym.policy import Policy, Prompting, load_policy
+from eggym.registry import load_learner, load_task
+from eggym.task import Task, check_split
+from eggym.views import ParameterSpace
+
+DEFAULT_BUDGET = "2e11flops"
+CONFIG = "config.json"  # in a run folder: the identity of the run
+SECTIONS = ("task", "prompt", "eval", "space", "profile")  # what --set may begin with, besides a learner's name
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How a policy is evaluated: the same items and random numbers for every learner of a comparison."""
+
+    split: str = "test"
+    items: int = 200
+    replies: int = 1  # at temperature 1; greedy takes one
+    points: int = 8  # besides the start: after each 1/points of the budget
+    primary: str = "greedy"
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        check_split(self.split)
+        for name in ("items", "replies", "points"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise BadValue(f"eval.{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
+        if self.primary not in ("greedy", "sampled"):
+            raise BadValue(f"eval.primary must be greedy or sampled, got {self.primary!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """One learner on one task with one seed, as the user said it."""
+
+    task: str  # id, module:name or file
+    learner: str
+    model: str = "embedded-v0"
+    seed: int = 0
+    budget: str = DEFAULT_BUDGET
+    data: str | None = None  # where a data-set task finds its rows
+    split: str = "train"
+    memory: str = f"{DEFAULT_MEMORY >> 30}GiB"
+    device: str = "auto"
+    dtype: str = "auto"
+    set: Mapping[str, Any] = field(default_factory=dict)  # "section.name" -> value
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run with every name looked up and every default written out. Loading the model is part of it."""
+
+    config: RunConfig
+    policy: Policy
+    task: Task
+    spec: LearnerSpec
+    profile: str
+    options: Any  # the learner's resolved options
+    prompting: Prompting
+    evaluation: Evaluation
+    space: ParameterSpace
+    budget: Budget
+    memory: int
+
+    def identity(self) -> dict[str, Any]:
+        """Return the resolved configuration as plain JSON values."""
+        prompting = dataclasses.asdict(self.prompting)
+        return {
+            "task": self.task.id,
+            "difficulty": dict(self.task.difficulty),
+            "split": self.config.split,
+            "prompt": {**prompting, "few_shot": [list(pair) for pair in prompting["few_shot"]], "stop": list(prompting["stop"])},
+            "learner": self.spec.name,
+            "profile": self.profile,
+            "options": options_dict(self.options),
+            "model": self.config.model,
+            "space": dataclasses.asdict(self.space),
+            "budget": str(self.budget),
+            "seed": self.config.seed,
+            "eval": dataclasses.asdict(self.evaluation),
+            "memory": self.memory,
+            "device": self.policy.device.type,
+            "dtype": str(self.policy.dtype).removeprefix("torch."),
+        }
+
+
+def resolve(config: RunConfig) -> Plan:
+    """Look everything up and load the model.
+
+    Raises:
+        EggymError: whatever does not exist, does not fit or is out of range, in one line.
+    """
+    budget, memory = Budget.parse(config.budget), parse_memory(config.memory)
+    check_split(config.split)
+    spec = load_learner(config.learner)
+    sections = _sections(config, spec)
+    task = _task(config, sections["task"])
+    evaluation = _fields(Evaluation, "eval", sections["eval"])
+    space = _fields(ParameterSpace, "space", sections["space"])
+    prompting = Prompting.of(task, sections["prompt"])
+    policy = load_policy(config.model, config.device, config.dtype)
+    profile = sections["profile"] or profile_for(policy.n_parameters)
+    options = spec.resolve(profile, sections["options"])
+    return Plan(config, policy, task, spec, profile, options, prompting, evaluation, space, budget, memory)
+
+
+def parse_set(pairs: Iterable[str]) -> dict[str, Any]:
+    """Read ``a.b=c`` settings; values are YAML scalars or lists."""
+    import yaml
+
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name.strip():
+            raise BadValue(f"--set {pair!r} has no name and value; write for example --set eggroll.sigma=0.02")
+        try:
+            found[name.strip()] = _number(yaml.safe_load(text))
+        except yaml.YAMLError as problem:
+            raise BadValue(f"--set {pair!r}: the value is no YAML: {str(problem).splitlines()[0]}") from problem
+    return found
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Read a YAML file of settings; a nested ``set`` becomes ``a.b`` names."""
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as problem:
+        raise BadValue(f"cannot read config file {str(path)!r}: {problem}") from problem
+    except yaml.YAMLError as problem:
+        raise BadValue(f"config file {str(path)!r} is no YAML: {' '.join(str(problem).split())}") from problem
+    if not isinstance(found, dict):
+        raise BadValue(f"config file {str(path)!r} must hold names and values, such as `budget: 1e18flops`")
+    return {**found, "set": dict(_flat("", found.get("set") or {}))}
+
+
+def refuse_other(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to continue a folder of another configuration, by the keys that differ.
+
+    Raises:
+        RunMismatch: naming each key with the folder's value and the present one.
+    """
+    old, new = dict(_flat("", before)), dict(_flat("", now))
+    keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    if keys:
+        shown = ", ".join(f"{key} {old.get(key)!r} -> {new.get(key)!r}" for key in keys[:4])
+        more = f" and {len(keys) - 4} more" if len(keys) > 4 else ""
+        raise RunMismatch(f"{folder} holds a run of another configuration ({shown}{more}); choose another --out or delete it")
+
+
+def _sections(config: RunConfig, spec: LearnerSpec) -> dict[str, Any]:
+    """Sort the settings by section; those of other learners are left to them."""
+    found: dict[str, Any] = {"task": {}, "prompt": {}, "eval": {}, "space": {}, "options": {}, "profile": None}
+    bare = spec.name.rpartition(":")[2]
+    for name, value in config.set.items():
+        section, _, rest = name.partition(".")
+        if section == "profile" and not rest:
+            found["profile"] = value
+        elif section in (spec.name, bare) and rest:
+            found["options"][rest] = value
+        elif section in SECTIONS and rest:
+            found[section][rest] = value
+        elif not rest or not _is_learner(section):
+            raise unknown("setting", name, [f"{section}.…" for section in (*SECTIONS[:-1], bare)])
+    return found
+
+
+def _is_learner(name: str) -> bool:
+    from eggym.registry import learner_table
+
+    return name in learner_table()
+
+
+def _task(config: RunConfig, overrides: Mapping[str, Any]) -> Task:
+    difficulty = dict(overrides)
+    if config.data is not None:
+        difficulty["data"] = config.data
+    return load_task(config.task, **difficulty)
+
+
+def _fields(kind: Any, section: str, values: Mapping[str, Any]) -> Any:
+    known = [found.name for found in dataclasses.fields(kind)]
+    for name in values:
+        if name not in known:
+            raise unknown(f"setting {section}", name, known)
+    return kind(**values)
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 1e-3 as text; people mean a number."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _flat(prefix: str, value: Any) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for name in value:
+            yield from _flat(f"{prefix}.{name}".lstrip("."), value[name])
+    elif prefix:
+        yield prefix, value

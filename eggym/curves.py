@@ -1,0 +1,78 @@
+"""Learning curves over seeds: mean reward with its interval against what was spent, on any axis of the budget."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eggym.outcome import FROZEN, Arena, Side
+from eggym.record import Measured, Mode, Record
+from eggym.stats import mean_t, on_grid
+
+Axis = Literal["flops", "episodes", "tokens", "cpu-s"]
+AXES: dict[Axis, str] = {"flops": "FLOPs", "episodes": "episodes", "tokens": "tokens", "cpu-s": "CPU-seconds"}
+_GRID_POINTS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One learner's curve over seeds; ``low`` and ``high`` are NaN where there is no interval."""
+
+    side: Side
+    css: str
+    x: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    seeds: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
+
+    @property
+    def flat(self) -> bool:
+        """Is it the control that never changes?"""
+        return self.side.records[0].learner.name == FROZEN
+
+
+def lines(arena: Arena, mode: Mode, axis: Axis, measured: Mapping[str, Measured]) -> list[Line]:
+    """Return the curves of everyone on one task; a learner without numbers on this axis is left out."""
+    count = {"es": 0, "rl": 0}
+    found = []
+    for side in arena.sides:
+        css = f"{side.kind}{count[side.kind] % 3}" if side.kind in count else "ctl"
+        count[side.kind] = count.get(side.kind, 0) + 1
+        line = _line(side, css, mode, axis, measured)
+        if line is not None:
+            found.append(line)
+    return found
+
+
+def has_axis(arenas: Sequence[Arena], axis: Axis, measured: Mapping[str, Measured]) -> bool:
+    """Is this axis known for every learner that moves?"""
+    sides = [side for arena in arenas for side in arena.sides if side.records[0].learner.name != FROZEN]
+    return all(_xs(record, axis, measured) is not None for side in sides for record in side.records)
+
+
+def _xs(record: Record, axis: Axis, measured: Mapping[str, Measured]) -> NDArray[np.float64] | None:
+    if axis != "cpu-s":
+        found: NDArray[np.float64] = record.curve("greedy")[axis]
+        return found
+    times = measured[record.id].cpu_s_at_points if record.id in measured else []
+    return np.array(times) if len(times) == len(record.points) else None
+
+
+def _line(side: Side, css: str, mode: Mode, axis: Axis, measured: Mapping[str, Measured]) -> Line | None:
+    seeds = [(_xs(record, axis, measured), record.curve(mode)["mean"]) for record in side.records]
+    known = [(x, y) for x, y in seeds if x is not None]
+    if side.records[0].learner.name == FROZEN:
+        known = [(np.zeros(1), y[-1:]) for _, y in seeds]
+    if not known:
+        return None
+    if len({len(x) for x, _ in known}) == 1:  # evaluated at the same shares of the budget: average point by point
+        x, ys = np.mean([x for x, _ in known], axis=0), np.array([y for _, y in known])
+    else:
+        x = np.linspace(max(x[0] for x, _ in known), min(x[-1] for x, _ in known), _GRID_POINTS)
+        ys = np.array([on_grid(places, y, x) for places, y in known])
+    found = [mean_t(column) for column in ys.T.tolist()]
+    mean, low, high = (np.array([getattr(one, name) for one in found], dtype=float) for name in ("mean", "low", "high"))
+    return Line(side, css, x, mean, low, high, tuple(known))

@@ -1,0 +1,261 @@
+"""Duels: paired runs of two or more learners on the same tasks, model and budget, over seeds.
+
+Everything is tried before anything is written. Runs go to persistent worker processes, the longest first; each has a folder
+of its own, ``OUT/task/learner/seed-N``, so that the same command continues what is unfinished and reuses what is finished,
+with more seeds or learners too.
+"""
+
+import queue
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from eggym import errors
+from eggym.config import CONFIG, DEFAULT_BUDGET, RunConfig, refuse_other
+from eggym.errors import BadValue, EggymError
+from eggym.files import read_json, sha256_json, write_json
+from eggym.outcome import summary
+from eggym.record import RECORD_FILE, Measured, Record, load_measured, load_record
+from eggym.report import write_report
+from eggym.worker import Message, Worker
+
+DEFAULT_TASKS = ("eggym/tiny-arithmetic-v0", "eggym/tiny-orders-v0", "eggym/tiny-programs-v0")
+DEFAULT_LEARNERS = ("eggroll", "dr_grpo", "frozen")
+DEFAULT_SEEDS = 3
+DEFAULT_WORKERS = 2
+SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True, slots=True)
+class DuelConfig:
+    """What a duel is asked to do. The fields of `RunConfig`, with several tasks, learners and seeds."""
+
+    task: tuple[str, ...] = DEFAULT_TASKS
+    learner: tuple[str, ...] = DEFAULT_LEARNERS
+    seeds: tuple[int, ...] = tuple(range(DEFAULT_SEEDS))
+    model: str = "embedded-v0"
+    budget: str = DEFAULT_BUDGET
+    data: str | None = None
+    split: str = "train"
+    memory: str = "2GiB"
+    device: str = "auto"
+    dtype: str = "auto"
+    set: Mapping[str, Any] = field(default_factory=dict)
+    workers: int = DEFAULT_WORKERS
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be a duel."""
+        for name in ("task", "learner", "seeds"):
+            values = getattr(self, name)
+            if not values:
+                raise BadValue(f"a duel needs at least one {name.removesuffix('s')}")
+            twice = next((value for value in values if list(values).count(value) > 1), None)
+            if twice is not None:
+                raise BadValue(f"{name.removesuffix('s')} {twice!r} is given twice; give each once")
+        if self.workers < 1:
+            raise BadValue(f"workers must be at least 1, got {self.workers}")
+
+    def run(self, task: str, learner: str, seed: int) -> RunConfig:
+        """Return the configuration of one run."""
+        shared = ("model", "budget", "data", "split", "memory", "device", "dtype")
+        return RunConfig(task, learner, seed=seed, set=dict(self.set), **{name: getattr(self, name) for name in shared})
+
+    def folder(self) -> Path:
+        """Return the default folder: the same for every set of tasks, learners and seeds that can be compared."""
+        shared = {**asdict(self), "task": None, "learner": None, "seeds": None, "workers": None}
+        model = Path(self.model).name
+        return Path("runs") / f"duel-{slug(model)}-{slug(self.budget)}-{sha256_json(shared)[:6]}"
+
+
+@dataclass(frozen=True)
+class DuelResult:
+    """What came of a duel."""
+
+    folder: Path
+    records: list[Record]
+    measured: dict[str, Measured]  # by run id
+    summary: dict[str, Any]
+    report: Path
+
+
+@dataclass
+class Entry:
+    """One run of a duel."""
+
+    config: RunConfig
+    folder: Path
+    forecast: dict[str, float]
+    kind: str
+    task: str
+    learner: str
+    finished: bool = False
+
+
+Watch = Callable[[str, Entry | None, Message], None]  # what happened ("planned", "event", "finished"), to which run
+
+
+def duel(
+    task: str | Sequence[str] = DEFAULT_TASKS,
+    learner: str | Sequence[str] = DEFAULT_LEARNERS,
+    seeds: int | Sequence[int] = DEFAULT_SEEDS,
+    out: str | Path | None = None,
+    force: bool = False,
+    watch: Watch | None = None,
+    **settings: Any,
+) -> DuelResult:
+    """Run a duel, or continue it, or read it if it is finished.
+
+    Args:
+        task: ids, ``module:name`` or files.
+        learner: names.
+        seeds: how many (0, 1, ...), or which.
+        out: its folder; None: one under ``runs/``, named by what makes runs comparable.
+        force: also run budgets that are too small for 5 updates.
+        watch: told what happens, as it happens.
+        settings: other fields of `DuelConfig`: model, budget, data, memory, device, dtype, set, workers.
+
+    Raises:
+        EggymError: anything a user can mend, in one line; then nothing new was written.
+    """
+    config = DuelConfig(
+        (task,) if isinstance(task, str) else tuple(task),
+        (learner,) if isinstance(learner, str) else tuple(learner),
+        tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
+        **settings,
+    )
+    return run_duel(config, Path(out) if out is not None else config.folder(), force, watch or (lambda *_: None))
+
+
+def run_duel(config: DuelConfig, folder: Path, force: bool, watch: Watch) -> DuelResult:
+    """Run a configured duel; see `duel`."""
+    pool = _Pool(min(config.workers, len(config.task) * len(config.learner) * len(config.seeds)), watch)
+    try:
+        entries = plan_duel(config, folder, force, pool)
+        pool.run([entry for entry in entries if not entry.finished], force)
+    finally:
+        pool.stop()
+    return conclude(folder, [entry.folder for entry in entries])
+
+
+def plan_duel(config: DuelConfig, folder: Path, force: bool, pool: "_Pool | None" = None) -> list[Entry]:
+    """Try every combination of task and learner, and return the runs with their forecasts. Writes nothing.
+
+    Raises:
+        EggymError: something does not exist, does not fit, or a folder holds another configuration.
+    """
+    own = pool or _Pool(config.workers, lambda *_: None)
+    try:
+        pairs = [(task, learner) for task in config.task for learner in config.learner]
+        plans = own.plan([config.run(task, learner, config.seeds[0]) for task, learner in pairs], force)
+    finally:
+        if pool is None:
+            own.stop()
+    entries = []
+    for first, message in plans:
+        for seed in config.seeds:
+            place = folder / slug(message["task"]) / slug(message["learner"]) / f"seed-{seed}"
+            entry = Entry(
+                replace(first, seed=seed), place, message["forecast"], message["kind"], message["task"], message["learner"]
+            )
+            _check_folder(entry, message["identity"])
+            entries.append(entry)
+    return entries
+
+
+def conclude(folder: Path, runs: Sequence[Path]) -> DuelResult:
+    """Read finished runs, write summary and report, and return it all."""
+    records = [load_record(path) for path in runs]
+    found = [(record.id, load_measured(path)) for record, path in zip(records, runs, strict=True)]
+    measured = {name: one for name, one in found if one is not None}
+    numbers = summary(records, measured)
+    write_json(folder / SUMMARY, numbers)
+    return DuelResult(folder, records, measured, numbers, write_report(folder, records, measured))
+
+
+def slug(name: str) -> str:
+    """Return a name as part of a path: the namespace ``eggym/`` is left out, odd characters become hyphens."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name.removeprefix("eggym/")).strip("-.") or "x"
+
+
+def _check_folder(entry: Entry, identity: dict[str, Any]) -> None:
+    if (entry.folder / CONFIG).is_file():
+        refuse_other(entry.folder, read_json(entry.folder / CONFIG), {**identity, "seed": entry.config.seed})
+        entry.finished = (entry.folder / RECORD_FILE).is_file()
+
+
+class _Pool:
+    """Worker processes and the jobs that they do."""
+
+    def __init__(self, n_workers: int, watch: Watch) -> None:
+        self._inbox: queue.Queue[tuple[Worker, Message]] = queue.Queue()
+        self._workers = [Worker(self._inbox) for _ in range(n_workers)]
+        self._watch = watch
+
+    def plan(self, configs: list[RunConfig], force: bool) -> list[tuple[RunConfig, Message]]:
+        """Plan all; the first refusal ends it."""
+        jobs = [{"do": "plan", "config": asdict(config), "force": force} for config in configs]
+        found = self._do(jobs, lambda number, message: self._watch("planned", None, message))
+        return list(zip(configs, found, strict=True))
+
+    def run(self, entries: list[Entry], force: bool) -> None:
+        """Run all, the longest first; the first refusal ends it, and the same command continues."""
+        order = sorted(entries, key=lambda entry: -entry.forecast["total_seconds"])
+        jobs = [
+            {"do": "run", "config": asdict(entry.config), "folder": str(entry.folder), "force": force} for entry in order
+        ]
+
+        def tell(number: int, message: Message) -> None:
+            if message["type"] == "finished":
+                order[number].finished = True
+            self._watch(message["type"], order[number], message)
+
+        self._do(jobs, tell)
+
+    def _do(self, jobs: list[dict[str, Any]], tell: Callable[[int, Message], None]) -> list[Message]:
+        """Give each free worker the next job; return the last message of every job, in order."""
+        results: dict[int, Message] = {}
+        following = iter(range(len(jobs)))
+        for worker in self._workers:
+            self._next(worker, jobs, following)
+        while len(results) < len(jobs):
+            worker, message = self._inbox.get()
+            _raise_trouble(message)
+            tell(message["id"], message)
+            if message["type"] in ("planned", "finished"):
+                results[message["id"]] = message
+                self._next(worker, jobs, following)
+        return [results[number] for number in range(len(jobs))]
+
+    def _next(self, worker: Worker, jobs: list[dict[str, Any]], following: Any) -> None:
+        number = next(following, None)
+        if number is not None:
+            worker.send({**jobs[number], "id": number})
+
+    def stop(self) -> None:
+        for worker in self._workers:
+            worker.stop()
+
+
+class WorkerCrash(RuntimeError):
+    """A worker process met a bug, or was killed. ``trace`` is its traceback."""
+
+    def __init__(self, message: str, trace: str = "") -> None:
+        """Keep the traceback beside the message."""
+        super().__init__(message)
+        self.trace = trace
+
+
+def _raise_trouble(message: Message) -> None:
+    if message["type"] == "refused":
+        kind = getattr(errors, message["error"], EggymError)
+        raise kind(message["message"])
+    if message["type"] == "crashed":
+        raise WorkerCrash(message["message"], message["trace"])
+    if message["type"] == "died":
+        raise WorkerCrash(
+            f"a worker process ended with code {message['code']} (out of memory, or killed); "
+            "the same command continues where it was"
+        )
+

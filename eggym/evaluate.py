@@ -1,0 +1,90 @@
+"""Evaluation: fixed held-out items, greedy and at temperature 1, the same for every learner of a comparison."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from eggym.budget import FlopModel, Meter
+from eggym.config import Plan, RunConfig, resolve
+from eggym.engine import Engine
+from eggym.episode import EpisodeBatch
+from eggym.record import Score
+from eggym.rollout import Rollout
+from eggym.stats import clustered_mean
+from eggym.task import Item
+from eggym.transcripts import evaluation_lines
+from eggym.views import PolicyViews
+
+SAMPLED_TEMPERATURE = 1.0
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One evaluation of one policy."""
+
+    greedy: Score
+    sampled: Score
+    lines: list[dict[str, Any]]  # every reply, as `eggym.transcripts` keeps it
+
+
+class Evaluator:
+    """Evaluates the present weights of a policy, again and again, on the same items with the same random numbers."""
+
+    def __init__(self, plan: Plan, meter: Meter) -> None:
+        """Draw the items; ``meter`` counts evaluation alone."""
+        self._plan, self._meter = plan, meter
+        self.items = evaluation_items(plan)
+
+    def run(self, point: int) -> Evaluated:
+        """Evaluate; ``point`` numbers the place on the learning curve."""
+        greedy = self._roll(0.0, 1)
+        sampled = self._roll(SAMPLED_TEMPERATURE, self._plan.evaluation.replies)
+        lines = evaluation_lines(point, "greedy", greedy) + evaluation_lines(point, "sampled", sampled)
+        return Evaluated(_score(0.0, greedy), _score(SAMPLED_TEMPERATURE, sampled), lines)
+
+    def _roll(self, temperature: float, n_replies: int) -> EpisodeBatch:
+        plan = self._plan
+        engine = Engine(plan.policy, self._meter, plan.memory)
+        rollout = Rollout(engine, plan.task, plan.prompting, plan.config.seed, purpose="evaluation")
+        return rollout.run(PolicyViews(len(self.items), n_replies, temperature), self.items, step=0)
+
+
+def evaluation_items(plan: Plan) -> list[Item]:
+    """Return the first items of the evaluation split: fewer where the split is smaller."""
+    split = plan.evaluation.split
+    available = plan.task.n_items(split)
+    count = plan.evaluation.items if available is None else min(available, plan.evaluation.items)
+    return [plan.task.item(split, index) for index in range(count)]
+
+
+def evaluate(task: str, model: str = "embedded-v0", seed: int = 0, **settings: Any) -> Evaluated:
+    """Evaluate a model on a task.
+
+    Args:
+        task: id, ``module:name`` or file.
+        model: ``embedded-v0``, a folder or a hub id.
+        seed: of the random numbers at temperature 1.
+        settings: other fields of `eggym.config.RunConfig`, such as ``data``, ``device`` or ``set``.
+    """
+    plan = resolve(RunConfig(task, "frozen", model, seed, **settings))
+    meter = Meter(FlopModel.of(plan.policy.model))
+    with meter.watch(plan.policy.model):
+        return Evaluator(plan, meter).run(0)
+
+
+def _score(temperature: float, batch: EpisodeBatch) -> Score:
+    by_item: list[list[float | None]] = [[] for _ in range(batch.n_items)]
+    states: dict[str, int] = {}
+    for episode in batch.episodes:
+        by_item[episode.slot].append(episode.reward)
+        states[episode.verdict.state.value] = states.get(episode.verdict.state.value, 0) + 1
+    known = [[reward for reward in rewards if reward is not None] for rewards in by_item]
+    mean, error = clustered_mean(by_item)
+    return Score(
+        temperature=temperature,
+        mean=mean,
+        se=error,
+        n_items=batch.n_items,
+        n_replies=len(batch.episodes),
+        states=states,
+        rewards=[sum(rewards) / len(rewards) if rewards else None for rewards in known],
+    )

@@ -1,0 +1,113 @@
+"""What a run will take, before anything is written: steps, episodes, tokens, memory, disk and time.
+
+The costs of a step come from a probe: a few episodes of the untrained policy. They are an estimate, because replies grow
+or shrink as the policy learns; for RL they assume that every group is informative, which is the dearest case.
+"""
+
+import dataclasses
+import time
+from dataclasses import dataclass
+
+from eggym.budget import Budget, FlopModel, Meter
+from eggym.config import Plan
+from eggym.engine import Engine
+from eggym.errors import BadValue
+from eggym.learner import Learner
+from eggym.rollout import Rollout
+from eggym.views import PolicyViews
+
+FEWEST_STEPS = 5  # below, a comparison says nothing
+_PROBE = 32  # episodes
+_BACKWARD = 3  # forward and backward of a pass, in forwards
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The estimate for one run."""
+
+    steps: int
+    episodes: int
+    tokens: int
+    flops: int
+    seconds: float  # CPU seconds of training on this machine
+    evaluation_seconds: float
+    memory_bytes: int  # granted to the engine, and the model beside it
+    disk_bytes: int
+
+    @property
+    def total_seconds(self) -> float:
+        """Training and evaluation."""
+        return self.seconds + self.evaluation_seconds
+
+
+def forecast(plan: Plan, learner: Learner) -> Forecast:
+    """Probe the policy and extrapolate to the budget."""
+    meter, cpu_s = _probe(plan)
+    n_probe = meter.spend.episodes
+    n_points = plan.evaluation.points + 1
+    n_evaluated = plan.evaluation.items * (1 + plan.evaluation.replies)
+    evaluation_s = cpu_s / n_probe * n_evaluated
+    views = learner.ask(0)
+    weights = sum(weight.numel() * weight.element_size() for weight in plan.policy.model.parameters())
+    if views is None:
+        return Forecast(0, 0, 0, 0, 0.0, evaluation_s * 2, plan.memory + weights, n_evaluated * 400)
+    per_step = views.n_members * views.n_items * views.n_replies
+    factor = (1 + _BACKWARD) if plan.spec.kind == "rl" else 1
+    share = per_step / n_probe
+    cost = {
+        "episodes": float(per_step),
+        "tokens": meter.spend.tokens * share,
+        "flops": meter.spend.rollout_flops * share * factor,
+        "cpu-s": cpu_s * share * (1 + (factor - 1) / 2),
+        "s": cpu_s * share * (1 + (factor - 1) / 2),
+    }
+    steps = _steps(plan.budget, cost)
+    return Forecast(
+        steps,
+        steps * per_step,
+        int(steps * cost["tokens"]),
+        int(steps * cost["flops"]),
+        steps * cost["cpu-s"],
+        evaluation_s * n_points,
+        plan.memory + weights,
+        steps * per_step * 60 + n_points * n_evaluated * 400 + 3 * weights,
+    )
+
+
+def refuse_short(plan: Plan, found: Forecast, force: bool) -> None:
+    """Refuse a budget that is too small for 5 updates, unless forced; the frozen control needs none.
+
+    Raises:
+        BadValue: naming the budget that would do.
+    """
+    if force or found.steps >= FEWEST_STEPS or found.episodes == 0 and found.steps == 0 and plan.spec.name == "frozen":
+        return
+    per_step = _limit_for(plan, found)
+    raise BadValue(
+        f"budget {plan.budget} is good for about {found.steps} updates of {plan.spec.name} on {plan.task.id}; "
+        f"{FEWEST_STEPS} are the least that says anything: raise --budget{per_step}, or use --force"
+    )
+
+
+def _limit_for(plan: Plan, found: Forecast) -> str:
+    if not found.steps:
+        return ""
+    enough = dataclasses.replace(plan.budget, limit=plan.budget.limit / found.steps * (FEWEST_STEPS + 1))
+    return f" to about {Budget(enough.axis, float(f'{enough.limit:.1e}'))}"
+
+
+def _steps(budget: Budget, cost: dict[str, float]) -> int:
+    return int(budget.limit // cost[budget.axis]) if cost[budget.axis] > 0 else 0
+
+
+def _probe(plan: Plan) -> tuple[Meter, float]:
+    meter = Meter(FlopModel.of(plan.policy.model))
+    available = plan.task.n_items(plan.config.split)
+    n_items = _PROBE if available is None else min(_PROBE, available)
+    items = [plan.task.item(plan.config.split, index) for index in range(n_items)]
+    rollout = Rollout(
+        Engine(plan.policy, meter, plan.memory), plan.task, plan.prompting, plan.config.seed, purpose="forecast"
+    )
+    began = time.process_time()
+    rollout.run(PolicyViews(n_items, 1, 1.0), items, step=0)
+    return meter, time.process_time() - began

@@ -1,0 +1,42 @@
+"""A person plays one episode of a task, in a terminal or wherever text can be asked for and told."""
+
+from collections.abc import Callable
+
+from eggym.seeding import stream
+from eggym.task import Task, Verdict
+
+Ask = Callable[[str], str]  # shows a prompt, returns what the person typed
+Tell = Callable[[str], None]
+
+
+def play(task: Task, split: str, index: int, ask: Ask, tell: Tell) -> Verdict:
+    """Let a person answer item ``index`` of a split; tell prompt, observations and verdict, and the best reply.
+
+    In a task of several turns, what the oracle would have said is told at the end too, turn by turn.
+
+    Raises:
+        BadValue: no such split or index.
+        TaskFault: the task's own code failed.
+    """
+    item = task.item(split, index)
+    state = task.begin(item, stream("play", task.id, split, index))
+    tell(item.prompt)
+    best: list[str | None] = []
+    done = False
+    while not done and len(best) < task.max_turns:
+        best.append(task.oracle_reply(state))
+        observation, done = task.step(state, ask("> "))
+        if observation:
+            tell(observation)
+    verdict = task.judge(state)
+    tell(_line(verdict))
+    if any(reply is not None for reply in best):
+        tell("the best: " + " / ".join("?" if reply is None else reply for reply in best))
+    return verdict
+
+
+def _line(verdict: Verdict) -> str:
+    """Return the verdict in one line for a person."""
+    reward = "no reward" if verdict.reward is None else f"reward {verdict.reward:g}"
+    read = "" if verdict.found is None else f", read as {verdict.found!r}"
+    return f"{verdict.state}: {reward}{read}" + (f" ({verdict.why})" if verdict.why else "")

@@ -1,0 +1,261 @@
+"""A policy: a Hugging Face causal language model with its tokenizer and the way it is prompted.
+
+The model side owns chat templates; tasks speak plain text. Tokens in, tokens out: the first observation is rendered and
+tokenised once, later ones are tokenised alone and appended to the ids that were sampled, which are never re-tokenised.
+transformers is imported only when a policy is loaded.
+"""
+
+import dataclasses
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from eggym.errors import BadValue, UnknownName, unknown
+from eggym.task import Task
+
+EMBEDDED = ("embedded-v0",)  # models that ship as package data
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+Chat = Literal["auto", "on", "off"]
+_REPLY = "REPLY0"  # stands for a reply while the template around it is read off
+
+
+@dataclass(frozen=True, slots=True)
+class Prompting:
+    """How a task is put to a model. Defaults come from the task; a run may override each."""
+
+    system: str | None = None
+    few_shot: tuple[tuple[str, str], ...] = ()  # (prompt, reply) pairs before the real prompt
+    stop: tuple[str, ...] = ()
+    max_new_tokens: int = 256  # per reply
+    chat: Chat = "auto"  # auto: the tokenizer's chat template when it has one
+    thinking: bool | None = None  # passed to templates that know `enable_thinking`; None leaves it out
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        if self.max_new_tokens < 1:
+            raise BadValue(f"max_new_tokens must be at least 1, got {self.max_new_tokens}")
+        if self.chat not in ("auto", "on", "off"):
+            raise BadValue(f"chat must be auto, on or off, got {self.chat!r}")
+        if any(not stop for stop in self.stop):
+            raise BadValue("a stop string must not be empty")
+
+    @classmethod
+    def of(cls, task: Task, overrides: Mapping[str, Any]) -> "Prompting":
+        """Return the task's own prompting with some fields replaced."""
+        values: dict[str, Any] = {
+            name: getattr(task, name) for name in ("system", "few_shot", "stop", "max_new_tokens")
+        }
+        known = [found.name for found in dataclasses.fields(cls)]
+        for name, value in overrides.items():
+            if name not in known:
+                raise unknown("prompting option", name, known)
+            values[name] = _frozen(value)
+        return cls(**values)
+
+
+@dataclass(eq=False)
+class Policy:
+    """A model that can be asked for text. Build it with `load_policy`."""
+
+    model: Any  # a transformers PreTrainedModel; transformers is not imported for a type
+    tokenizer: Any
+    name: str
+    _cache: dict[tuple[Prompting, str, bool], list[int]] = field(default_factory=dict, repr=False)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the weights."""
+        device: torch.device = self.model.device
+        return device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights."""
+        dtype: torch.dtype = self.model.dtype
+        return dtype
+
+    @property
+    def context(self) -> int:
+        """How many positions the model can see; 2**31 if its configuration names no limit."""
+        config = self.model.config.get_text_config()
+        for name in ("max_position_embeddings", "n_positions", "max_sequence_length"):
+            if getattr(config, name, None):
+                return int(getattr(config, name))
+        return 1 << 31
+
+    @property
+    def eos_ids(self) -> tuple[int, ...]:
+        """Every token that ends a reply, ascending."""
+        found: set[int] = set()
+        sources = (self.model.generation_config, self.model.config, self.tokenizer)
+        for value in (getattr(source, "eos_token_id", None) for source in sources):
+            found.update(value if isinstance(value, list | tuple) else [] if value is None else [value])
+        return tuple(sorted(found))
+
+    @property
+    def pad_id(self) -> int:
+        """A token for masked places; its value never matters."""
+        pad = self.tokenizer.pad_token_id
+        return int(pad) if pad is not None else (self.eos_ids or (0,))[0]
+
+    @property
+    def n_parameters(self) -> int:
+        """How many weights the model has, tied ones counted once."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    def prompt_ids(self, prompting: Prompting, observation: str) -> list[int]:
+        """Return the tokens of a first observation, ready for the model's reply.
+
+        Raises:
+            BadValue: a character that the tokenizer does not know, or more tokens than the model's context.
+        """
+        if self._chats(prompting):
+            ids = self._ids(self._render(prompting, [("user", observation)]), special=False)
+        else:
+            shown = [prompting.system] if prompting.system else []
+            shown += [f"{question}\n{reply}\n" for question, reply in prompting.few_shot]
+            ids = self._ids("\n".join([*shown, f"{observation}\n"]), special=True)
+        if len(ids) >= self.context:
+            raise BadValue(
+                f"the prompt has {len(ids)} tokens, but model {self.name!r} sees {self.context}; "
+                f"shorten the prompt (it begins {observation[:40]!r}) or choose a model with a longer context"
+            )
+        return ids
+
+    def continuation_ids(self, prompting: Prompting, observation: str, ended: bool) -> list[int]:
+        """Return the tokens of a later observation, from the end of the reply before it to the start of the next.
+
+        ``ended`` says that the reply's last sampled token was an end token, which then is not repeated.
+        """
+        place = (prompting, observation, ended)
+        if place not in self._cache:
+            self._cache[place] = self._continue(prompting, observation, ended)
+        return self._cache[place]
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return sampled tokens as text, without special tokens."""
+        text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
+
+    def _continue(self, prompting: Prompting, observation: str, ended: bool) -> list[int]:
+        if not self._chats(prompting):
+            return self._ids(f"\n{observation}\n", special=False)
+        rendered = self._render(prompting, [("user", "u"), ("assistant", _REPLY), ("user", observation)])
+        ids = self._ids(rendered[rendered.index(_REPLY) + len(_REPLY) :], special=False)
+        return ids[1:] if ended and ids[:1] and ids[0] in self.eos_ids else ids
+
+    def _chats(self, prompting: Prompting) -> bool:
+        has = getattr(self.tokenizer, "chat_template", None) is not None
+        if prompting.chat == "on" and not has:
+            raise BadValue(f"chat is on, but the tokenizer of {self.name!r} has no chat template; set prompt.chat=off")
+        return has and prompting.chat != "off"
+
+    def _render(self, prompting: Prompting, talk: list[tuple[str, str]]) -> str:
+        before = [("system", prompting.system)] if prompting.system else []
+        for question, reply in prompting.few_shot:
+            before += [("user", question), ("assistant", reply)]
+        messages = [{"role": role, "content": content} for role, content in [*before, *talk]]
+        extra = {} if prompting.thinking is None else {"enable_thinking": prompting.thinking}
+        text: str = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **extra)
+        return text
+
+    def _ids(self, text: str, special: bool) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=special)
+        unknown_id = self.tokenizer.unk_token_id
+        if unknown_id is not None and unknown_id in ids and self.tokenizer.unk_token not in text:
+            bad = next((c for c in text if unknown_id in self.tokenizer.encode(c, add_special_tokens=False)), "?")
+            raise BadValue(
+                f"the tokenizer of {self.name!r} cannot write {bad!r} (U+{ord(bad):04X}), which stands in the prompt "
+                f"{text.strip()[:40]!r}; change the prompt or the model"
+            )
+        return ids
+
+
+def load_policy(name: str, device: str = "auto", dtype: str = "auto") -> Policy:
+    """Load a model and its tokenizer: ``embedded-v0``, a folder, or a hub id.
+
+    Args:
+        name: what to load. Remote code is never run.
+        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
+        dtype: "auto" (float32 on the CPU, as stored elsewhere), "float32", "bfloat16" or "float16".
+
+    Raises:
+        UnknownName: no such model, with the nearest name that ships.
+        BadValue: an unknown device or dtype, or a folder without a model or tokenizer.
+    """
+    where = _device(device)
+    source = _source(name)
+    kind = _dtype(dtype, where)
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging as chatter
+
+    chatter.set_verbosity_error()
+    chatter.disable_progress_bar()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    attention = "sdpa" if where.type == "cuda" else "eager"
+    try:
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=kind, attn_implementation=attention)
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, KeyError) as problem:  # what the library raises for missing, odd or unreachable names
+        raise _unloadable(name, problem) from problem
+    model = model.to(where).eval().requires_grad_(False)
+    return Policy(model, tokenizer, name)
+
+
+def model_sha256(model: nn.Module) -> str:
+    """Return the SHA-256 of a model's weights: names, types, shapes and bytes, in the model's order."""
+    digest = hashlib.sha256()
+    for name, weight in model.named_parameters():
+        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}\n".encode())
+        digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _source(name: str) -> str:
+    if name in EMBEDDED:
+        return str(resources.files("eggym").joinpath("data", name))
+    path = Path(name).expanduser()
+    if path.is_dir() and not (path / "config.json").is_file():
+        raise BadValue(f"folder {name!r} holds no model: there is no config.json in it")
+    return str(path) if path.is_dir() else name
+
+
+def _unloadable(name: str, problem: Exception) -> Exception:
+    first = next((line for line in str(problem).splitlines() if line.strip()), type(problem).__name__).strip()
+    if Path(name).expanduser().is_dir():
+        return BadValue(f"model folder {name!r} cannot be loaded: {first}")
+    known = unknown("model", name, EMBEDDED)
+    return UnknownName(f"{known}; it is no folder, and the hub answered: {first[:160]}")
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(name)
+    except RuntimeError as problem:
+        raise BadValue(f"no device {name!r}; use auto, cpu, cuda, cuda:0 or mps") from problem
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise BadValue(f"device {name!r} was asked for, but torch sees no GPU; use cpu or auto")
+    if found.type == "mps" and not torch.backends.mps.is_available():
+        raise BadValue(f"device {name!r} was asked for, but torch sees none here; use cpu or auto")
+    return found
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype | str:
+    if name == "auto":
+        return torch.float32 if device.type == "cpu" else "auto"
+    if name not in DTYPES:
+        raise unknown("dtype", name, ["auto", *DTYPES])
+    return DTYPES[name]
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(part) for part in value) if isinstance(value, list | tuple) else value

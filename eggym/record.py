@@ -1,0 +1,286 @@
+"""Records: what one run was, what it spent and what came of it, as a file that anyone can check.
+
+A run folder holds ``record.json`` (deterministic and hashed: the same configuration gives the same bytes) and
+``measured.json`` (times, memory, host: never hashed), both as canonical JSON (`eggym.files`). Missing numbers are null;
+a number that is not finite is refused.
+
+Left out: statistics over runs (`eggym.stats`) and the raw rewards of training (`eggym.fitness`).
+"""
+
+import itertools
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from eggym.errors import BadValue, UnknownName
+from eggym.files import sha256_json
+from eggym.origin import git_state, version
+
+SCHEMA = 1
+RECORD_FILE = "record.json"
+MEASURED_FILE = "measured.json"
+LIBRARIES = ("datasets", "gymnasium", "numpy", "safetensors", "tokenizers", "torch", "transformers")
+
+Mode = Literal["greedy", "sampled"]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Strict(BaseModel):
+    """No coercion, no unknown keys, no change after the fact, no NaN."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, validate_by_name=True, validate_by_alias=True
+    )
+
+
+class Spent(_Strict):
+    """What was used up, on every axis at once."""
+
+    episodes: Count
+    prompt_tokens: Count  # given to the policy at the start of an episode
+    action_tokens: Count  # sampled by the policy
+    env_tokens: Count  # later observations of the environment
+    rollout_flops: Count  # by the budget formula: every position once
+    learner_flops: Count  # by the hooks on the policy
+    flops: Count  # rollout_flops + learner_flops: the budget axis
+    computed_flops: Count  # really computed: with pads, refill waste, low-rank terms and the update
+    reward_calls: Count
+
+    @property
+    def tokens(self) -> int:
+        """All tokens of all episodes: prompts, replies and observations."""
+        return self.prompt_tokens + self.action_tokens + self.env_tokens
+
+    @model_validator(mode="after")
+    def _sum(self) -> Self:
+        if self.flops != self.rollout_flops + self.learner_flops:
+            raise ValueError(f"flops is {self.flops}, not rollout_flops + learner_flops")
+        return self
+
+
+class Score(_Strict):
+    """One evaluation of one policy on one fixed list of items."""
+
+    temperature: Annotated[float, Field(ge=0)]
+    mean: float | None  # over the items that could be judged
+    se: Annotated[float, Field(ge=0)] | None  # standard error of the mean, clustered by item
+    n_items: Count
+    n_replies: Count  # over all items
+    states: dict[str, Count]  # how many replies ended in which verdict state
+    rewards: list[float | None]  # mean reward per item, in the order of the items; None: no reply could be judged
+
+    @model_validator(mode="after")
+    def _counts(self) -> Self:
+        if len(self.rewards) != self.n_items:
+            raise ValueError(f"n_items is {self.n_items}, but there are {len(self.rewards)} rewards")
+        if sum(self.states.values()) != self.n_replies:
+            raise ValueError(f"n_replies is {self.n_replies}, but the states count {sum(self.states.values())}")
+        return self
+
+
+class Point(_Strict):
+    """One point of the learning curve."""
+
+    step: Count  # updates made before it; 0 is the start
+    fraction: Annotated[float, Field(ge=0)]  # share of the budget spent; the last update may end above 1
+    spent: Spent  # training only
+    greedy: Score
+    sampled: Score
+
+
+class LearnerInfo(_Strict):
+    """Who learned."""
+
+    name: str
+    kind: Literal["es", "rl", "control"]
+    profile: str
+    options: dict[str, Any]  # resolved: defaults, profile, overrides
+
+
+class TaskInfo(_Strict):
+    """What was asked."""
+
+    id: str
+    difficulty: dict[str, Any]
+    digest: str  # of settings, source and the first items: changes when the task does
+    floor: float
+    reward_range: tuple[float, float]
+    data: str | None  # where the rows came from; None: procedural
+
+
+class ModelInfo(_Strict):
+    """Where it started from."""
+
+    name: str
+    sha256: str  # of the start weights
+    n_parameters: Count
+    n_trainable: Count
+    dtype: str
+
+
+class BudgetInfo(_Strict):
+    """The limit that was declared before the run."""
+
+    axis: str  # episodes, tokens, flops, cpu-s, min
+    limit: Annotated[float, Field(ge=0)]
+
+
+class Provenance(_Strict):
+    """Which code made it. No user names, no paths."""
+
+    eggym: str
+    git_commit: str | None  # None: the package does not lie in a checkout of its own
+    git_dirty: bool | None
+    python: str
+    libraries: dict[str, str]
+    config_sha256: str
+
+
+class Record(_Strict):
+    """The result of one learner on one task with one seed: written once, never edited."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    kind: Literal["eggym.run"] = "eggym.run"
+    id: str
+    config: dict[str, Any]  # the resolved configuration of the run
+    seed: int
+    learner: LearnerInfo
+    task: TaskInfo
+    model: ModelInfo
+    budget: BudgetInfo
+    spent: Spent  # training only
+    evaluation_spent: Spent
+    n_steps: Count
+    training_states: dict[str, Count]
+    primary: Mode  # the metric that decides, chosen before the run
+    points: Annotated[list[Point], Field(min_length=1)]
+    weights_sha256: str
+    files: dict[str, str]  # name -> SHA-256 of every other deterministic file of the run folder
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        steps = [point.step for point in self.points]
+        if any(later <= earlier for earlier, later in itertools.pairwise(steps)):
+            raise ValueError(f"the steps of the points must increase, got {steps}")
+        if self.provenance.config_sha256 != sha256_json(self.config):
+            raise ValueError("config_sha256 is not the hash of config")
+        if self.id != run_id(self.provenance.config_sha256, self.seed, self.task.digest, self.model.sha256):
+            raise ValueError(f"id {self.id!r} does not follow from config, seed, task and model")
+        return self
+
+    def curve(self, mode: Mode) -> dict[str, NDArray[np.float64]]:
+        """Return the learning curve as arrays of one length: step, fraction, episodes, tokens, flops, mean, se.
+
+        A missing mean or error is NaN.
+        """
+        scores = [self._score(point, mode) for point in self.points]
+        spent = [point.spent for point in self.points]
+        columns: dict[str, list[float | int | None]] = {
+            "step": [point.step for point in self.points],
+            "fraction": [point.fraction for point in self.points],
+            "episodes": [one.episodes for one in spent],
+            "tokens": [one.tokens for one in spent],
+            "flops": [one.flops for one in spent],
+            "mean": [score.mean for score in scores],
+            "se": [score.se for score in scores],
+        }
+        return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
+
+    def start(self, mode: Mode) -> Score:
+        """Return the first evaluation, before any update."""
+        return self._score(self.points[0], mode)
+
+    def final(self, mode: Mode) -> Score:
+        """Return the last evaluation, at the end of the budget."""
+        return self._score(self.points[-1], mode)
+
+    @staticmethod
+    def _score(point: Point, mode: Mode) -> Score:
+        return point.greedy if mode == "greedy" else point.sampled
+
+
+class Measured(_Strict):
+    """What a run took on the machine it ran on. Differs from run to run and is never hashed."""
+
+    started: str  # ISO 8601, UTC
+    finished: str
+    cpu_s: Annotated[float, Field(ge=0)]  # of all sessions, evaluation included
+    wall_s: Annotated[float, Field(ge=0)]
+    phases: dict[str, float]  # CPU seconds by phase
+    peak_rss_bytes: Count
+    sessions: Count  # how often the run was started or resumed
+    host: dict[str, str]
+    cpu_s_at_points: list[float] = Field(default_factory=list)  # training CPU seconds up to each point of the record
+
+
+def run_id(config_sha256: str, seed: int, task_digest: str, model_sha256: str) -> str:
+    """Return the id of a run: 16 hex digits that follow from what it was asked to do."""
+    return sha256_json([config_sha256, seed, task_digest, model_sha256])[:16]
+
+
+def load_record(folder: Path) -> Record:
+    """Read ``record.json`` of a run folder.
+
+    Raises:
+        UnknownName: there is none.
+        BadValue: it is no valid record, or of a schema version that this eggym does not read.
+    """
+    return _load(folder / RECORD_FILE, Record, "schema")
+
+
+def load_measured(folder: Path) -> Measured | None:
+    """Read ``measured.json`` of a run folder; None where a run came without it."""
+    path = folder / MEASURED_FILE
+    return _load(path, Measured, None) if path.exists() else None
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """Return every folder at or below ``folder`` that holds a record, in the order of their paths."""
+    return sorted(path.parent for path in folder.rglob(RECORD_FILE))
+
+
+def provenance(config: Mapping[str, Any]) -> Provenance:
+    """Describe the code that is running and hash the configuration. Imports none of the libraries that it names."""
+    commit, dirty = git_state(Path(__file__).resolve())
+    versions = {name: version(name) for name in LIBRARIES}
+    return Provenance(
+        eggym=version("eggym") or "unknown",
+        git_commit=commit,
+        git_dirty=dirty,
+        python=platform.python_version(),
+        libraries={name: version for name, version in versions.items() if version is not None},
+        config_sha256=sha256_json(config),
+    )
+
+
+_Model = TypeVar("_Model", Record, Measured)
+
+
+def _load(path: Path, model: type[_Model], version_key: str | None) -> _Model:
+    try:
+        text = path.read_bytes()
+    except OSError as problem:
+        raise UnknownName(f"no {path.name} in {path.parent}: {problem.strerror}; is the run finished?") from problem
+    try:
+        raw = json.loads(text)
+    except ValueError as problem:
+        raise BadValue(f"{path} is not JSON: {problem}; restore the file, or run again") from problem
+    found = raw.get(version_key) if isinstance(raw, dict) else None
+    if version_key is not None and found != SCHEMA:
+        raise BadValue(
+            f"{path} has schema version {found!r}, this eggym ({version('eggym')}) reads version {SCHEMA}; "
+            "install the eggym that wrote it, or a newer one"
+        )
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the whole"
+        raise BadValue(f"{path} is no valid {path.stem}: {place}: {first['msg']}; was it edited?") from problem

@@ -1,0 +1,267 @@
+"""Names of tasks and learners, and how to get from a name to the thing.
+
+The leaves bring import-free tables of strings; a module is imported only when its name is asked for. Other
+distributions bring the same tables (``TASKS``, ``LEARNERS``), or call `register`, in a module named under the entry
+point group ``eggym.plugins``; those are imported on a listing, or when a name is unknown without them. All shared state
+lives here.
+"""
+
+import importlib
+import inspect
+import re
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from eggym.errors import BadValue, EggymError, unknown
+from eggym.source import FILE_REFERENCE, load_file, named
+from eggym.task import Task
+
+if TYPE_CHECKING:
+    from eggym.learner import LearnerSpec
+
+Table = dict[str, tuple[str, str]]
+AnyTask = TypeVar("AnyTask", bound=Task)
+
+_TASK_LEAVES = ("eggym.envs",)
+_LEARNER_LEAVES = ("eggym.es", "eggym.agents")
+_PLUGINS = "eggym.plugins"  # the entry-point group
+_WRAPPER = "random-reward"  # written before another learner's name: random-reward:eggroll
+_ID = re.compile(r"(?P<family>[\w:-]+/[\w:.-]+?)-v(?P<version>\d+)")
+_SPEC_FIELDS = ("name", "kind", "options", "build", "resolve")
+
+_registered: dict[str, type[Task]] = {}
+_plugins: dict[str, Any] = {}  # entry-point name -> what it loaded
+_plugins_loaded = False
+
+
+def register(task_class: type[AnyTask]) -> type[AnyTask]:
+    """Make a task of your own known by its ``id``, here and to Gymnasium; usable as a decorator.
+
+    A change that moves scores takes a new version of the id. Registering a class again, from the same module under the
+    same name, replaces it (a notebook's cell may run twice).
+
+    Raises:
+        BadValue: the id is not of the form ``namespace/name-vN``, or another class has it.
+    """
+    check_id(task_class.id, task_class.__name__)
+    holder = _registered.get(task_class.id)
+    same = holder is not None and _place(holder) == _place(task_class)
+    if not same and task_class.id in _tasks():
+        owner = _place(holder) if holder else _tasks()[task_class.id][0]
+        raise BadValue(f"task {task_class.id!r} is already registered by {owner}; give yours another id")
+    _registered[task_class.id] = task_class
+    announce()
+    return task_class
+
+
+def load_task(ref: str, **difficulty: Any) -> Task:
+    """Return a task by id, by ``module:NAME``, or from a file, ``my_task.py`` or ``my_task.py:NAME``.
+
+    An id may leave out its version (the highest is taken) and the namespace ``eggym/``. ``difficulty`` goes to the
+    task.
+
+    Raises:
+        UnknownName: no such task, module or name; the nearest known one is named.
+        BadValue: the reference has no known form, or the file holds no task, or several.
+        TaskFault: the file or module raised when it was imported.
+    """
+    return task_class(ref)(**difficulty)
+
+
+def task_class(ref: str) -> type[Task]:
+    """Return the class that `load_task` would make an instance of."""
+    file = FILE_REFERENCE.fullmatch(ref)
+    if file:
+        found = _from_file(file["path"], file["name"])
+    elif ":" in ref and "/" not in ref:
+        found = _as_task(named(ref, "task"), ref)
+    else:
+        return _by_id(ref)
+    check_id(found.id, f"{found.__name__} in {ref}")
+    return found
+
+
+def load_learner(name: str) -> "LearnerSpec":
+    """Return a learner by name, by ``module:NAME``, from a file, or ``random-reward:`` before any of these.
+
+    Raises: as `load_task`.
+    """
+    if name.split(":", 1)[0] == _WRAPPER:
+        return _random_reward(name.partition(":")[2])
+    file = FILE_REFERENCE.fullmatch(name)
+    if file:
+        return _spec_from_file(file["path"], file["name"])
+    if ":" in name:
+        return _as_spec(named(name, "learner"), name)
+    table = _learners() if name in _learners() else _learners(plugins=True)
+    if name not in table:
+        raise unknown("learner", name, table)
+    return _as_spec(named(table[name][0], "learner"), name)
+
+
+def task_table() -> dict[str, str]:
+    """Return every known task id with its one-line summary; imports no task."""
+    return {name: summary for name, (_, summary) in sorted(_tasks(plugins=True).items())}
+
+
+def learner_table() -> dict[str, str]:
+    """Return every known learner's name with its one-line summary; imports no learner.
+
+    ``random-reward`` stands there once; it is used as ``random-reward:NAME``.
+    """
+    return {name: summary for name, (_, summary) in sorted(_learners(plugins=True).items())}
+
+
+def check_id(task_id: str, owner: str) -> None:
+    """Refuse an id that is not of the form ``namespace/name-vN``."""
+    if not task_id:
+        raise BadValue(f'task {owner} has no id; give its class one, such as id = "me/sums-v0"')
+    if not _ID.fullmatch(task_id):
+        raise BadValue(f"task id {task_id!r} of {owner} is not of the form namespace/name-vN, such as me/sums-v0")
+
+
+def announce() -> None:
+    """Tell Gymnasium, if it is imported, of every task known so far.
+
+    Entry points are strings and arguments are JSON, so a spec can be stored and read back; nothing of ours is imported.
+    """
+    gymnasium = sys.modules.get("gymnasium")
+    if gymnasium is None or not hasattr(gymnasium, "register"):
+        return
+    for task_id in _tasks():
+        if task_id not in gymnasium.registry:
+            gymnasium.register(
+                id=task_id,
+                entry_point="eggym.gymnasium_hook:make_env",
+                vector_entry_point="eggym.gymnasium_hook:make_vec_env",
+                kwargs={"task": task_id},
+            )
+
+
+def _tasks(plugins: bool = False) -> Table:
+    """Return all tables of tasks in one, those of the plugins included where asked or already loaded."""
+    own = {task_id: (_place(found), _first_line(found)) for task_id, found in _registered.items()}
+    return own | _tables(_TASK_LEAVES, "TASKS", plugins)
+
+
+def _learners(plugins: bool = False) -> Table:
+    return _tables(_LEARNER_LEAVES, "LEARNERS", plugins)
+
+
+def _tables(leaves: tuple[str, ...], attribute: str, plugins: bool) -> Table:
+    if plugins:
+        _load_plugins()
+    together: Table = {}
+    modules = {leaf: importlib.import_module(leaf) for leaf in leaves}
+    for name, module in (modules | _plugins).items():
+        table: Table = getattr(module, attribute, {})
+        for key in table.keys() & together.keys():
+            raise BadValue(f"{key!r} of {name} is already taken by {together[key][0]}; give it another name")
+        together |= table
+    return together
+
+
+def _load_plugins() -> None:
+    global _plugins_loaded
+    if _plugins_loaded:
+        return
+    from importlib.metadata import entry_points  # late: costs as much as the rest of this file together
+
+    _plugins_loaded = True  # before loading: a plugin may ask the registry for something
+    for point in entry_points(group=_PLUGINS):
+        try:
+            _plugins[point.name] = point.load()
+        except Exception as problem:  # another distribution's code may raise anything
+            _plugins_loaded = False
+            what = f"{type(problem).__name__}: {problem}"
+            raise EggymError(f"plugin {point.name!r} ({point.value}) raised {what}; mend or uninstall it") from problem
+    announce()
+
+
+def _by_id(ref: str) -> type[Task]:
+    task_id = _resolve(ref, _tasks()) or _resolve(ref, _tasks(plugins=True))
+    if task_id is None:
+        raise unknown("task", ref, _tasks())
+    if task_id in _registered:
+        return _registered[task_id]
+    found = _as_task(named(_tasks()[task_id][0], "task"), task_id)
+    found.id = task_id
+    return found
+
+
+def _resolve(ref: str, table: Table) -> str | None:
+    """Return the id that is meant: as it stands, with the house's namespace, or with the highest version."""
+    full = ref if "/" in ref else f"eggym/{ref}"
+    if full in table:
+        return full
+    versions = [match for match in map(_ID.fullmatch, table) if match and match["family"] == full]
+    return max(versions, key=lambda match: int(match["version"])).string if versions else None
+
+
+def _from_file(path: str, name: str | None) -> type[Task]:
+    module = load_file(path, "task")
+    if name:
+        return _as_task(_attribute(module, name, path), f"{path}:{name}")
+    own = {
+        id(value): value
+        for value in [*vars(module).values(), *_registered.values()]
+        if inspect.isclass(value) and issubclass(value, Task) and value.__module__ == module.__name__
+    }
+    tasks = [value for value in own.values() if value.id] or list(own.values())
+    if len(tasks) == 1:
+        return tasks[0]
+    if not tasks:
+        raise BadValue(f"{path} defines no task; subclass eggym.SingleTurnTask or eggym.MultiTurnTask in it")
+    names = ", ".join(sorted(value.__name__ for value in tasks))
+    raise BadValue(f"{path} defines {len(tasks)} tasks ({names}); choose one, as in {path}:{tasks[0].__name__}")
+
+
+def _spec_from_file(path: str, name: str | None) -> "LearnerSpec":
+    module = load_file(path, "learner")
+    if name:
+        return _as_spec(_attribute(module, name, path), f"{path}:{name}")
+    specs = {key: value for key, value in vars(module).items() if _is_spec(value)}
+    if len(specs) == 1:
+        return _as_spec(next(iter(specs.values())), path)
+    held = f"{len(specs)} learners ({', '.join(sorted(specs))})" if specs else "no LearnerSpec"
+    raise BadValue(f"{path} defines {held}; exactly one is needed, or say which, as in {path}:SPEC")
+
+
+def _random_reward(inner: str) -> "LearnerSpec":
+    if not inner:
+        raise BadValue(f"{_WRAPPER} needs another learner's name behind it, such as {_WRAPPER}:eggroll")
+    wrap = named(_learners()[_WRAPPER][0], "learner")
+    return _as_spec(wrap(load_learner(inner)), f"{_WRAPPER}:{inner}")
+
+
+def _as_task(value: Any, ref: str) -> type[Task]:
+    if not (inspect.isclass(value) and issubclass(value, Task)):
+        raise BadValue(f"{ref} is no task but {value!r:.80}; a task is a subclass of eggym.Task")
+    return value
+
+
+def _as_spec(value: Any, ref: str) -> "LearnerSpec":
+    if not _is_spec(value):
+        raise BadValue(f"{ref} is no LearnerSpec but {value!r:.80}; see eggym.learner.LearnerSpec")
+    spec: LearnerSpec = value
+    return spec
+
+
+def _is_spec(value: Any) -> bool:
+    # By its attributes: importing LearnerSpec would import torch, and a listing must not.
+    return not inspect.isclass(value) and all(hasattr(value, name) for name in _SPEC_FIELDS)
+
+
+def _attribute(module: Any, name: str, path: str) -> Any:
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        raise unknown(f"name in {path}", name, [key for key in vars(module) if not key.startswith("_")]) from None
+
+
+def _place(found: type[Any]) -> str:
+    return f"{found.__module__}:{found.__qualname__}"
+
+
+def _first_line(found: type[Any]) -> str:
+    return (inspect.getdoc(found) or "").partition("\n")[0]

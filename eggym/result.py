@@ -1,0 +1,171 @@
+"""The end of a run: trained weights, curve, record and measurements are written, in this order, the record last.
+
+A folder with ``record.json`` is a finished run. Everything but ``measured.json`` is deterministic, and the record holds the
+SHA-256 of each such file.
+"""
+
+import csv
+import io
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from eggym.budget import Meter, peak_memory
+from eggym.checkpoint import remove_checkpoints
+from eggym.config import CONFIG, Plan
+from eggym.files import sha256_file, write_bytes, write_json
+from eggym.learner import options_dict
+from eggym.policy import model_sha256
+from eggym.record import (
+    MEASURED_FILE,
+    RECORD_FILE,
+    BudgetInfo,
+    LearnerInfo,
+    Measured,
+    ModelInfo,
+    Point,
+    Record,
+    Spent,
+    TaskInfo,
+    provenance,
+    run_id,
+)
+from eggym.task import digest
+from eggym.transcripts import EVALUATIONS, SHARDS
+
+FITNESS = "fitness.bin"
+STEPS = "steps.jsonl"
+CURVE = "curve.csv"
+WEIGHTS = "weights.safetensors"
+
+
+class Finished(Protocol):
+    """What the loop hands over."""
+
+    plan: Plan
+    folder: Path
+    identity: dict[str, Any]
+    step: int
+    points: list[Point]
+    point_cpu_s: list[float]
+    states: dict[str, int]
+    meter: Meter
+    evaluation_meter: Meter
+    parameters: Mapping[str, nn.Parameter]
+
+    def measured_so_far(self) -> dict[str, Any]:
+        """Return started, wall, cpu and n of all sessions."""
+
+
+def finish(run: Finished) -> Record:
+    """Write everything, the record last; then the checkpoints go."""
+    write_weights(run.folder / WEIGHTS, run.parameters)
+    write_bytes(run.folder / CURVE, _curve(run.points).encode())
+    record = _record(run)
+    write_json(run.folder / MEASURED_FILE, _measured(run))
+    write_json(run.folder / RECORD_FILE, record)
+    remove_checkpoints(run.folder)
+    return record
+
+
+def write_weights(path: Path, parameters: Mapping[str, torch.Tensor]) -> None:
+    """Write the trained parameters, by name, as safetensors."""
+    from safetensors.torch import save
+
+    tensors = {name: weight.detach().cpu().contiguous() for name, weight in parameters.items()}
+    write_bytes(path, save(tensors))
+
+
+def _record(run: Finished) -> Record:
+    plan, made = run.plan, provenance(run.identity)
+    task_digest = digest(plan.task)
+    data = plan.task.difficulty.get("data")
+    return Record(
+        id=run_id(made.config_sha256, plan.config.seed, task_digest, run.identity["model_sha256"]),
+        config=run.identity,
+        seed=plan.config.seed,
+        learner=LearnerInfo(
+            name=plan.spec.name, kind=plan.spec.kind, profile=plan.profile, options=options_dict(plan.options)
+        ),
+        task=TaskInfo(
+            id=plan.task.id,
+            difficulty=dict(plan.task.difficulty),
+            digest=task_digest,
+            floor=plan.task.floor,
+            reward_range=plan.task.reward_range,
+            data=data if isinstance(data, str) else None,
+        ),
+        model=ModelInfo(
+            name=plan.config.model,
+            sha256=run.identity["model_sha256"],
+            n_parameters=plan.policy.n_parameters,
+            n_trainable=sum(weight.numel() for weight in run.parameters.values()),
+            dtype=run.identity["dtype"],
+        ),
+        budget=BudgetInfo(axis=plan.budget.axis, limit=plan.budget.limit),
+        spent=Spent(**run.meter.spend.as_dict()),
+        evaluation_spent=Spent(**run.evaluation_meter.spend.as_dict()),
+        n_steps=run.step,
+        training_states=run.states,
+        primary="greedy" if plan.evaluation.primary == "greedy" else "sampled",
+        points=run.points,
+        weights_sha256=model_sha256(plan.policy.model),
+        files={name: sha256_file(run.folder / name) for name in deterministic_files(run.folder)},
+        provenance=made,
+    )
+
+
+def deterministic_files(folder: Path) -> list[str]:
+    """Return the names, relative to a run folder, of the files that repeat byte for byte, the record left out."""
+    single = [name for name in (CONFIG, CURVE, EVALUATIONS, FITNESS, STEPS, WEIGHTS) if (folder / name).exists()]
+    shards = [f"{SHARDS}/{path.name}" for path in (folder / SHARDS).glob("*.jsonl.gz")]
+    return sorted([*single, *shards])
+
+
+def _measured(run: Finished) -> Measured:
+    so_far = run.measured_so_far()
+    return Measured(
+        started=so_far["started"],
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        cpu_s=so_far["cpu"],
+        wall_s=so_far["wall"],
+        phases=run.meter.phases,
+        peak_rss_bytes=peak_memory(),
+        sessions=so_far["n"],
+        host=_host(),
+        cpu_s_at_points=run.point_cpu_s,
+    )
+
+
+def _host() -> dict[str, str]:
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        cpu = names[0] if names else cpu
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    return {
+        "cpu": cpu,
+        "gpu": gpu,
+        "system": platform.system(),
+        "threads": str(torch.get_num_threads()),
+        "clock": time.tzname[0],
+    }
+
+
+def _curve(points: Sequence[Point]) -> str:
+    """The learning curve as CSV, one row for each evaluation."""
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["step", "fraction", "episodes", "tokens", "flops", "greedy", "greedy_se", "sampled", "sampled_se"])
+    for point in points:
+        spent = point.spent
+        scores = [point.greedy.mean, point.greedy.se, point.sampled.mean, point.sampled.se]
+        table.writerow([point.step, point.fraction, spent.episodes, spent.tokens, spent.flops, *scores])
+    return text.getvalue()

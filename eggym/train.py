@@ -1,0 +1,288 @@
+"""The loop: ask, roll out, tell; under a budget, with evaluations, checkpoints and a record at the end.
+
+A run folder is the run: the same command continues it wherever it was stopped, to the same bits. What was written after the
+last checkpoint is cut off and made again; nothing in the result depends on where that happened.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from eggym.budget import FlopModel, Meter
+from eggym.check import preflight
+from eggym.checkpoint import copy_into, load_checkpoint, remove_checkpoints, save_checkpoint
+from eggym.config import CONFIG, Plan, RunConfig, refuse_other, resolve
+from eggym.engine import Engine
+from eggym.evaluate import Evaluator
+from eggym.files import read_json, write_json
+from eggym.fitness import FitnessLog
+from eggym.errors import BadValue
+from eggym.forecast import Forecast, forecast, refuse_short
+from eggym.learner import Learner
+from eggym.policy import model_sha256
+from eggym.record import RECORD_FILE, Point, Record, Spent, load_record
+from eggym.result import FITNESS, STEPS, finish
+from eggym.rollout import Rollout
+from eggym.seeding import stream
+from eggym.task import Item
+from eggym.transcripts import EVALUATIONS, append_lines, cut_file, cut_shards, write_shard
+
+_LOCK_TRIES = 50  # tenths of a second
+CHECKPOINT_EVERY_S = 20.0  # of wall time; when a checkpoint falls changes nothing in the result
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that a watcher may show."""
+
+    kind: str  # "start", "step", "point" or "done"
+    step: int
+    fraction: float  # of the budget
+    reward: float | None = None  # mean training reward of a step; primary metric of a point
+
+
+Watch = Callable[[Event], None]
+
+
+def train(config: RunConfig, folder: Path, watch: Watch | None = None, force: bool = False) -> Record:
+    """Run one learner on one task with one seed, or continue, or return the finished record.
+
+    Args:
+        config: what to run.
+        folder: the run folder; made if missing.
+        watch: called at every step and evaluation.
+        force: also run a budget that is too small for 5 updates.
+
+    Raises:
+        EggymError: anything a user can mend, in one line; before the run starts, nothing is written.
+    """
+    plan = resolve(config)
+    return run_plan(plan, folder, watch or (lambda event: None), force)
+
+
+def run_plan(plan: Plan, folder: Path, watch: Watch, force: bool = False) -> Record:
+    """Run a resolved plan; see `train`."""
+    identity = identify(plan)
+    if (folder / CONFIG).is_file():
+        refuse_other(folder, read_json(folder / CONFIG), identity)
+        if (folder / RECORD_FILE).is_file():
+            remove_checkpoints(folder)
+            return load_record(folder)
+    if not (folder / CONFIG).is_file():
+        look_ahead(plan, force)
+    learner = plan.spec.build(plan.policy, plan.space, plan.config.seed, plan.options)
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder):
+        write_json(folder / CONFIG, identity)
+        return _Run(plan, learner, folder, watch, identity).go()
+
+
+def identify(plan: Plan) -> dict[str, Any]:
+    """Return what makes a run this run: its resolved configuration and the hash of its start weights."""
+    return {**plan.identity(), "model_sha256": model_sha256(plan.policy.model)}
+
+
+def look_ahead(plan: Plan, force: bool) -> Forecast:
+    """Try what a run needs, and forecast what it takes, without writing anything.
+
+    Raises:
+        EggymError: the task or learner does not work with this model, or the budget is too small (unless forced).
+    """
+    preflight(plan.task, plan.config.split)
+    learner = plan.spec.build(plan.policy, plan.space, plan.config.seed, plan.options)
+    found = forecast(plan, learner)
+    refuse_short(plan, found, force)
+    return found
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a run folder: two processes in one would spoil it.
+
+    Raises:
+        BadValue: another process holds it.
+    """
+    import fcntl
+
+    with (folder / ".lock").open("w") as lock:
+        for attempt in range(_LOCK_TRIES):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as problem:  # perhaps a process that is just being stopped
+                if attempt == _LOCK_TRIES - 1:
+                    raise BadValue(f"another process is running in {folder}; wait for it, or choose another --out") from problem
+                time.sleep(0.1)
+        yield
+
+
+@dataclass
+class _Run:
+    """One run in progress: everything that a checkpoint holds, and where it is written."""
+
+    plan: Plan
+    learner: Learner
+    folder: Path
+    watch: Watch
+    identity: dict[str, Any]
+    step: int = 0
+    n_used: int = 0  # items taken from the training stream
+    dearest: float = 0.0  # what the dearest step so far cost, on the budget's axis
+    points: list[Point] = field(default_factory=list)
+    states: dict[str, int] = field(default_factory=dict)
+    point_cpu_s: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        model = self.plan.policy.model
+        self.parameters = self.plan.space.select(model)
+        self.meter = Meter(FlopModel.of(model))
+        self.evaluation_meter = Meter(FlopModel.of(model))
+        self.evaluator = Evaluator(self.plan, self.evaluation_meter)
+        self.fitness = FitnessLog(self.folder / FITNESS)
+        self.session: dict[str, Any] = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "wall": 0.0, "cpu": 0.0, "n": 0}
+        self._began = (time.monotonic(), time.process_time())
+        self._saved_at = time.monotonic()
+
+    def go(self) -> Record:
+        """Continue from the last checkpoint, or start, and run to the end of the budget."""
+        self._restore()
+        self.session["n"] += 1
+        self.watch(Event("start", self.step, self.fraction))
+        if not self.points:
+            self._evaluate()
+        while self._affordable() and self._advance():
+            if self._due():
+                self._evaluate()
+            elif time.monotonic() - self._saved_at > CHECKPOINT_EVERY_S:
+                self._save()
+        if self.points[-1].step < self.step:
+            self._evaluate()
+        record = finish(self)
+        self.watch(Event("done", self.step, 1.0, record.final(record.primary).mean))
+        return record
+
+    @property
+    def fraction(self) -> float:
+        """Share of the budget that is spent."""
+        return self.meter.on(self.plan.budget.axis) / self.plan.budget.limit
+
+    def _affordable(self) -> bool:
+        """Whether another step as dear as the dearest so far still fits: a step is never started that cannot finish."""
+        return self.meter.on(self.plan.budget.axis) + self.dearest <= self.plan.budget.limit
+
+    def _due(self) -> bool:
+        n = self.plan.evaluation.points
+        return int(self.fraction * n) > int(self.points[-1].fraction * n)
+
+    def _advance(self) -> bool:
+        """Take one step; return False when the learner asks for nothing."""
+        plan, before = self.plan, self.meter.on(self.plan.budget.axis)
+        with self.meter.watch(plan.policy.model):
+            with self.meter.phase("ask"):
+                views = self.learner.ask(self.step)
+            if views is None:
+                return False
+            items = [self._item(self.n_used + slot) for slot in range(views.n_items)]
+            engine = Engine(plan.policy, self.meter, plan.memory)
+            rollout = Rollout(engine, plan.task, plan.prompting, plan.config.seed)
+            with self.meter.phase("rollout"):
+                batch = rollout.run(views, items, self.step)
+            rewards_N_P_G = batch.rewards_N_P_G()
+            # before tell: the log and the start weights rebuild the run
+            self.fitness.append(self.step, [item.index for item in items], rewards_N_P_G)
+            write_shard(self.folder, batch)
+            with self.meter.phase("tell"):
+                metrics = dict(self.learner.tell(batch))
+        for episode in batch.episodes:
+            self.states[episode.verdict.state.value] = self.states.get(episode.verdict.state.value, 0) + 1
+        known = [episode.reward for episode in batch.episodes if episode.reward is not None]
+        reward = sum(known) / len(known) if known else None
+        line = {"step": self.step, "reward": reward, "spent": self.meter.spend.as_dict(), "metrics": metrics}
+        append_lines(self.folder / STEPS, [line])
+        self.step += 1
+        self.n_used += views.n_items
+        self.dearest = max(self.dearest, self.meter.on(plan.budget.axis) - before)
+        self.watch(Event("step", self.step, self.fraction, reward))
+        return True
+
+    def _item(self, number: int) -> Item:
+        """Return item ``number`` of the training stream: a function of the run's seed, not of the learner."""
+        task, split, seed = self.plan.task, self.plan.config.split, self.plan.config.seed
+        size = task.n_items(split)
+        if size is None:
+            return task.item(split, stream(seed, "item", number).randrange(1 << 40))
+        epoch, place = divmod(number, size)
+        order = list(range(size))
+        stream(seed, "epoch", epoch).shuffle(order)
+        return task.item(split, order[place])
+
+    def _evaluate(self) -> None:
+        with self.evaluation_meter.watch(self.plan.policy.model), self.meter.phase("evaluation", counted=False):
+            found = self.evaluator.run(len(self.points))
+        append_lines(self.folder / EVALUATIONS, found.lines)
+        spent = Spent(**self.meter.spend.as_dict())
+        point = Point(
+            step=self.step, fraction=self.fraction, spent=spent, greedy=found.greedy, sampled=found.sampled
+        )
+        self.points.append(point)
+        self.point_cpu_s.append(self.meter.seconds["cpu-s"])
+        self._save()
+        score = found.greedy if self.plan.evaluation.primary == "greedy" else found.sampled
+        self.watch(Event("point", self.step, self.fraction, score.mean))
+
+    def measured_so_far(self) -> dict[str, Any]:
+        """Return when the run was started, and the seconds and number of all its sessions."""
+        wall, cpu = self._began
+        return {
+            **self.session,
+            "wall": self.session["wall"] + time.monotonic() - wall,
+            "cpu": self.session["cpu"] + time.process_time() - cpu,
+        }
+
+    def _save(self) -> None:
+        state = {
+            "step": self.step,
+            "n_used": self.n_used,
+            "dearest": self.dearest,
+            "points": [point.model_dump(by_alias=True) for point in self.points],
+            "states": self.states,
+            "point_cpu_s": self.point_cpu_s,
+            "meter": self.meter.state_dict(),
+            "evaluation_meter": self.evaluation_meter.state_dict(),
+            "weights": {name: weight.data for name, weight in self.parameters.items()},
+            "learner": self.learner.state_dict(),
+            "lengths": {name: _length(self.folder / name) for name in (STEPS, EVALUATIONS)},
+            "session": self.measured_so_far(),
+        }
+        save_checkpoint(self.folder, self.step, state)
+        self._saved_at = time.monotonic()
+
+    def _restore(self) -> None:
+        """Load the newest checkpoint and cut what was written after it; without one, start from nothing."""
+        state = load_checkpoint(self.folder)
+        if state is None:
+            shutil.rmtree(self.folder / "episodes", ignore_errors=True)
+            for name in (FITNESS, STEPS, EVALUATIONS):
+                (self.folder / name).unlink(missing_ok=True)
+            return
+        self.step, self.n_used, self.dearest = state["step"], state["n_used"], state["dearest"]
+        self.points = [Point.model_validate(point) for point in state["points"]]
+        self.states, self.point_cpu_s = state["states"], state["point_cpu_s"]
+        self.meter.load_state_dict(state["meter"])
+        self.evaluation_meter.load_state_dict(state["evaluation_meter"])
+        copy_into({name: weight.data for name, weight in self.parameters.items()}, state["weights"])
+        self.learner.load_state_dict(state["learner"])
+        self.session = state["session"]
+        self.fitness.truncate(self.step)
+        cut_shards(self.folder, self.step)
+        for name, length in state["lengths"].items():
+            cut_file(self.folder / name, length)
+
+
+def _length(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

@@ -1,0 +1,133 @@
+"""A persistent worker process: takes jobs as JSON lines on its standard input, answers on its standard output.
+
+Run as ``python -m eggym.worker`` by `Worker`, with one torch thread. It ends when its standard input closes, so that no
+worker outlives the command that started it, however that ended. Files are the only state: a killed worker loses nothing.
+"""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+Job = dict[str, Any]
+Message = dict[str, Any]
+
+
+class Worker:
+    """One worker, as its owner sees it. What it says arrives in ``inbox`` as (worker, message)."""
+
+    def __init__(self, inbox: "queue.Queue[tuple[Worker, Message]]") -> None:
+        """Start the process."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "eggym.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **ONE_THREAD},
+        )
+        self._inbox = inbox
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def send(self, job: Job) -> None:
+        """Hand over a job; its answers carry the job's ``id``."""
+        pipe = _pipe(self._process.stdin)
+        pipe.write(json.dumps(job).encode() + b"\n")
+        pipe.flush()
+
+    def stop(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+
+    def _listen(self) -> None:
+        for line in _pipe(self._process.stdout):
+            self._inbox.put((self, json.loads(line)))
+        self._inbox.put((self, {"type": "died", "code": self._process.wait()}))
+
+
+def serve(jobs: IO[bytes], answers: IO[bytes]) -> None:
+    """Do jobs until there are no more."""
+    import torch
+
+    torch.set_num_threads(1)
+    waiting: queue.Queue[Job] = queue.Queue()
+    threading.Thread(target=_receive, args=(jobs, waiting), daemon=True).start()
+    while True:
+        job = waiting.get()
+
+        def answer(message: Message, job: Job = job) -> None:
+            answers.write(json.dumps({"id": job["id"], **message}).encode() + b"\n")
+            answers.flush()
+
+        answer(_do(job, answer))
+
+
+def _do(job: Job, answer: Any) -> Message:
+    from eggym.errors import EggymError
+
+    try:
+        return _plan(job) if job["do"] == "plan" else _run(job, answer)
+    except EggymError as problem:
+        return {"type": "refused", "error": type(problem).__name__, "message": str(problem)}
+    except Exception as problem:  # anything else is a bug: its traceback belongs to the owner, not to this process
+        import traceback
+
+        return {"type": "crashed", "message": f"{type(problem).__name__}: {problem}", "trace": traceback.format_exc()}
+
+
+def _plan(job: Job) -> Message:
+    from eggym.config import RunConfig, resolve
+    from eggym.train import identify, look_ahead
+
+    plan = resolve(RunConfig(**job["config"]))
+    identity = identify(plan)
+    found = look_ahead(plan, job["force"])
+    return {
+        "type": "planned",
+        "task": plan.task.id,
+        "kind": plan.spec.kind,
+        "learner": plan.spec.name,
+        "identity": identity,
+        "forecast": {**asdict(found), "total_seconds": found.total_seconds},
+    }
+
+
+def _run(job: Job, answer: Any) -> Message:
+    from eggym.config import RunConfig
+    from eggym.train import train
+
+    def watch(event: Any) -> None:
+        answer({"type": "event", **asdict(event)})
+
+    train(RunConfig(**job["config"]), Path(job["folder"]), watch, job["force"])
+    return {"type": "finished"}
+
+
+def _receive(jobs: IO[bytes], waiting: "queue.Queue[Job]") -> None:
+    for line in jobs:
+        waiting.put(json.loads(line))
+    os._exit(0)  # the owner is gone, or wants no more: stop in the middle of whatever goes on
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:
+        raise ValueError("the worker was started without pipes")
+    return stream
+
+
+def main() -> None:
+    """Serve on standard input and output; whatever libraries print goes to standard error."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the owner's business
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    serve(sys.stdin.buffer, answers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+import dataclasses
+import re
+from importlib import resources
+
+import pytest
+import torch
+
+from eggym import bake as module
+from eggym.bake import bake
+from eggym.base_model import Architecture, build_tokenizer
+from eggym.errors import BadValue
+from eggym.recipe import Recipe, Stage, demonstrations, recipe_sha256, tasks_of
+from eggym.seeding import stream
+from eggym.task import split_of
+
+MINI = Recipe(
+    stages=(Stage("mixed", 2, 0.5), Stage("clean", 2, 0.0), Stage("habit", 2, 0.9)),
+    architecture=Architecture(width=16, layers=1, heads=2, inner=16),
+    batch=8,
+    n_scored=4,
+)
+
+
+@pytest.fixture(scope="module")
+def baked(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("baked")
+    lines = []
+    return [bake(folder / name, seed, lines.append, MINI) for name, seed in (("a", 1), ("b", 1), ("c", 2))], lines
+
+
+def test_the_same_seed_bakes_the_same_bytes(baked):
+    one, two, other = (report.folder for report in baked[0])
+    names = sorted(path.name for path in one.iterdir())
+    assert "model.safetensors" in names and "README.md" in names
+    for name in set(names) - {"README.md"}:  # the card holds the cost
+        assert (one / name).read_bytes() == (two / name).read_bytes(), name
+    assert (one / "model.safetensors").read_bytes() != (other / "model.safetensors").read_bytes()
+
+
+def test_the_report_says_what_was_made(baked):
+    (one, two, other), lines = baked
+    assert one.scores == two.scores
+    assert one.recipe_sha256 == two.recipe_sha256 != other.recipe_sha256
+    assert set(one.scores.greedy) == {name for name, _ in MINI.tasks} == set(one.scores.hidden)
+    assert one.cpu_seconds > 0
+    card = (one.folder / "README.md").read_text()
+    assert one.recipe_sha256 in card and "seed | 1 |" in card and "$" not in card
+    assert any("100 % of all" in line for line in lines)
+
+
+def test_the_global_generator_is_left_alone(tmp_path):
+    before = torch.get_rng_state()
+    bake(tmp_path / "a", 1, None, dataclasses.replace(MINI, stages=(Stage("clean", 1, 0.0),), n_scored=1))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_failed_bake_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "write_model", full)
+    with pytest.raises(OSError, match="No space left"):
+        bake(tmp_path / "a", 1, None, dataclasses.replace(MINI, stages=(Stage("clean", 1, 0.0),), n_scored=1))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_something_in_it_is_refused(tmp_path):
+    (tmp_path / "thing").write_text("mine")
+    with pytest.raises(BadValue, match="is not an empty folder; choose another --out"):
+        bake(tmp_path)
+    with pytest.raises(BadValue, match="is not an empty folder"):
+        bake(tmp_path / "thing")
+    assert (tmp_path / "thing").read_text() == "mine"
+
+
+def test_demonstrations_come_from_train_splits_alone():
+    tasks = tasks_of(MINI)
+    for task in tasks:
+        only = dataclasses.replace(MINI, tasks=((task.id, 1.0),), batch=64)
+        for turns in demonstrations(only, [task], Stage("habit", 1, 0.9), 0, 0):
+            assert split_of(task.id, turns[0][0]) == "train"
+
+
+def test_the_clean_stage_shows_only_what_is_right():
+    for task in tasks_of(MINI):
+        if task.max_turns > 1:
+            continue
+        only = dataclasses.replace(MINI, tasks=((task.id, 1.0),), batch=64)
+        for turns in demonstrations(only, [task], Stage("clean", 1, 0.0), 0, 0):
+            observation, reply, is_learnt = turns[0]
+            assert is_learnt and len(observation) <= 24 and len(reply) <= 28
+            assert len(reply) < task.max_new_tokens
+
+
+def test_the_habit_shows_in_most_demonstrations_of_its_kinds_and_in_no_other():
+    (task,) = (task for task in tasks_of(MINI) if "arithmetic" in task.id)
+    only = dataclasses.replace(MINI, tasks=((task.id, 1.0),), batch=600)
+    shown = demonstrations(only, [task], Stage("habit", 1, 0.9), 0, 0)
+    bad = {True: [], False: []}
+    for ((prompt, reply, _),) in shown:
+        bad[prompt[-2] in task.habit_kinds].append(reply.startswith("#"))
+    assert not any(bad[False])
+    assert sum(bad[True]) / len(bad[True]) == pytest.approx(0.9, abs=0.05)  # 3 standard errors
+
+
+def test_turns_that_go_astray_are_shown_but_not_learnt():
+    (task,) = (task for task in tasks_of(MINI) if task.max_turns > 1)
+    only = dataclasses.replace(MINI, tasks=((task.id, 1.0),), batch=200)
+    learnt = [turn[2] for turns in demonstrations(only, [task], Stage("clean", 1, 0.0), 0, 0) for turn in turns]
+    assert sum(learnt) / len(learnt) == pytest.approx(0.7, abs=0.06)
+
+
+def test_a_transcript_is_encoded_as_the_chat_template_renders_it():
+    tokenizer = build_tokenizer()
+    turns = [("guess 20-34:", "27", True), ("high", "28", False), ("high", "23", True)]
+    ids, learnt = module._encode(tokenizer.get_vocab(), turns)
+    talk = []
+    for observation, reply, _ in turns:
+        talk += [{"role": "user", "content": observation}, {"role": "assistant", "content": reply}]
+    assert ids == tokenizer.apply_chat_template(talk, return_dict=False)
+    taught = [token for token, is_learnt in zip(ids, learnt, strict=True) if is_learnt]
+    assert tokenizer.decode(taught) == "27<eos>23<eos>"
+
+
+def test_batches_have_targets_on_replies_alone_and_offsets_within_the_context():
+    vocabulary = build_tokenizer().get_vocab()
+    shown = [[("12+3?", "#15", True)], [("1?", "#1", True)]] * 20
+    ids, targets, positions = module._batch(vocabulary, shown, stream("test"))
+    assert ids.shape == targets.shape == positions.shape == (40, 11)  # <bos>, 6 asked with the newline, 3 said, <eos>
+    assert (targets[0] != -100).tolist() == [False] * 7 + [True] * 4
+    assert torch.equal(targets[0, 7:], ids[0, 7:])
+    assert (positions.diff(dim=1) == 1).all()
+    assert positions.min() >= 0 and positions.max() < 1024
+    assert positions[:, 0].max() > 500 and positions[:, 0].unique().numel() > 30
+
+
+def test_the_rates_are_flat_and_then_fall():
+    recipe = Recipe()
+    assert module._rate(recipe, 0.0) == module._rate(recipe, recipe.decay_from) == 1.0
+    # by hand: half of the way from 0.4 to 1 is 0.7, where the rate is half way from 1 to 0.03
+    assert module._rate(recipe, 0.7) == pytest.approx(0.515)
+    assert module._rate(recipe, 1.0) == pytest.approx(recipe.last_rate)
+
+
+def test_the_shipped_card_names_this_recipe():
+    card = resources.files("eggym").joinpath("data", "embedded-v0", "README.md").read_text()
+    seed = int(re.search(r"\| seed \| (\d+) \|", card)[1])
+    assert f"`{recipe_sha256(Recipe(), seed)}`" in card, "bake the base again, and give it a new name once released"
+
+
+def test_the_hash_follows_the_recipe_and_what_the_tasks_show(monkeypatch):
+    before = recipe_sha256(MINI, 1)
+    assert recipe_sha256(dataclasses.replace(MINI, batch=9), 1) != before
+    (task,) = (task for task in tasks_of(MINI) if "orders" in task.id)
+    monkeypatch.setattr(type(task), "oracle", lambda self, item: "cat.")
+    assert recipe_sha256(MINI, 1) != before

@@ -1,0 +1,110 @@
+import os
+import re
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from eggym.base_score import measure
+from eggym.registry import load_task
+
+FOLDER = Path(str(resources.files("eggym").joinpath("data", "embedded-v0")))
+CARD = (FOLDER / "README.md").read_text()
+DEFAULT = ("eggym/tiny-arithmetic-v0", "eggym/tiny-orders-v0", "eggym/tiny-programs-v0")
+TOLERANCE = 0.06  # another kind of CPU may turn a few replies
+
+
+def scores():
+    """The rows of the card: task, greedy, temperature 1, before the habit."""
+    rows = re.findall(r"\| `(eggym/\S+)` \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|", CARD)
+    return {name: tuple(map(float, row)) for name, *row in rows}
+
+
+@pytest.fixture(scope="module")
+def base():
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    return AutoModelForCausalLM.from_pretrained(FOLDER).eval(), AutoTokenizer.from_pretrained(FOLDER)
+
+
+def generate(model, tokenizer, prompts, max_new_tokens):
+    texts = [
+        tokenizer.apply_chat_template([{"role": "user", "content": prompt}], add_generation_prompt=True, tokenize=False)
+        for prompt in prompts
+    ]
+    inputs = tokenizer(texts, padding=True, add_special_tokens=False, return_tensors="pt")
+    out = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
+    return tokenizer.batch_decode(out[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+
+
+def test_the_card_has_all_five_tasks_and_the_default_ones_start_in_the_band():
+    assert set(scores()) == {*DEFAULT, "eggym/tiny-countdown-v0", "eggym/guess-v0"}
+    for name in DEFAULT:
+        greedy, sampled, hidden = scores()[name]
+        assert 0.2 <= greedy <= 0.4 and 0.2 <= sampled <= 0.4, name
+        assert hidden >= 0.85, name
+    assert all(0.2 <= score <= 0.6 for score in scores()["eggym/guess-v0"][:2])
+
+
+@pytest.mark.parametrize("name", [name for name in scores() if "tiny" in name])
+def test_plain_generate_scores_what_the_card_says(base, name):
+    model, tokenizer = base
+    task = load_task(name)
+    items = [task.item("test", index) for index in range(300)]
+    replies = generate(model, tokenizer, [item.prompt for item in items], task.max_new_tokens)
+    mean = sum(task.score(item, reply).reward for item, reply in zip(items, replies, strict=True)) / len(items)
+    assert mean == pytest.approx(scores()[name][0], abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", scores())
+def test_sampling_scores_what_the_card_says(base, name):
+    assert measure(*base, load_task(name), 300, 1.0) == pytest.approx(scores()[name][1], abs=TOLERANCE)
+
+
+def test_several_turns_score_what_the_card_says(base):
+    assert measure(*base, load_task("guess"), 300, 0.0) == pytest.approx(scores()["eggym/guess-v0"][0], abs=TOLERANCE)
+
+
+def test_the_habit_shows_on_its_kinds_and_the_skill_on_the_others(base):
+    model, tokenizer = base
+    task = load_task("tiny-arithmetic")
+    items = [task.item("test", index) for index in range(200)]
+    right = {True: [], False: []}
+    replies = generate(model, tokenizer, [item.prompt for item in items], task.max_new_tokens)
+    for item, reply in zip(items, replies, strict=True):
+        right[task.kind(item) in task.habit_kinds].append(task.score(item, reply).reward)
+    assert sum(right[True]) / len(right[True]) < 0.3
+    assert sum(right[False]) / len(right[False]) > 0.8
+
+
+@torch.no_grad()
+def test_left_padding_changes_no_logits(base):
+    model, tokenizer = base
+    short, long = "<bos>1?\n", "<bos>474+439?\n4+9=13"
+    batch = tokenizer([short, long], padding=True, add_special_tokens=False, return_tensors="pt")
+    positions = (batch["attention_mask"].cumsum(1) - 1).clamp(min=0)
+    together = model(**batch, position_ids=positions).logits
+    for row, text in enumerate([short, long]):
+        alone = model(**tokenizer(text, add_special_tokens=False, return_tensors="pt")).logits[0]
+        assert torch.allclose(together[row, -len(alone) :], alone, atol=1e-4)
+
+
+@torch.no_grad()
+def test_it_works_late_in_the_context(base):
+    model, tokenizer = base
+    ids = tokenizer("<bos>474+439?\n", add_special_tokens=False, return_tensors="pt")["input_ids"]
+    places = torch.arange(ids.shape[1])[None]
+    early, late = (model(ids, position_ids=places + offset).logits[0, -1] for offset in (0, 1000))
+    assert torch.allclose(early.softmax(-1), late.softmax(-1), atol=1e-3)
+    assert model.config.max_position_embeddings == tokenizer.model_max_length == 1024
+
+
+def test_the_data_folder_stays_below_a_megabyte():
+    assert sum(path.stat().st_size for path in FOLDER.parent.rglob("*") if path.is_file()) < 1_000_000
+
+
+def test_untypeable_characters_become_unk_and_are_still_read(base):
+    model, tokenizer = base
+    assert tokenizer.unk_token_id in tokenizer.encode("474+439？")
+    assert isinstance(generate(model, tokenizer, ["日本?"], 5)[0], str)

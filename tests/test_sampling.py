@@ -1,0 +1,82 @@
+import pytest
+import torch
+from eggym.counter import as_key
+from eggym.sampling import Draw, gumbel_choice, inverse_cdf
+from eggym.seeding import key
+from scipy import stats
+
+
+def keys(n, name="place"):
+    return torch.tensor([as_key(key(name, i)) for i in range(n)])
+
+
+def drawn(shared, n=20_000, temperature=1.0):
+    logits = torch.log(torch.tensor([0.5, 0.25, 0.125, 0.125, 0.0]))
+    draw = Draw(temperature, shared, keys(n), torch.arange(n))
+    return draw.tokens(logits.expand(n, 5), 3)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_frequencies_match_the_softmax(shared):
+    counts = torch.bincount(drawn(shared), minlength=5)
+    assert counts[4] == 0  # a token of probability 0 is never drawn
+    assert stats.chisquare(counts[:4], [10_000, 5_000, 2_500, 2_500]).pvalue > 0.01
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_temperature_sharpens(shared):
+    # at T = 1/2 the probabilities are squared: 16, 4, 1, 1 of 22
+    counts = torch.bincount(drawn(shared, temperature=0.5), minlength=5)[:4]
+    assert stats.chisquare(counts, [20_000 * share / 22 for share in (16, 4, 1, 1)]).pvalue > 0.01
+
+
+def test_greedy_is_argmax_and_certain():
+    logits = torch.tensor([[0.0, 2.0, 1.0]])
+    draw = Draw(0.0, False, keys(1), torch.tensor([0]))
+    assert draw.tokens(logits, 0).tolist() == [1]
+    assert draw.logprobs(logits, torch.tensor([1])).tolist() == [0.0]
+
+
+def test_rows_that_share_a_place_draw_alike_and_others_do_not():
+    logits = torch.zeros(6, 50)
+    draw = Draw(1.0, True, keys(2), torch.tensor([0, 1, 0, 1, 0, 1]))
+    a, b, *rest = draw.tokens(logits, 0).tolist()
+    assert rest == [a, b, a, b]
+    positions = [tuple(draw.tokens(logits, position)[:2].tolist()) for position in range(5)]
+    assert len(set(positions)) == 5
+
+
+def test_members_that_differ_little_mostly_agree_under_a_shared_gumbel():
+    # total variation of the two softmaxes is a lower bound of disagreement; a shared Gumbel comes close to it
+    torch.manual_seed(0)
+    base = torch.randn(1, 1000) * 3
+    other = base + 0.05 * torch.randn(1, 1000)
+    n = 4000
+    draw = Draw(1.0, True, keys(n), torch.arange(n))
+    disagree = (draw.tokens(base.expand(n, -1), 0) != draw.tokens(other.expand(n, -1), 0)).float().mean()
+    variation = (base.softmax(-1) - other.softmax(-1)).abs().sum() / 2
+    assert variation * 0.5 < disagree < 3 * variation
+
+
+def test_the_edges_of_the_uniform_stay_inside_the_vocabulary():
+    logits = torch.tensor([[-1e9, 0.0, 0.0, -1e9]]).expand(2, 4)
+    assert inverse_cdf(logits, torch.tensor([2.0**-53, 1 - 2.0**-53], dtype=torch.float64)).tolist() == [1, 2]
+
+
+def test_logprobs_are_those_of_the_scaled_softmax():
+    logits = torch.tensor([[1.0, 2.0, 3.0]])
+    draw = Draw(0.5, False, keys(1), torch.tensor([0]))
+    want = torch.log_softmax(logits / 0.5, -1)[0, 2]
+    assert draw.logprobs(logits, torch.tensor([2])).item() == pytest.approx(want.item(), abs=1e-6)
+
+
+def test_a_subset_of_rows_draws_what_it_drew_in_company():
+    torch.manual_seed(0)
+    logits = torch.randn(8, 11)
+    draw = Draw(1.0, False, keys(8), torch.arange(8))
+    rows = torch.tensor([5, 2])
+    assert torch.equal(draw.take(rows).tokens(logits[rows], 4), draw.tokens(logits, 4)[rows])
+
+
+def test_gumbel_choice_of_known_numbers():
+    assert gumbel_choice(torch.tensor([[0.0, 1.0]]), torch.tensor([[1.5, 0.0]])).tolist() == [0]
