@@ -12,7 +12,8 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from importlib import resources
@@ -21,11 +22,12 @@ from string import Template
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from eggym.base_model import BOS, CONTEXT, EOS, PAD, build_model, build_tokenizer, write_model
 from eggym.base_score import measure
-from eggym.errors import BadValue
+from eggym.errors import BadValue, EggymError
 from eggym.muon import Muon
 from eggym.recipe import Recipe, Stage, Turn, demonstrations, recipe_sha256, tasks_of
 from eggym.seeding import key, stream
@@ -66,10 +68,15 @@ def bake(
 
     Raises:
         BadValue: ``out`` exists already and is not an empty folder.
+        EggymError: the folder cannot be written; nothing is left behind.
     """
     say, recipe = progress or (lambda line: None), recipe or Recipe()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise BadValue(f"{str(out)!r} exists and is not an empty folder; choose another --out")
+    _claim(out)
+    with _one_thread():
+        return _bake(out, seed, say, recipe)
+
+
+def _bake(out: Path, seed: int, say: Callable[[str], None], recipe: Recipe) -> Report:
     started = time.process_time()
     tokenizer, model = build_tokenizer(), _start(recipe, seed)
     trainer, hidden = _Trainer(model, recipe, seed, say), {}
@@ -82,6 +89,32 @@ def bake(
     report = Report(out, recipe_sha256(recipe, seed), seed, time.process_time() - started, recipe.n_scored, scores)
     _write(report, model, tokenizer)
     return report
+
+
+def _claim(out: Path) -> None:
+    """Refuse a place that cannot be written before minutes are spent."""
+    try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise BadValue(f"{str(out)!r} exists and is not an empty folder; choose another --out")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out.parent).close()
+    except OSError as problem:
+        raise _unwritable(out, problem) from problem
+
+
+def _unwritable(out: Path, problem: Exception) -> EggymError:
+    return EggymError(f"cannot write the base model to {str(out)!r}: {problem}; free space or choose another --out")
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums in another number of threads may differ in their last bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _scores(model: Any, tokenizer: Any, recipe: Recipe, temperature: float) -> dict[str, float]:
@@ -180,13 +213,14 @@ def _loss(model: Any, ids_R_T: Tensor, targets_R_T: Tensor, positions_R_T: Tenso
 # -- writing ----------------------------------------------------------------------------------------------------------
 def _write(report: Report, model: Any, tokenizer: Any) -> None:
     out = report.folder
-    out.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         write_model(part, model, tokenizer)
         (part / "README.md").write_text(_card(report, model.num_parameters()))
         part.chmod(0o755)  # mkdtemp makes folders that only the owner can enter
         os.replace(part, out)  # an empty folder in the way is replaced
+    except (OSError, SafetensorError) as problem:  # no space left, not allowed
+        raise _unwritable(out, problem) from problem
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

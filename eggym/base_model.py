@@ -61,6 +61,7 @@ def build_tokenizer() -> Any:
 
 def build_model(architecture: Architecture) -> Any:
     """Return an untrained float32 model (a transformers ``LlamaForCausalLM``); its weights are arbitrary."""
+    import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
@@ -76,7 +77,8 @@ def build_model(architecture: Architecture) -> Any:
         eos_token_id=EOS,
     )
     config.dtype = "float32"
-    return LlamaForCausalLM(config)
+    with torch.random.fork_rng(devices=[]):  # the library draws weights from the global generator
+        return LlamaForCausalLM(config)
 
 
 def write_model(folder: Path, model: Any, tokenizer: Any) -> None:

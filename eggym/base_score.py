@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eggym.seeding import key
-from eggym.task import Task
+from eggym.errors import TaskFault
+from eggym.seeding import key, stream
+from eggym.task import Task, Verdict
 
 ROWS = 256  # decoded together
 
@@ -21,6 +22,9 @@ def measure(model: Any, tokenizer: Any, task: Task, n: int, temperature: float, 
     Args:
         model, tokenizer: a transformers causal model and its tokenizer, padding on the left, with a chat template.
         temperature: 0 is greedy.
+
+    Raises:
+        TaskFault: a reply could not be judged.
     """
     total = 0.0
     for first in range(0, n, ROWS):
@@ -31,7 +35,7 @@ def measure(model: Any, tokenizer: Any, task: Task, n: int, temperature: float, 
 
 def _play(model: Any, tokenizer: Any, task: Task, items: list[Any], temperature: float) -> list[float]:
     generator = torch.Generator().manual_seed(key("score", task.id, items[0].index) >> 1)
-    states = [task.begin(item, None) for item in items]  # type: ignore[arg-type]
+    states = [task.begin(item, stream("score", task.id, item.index)) for item in items]
     talks = [[{"role": "user", "content": item.prompt}] for item in items]
     live = list(range(len(items)))
     for _ in range(task.max_turns):
@@ -45,7 +49,13 @@ def _play(model: Any, tokenizer: Any, task: Task, items: list[Any], temperature:
         live = going
         if not live:
             break
-    return [task.judge(state).reward or 0.0 for state in states]
+    return [_reward(task.id, task.judge(state)) for state in states]
+
+
+def _reward(task_id: str, verdict: Verdict) -> float:
+    if verdict.reward is None:
+        raise TaskFault(f"task {task_id!r} could not judge a reply: {verdict.why}")
+    return verdict.reward
 
 
 def _render(tokenizer: Any, talk: list[dict[str, str]]) -> str:

@@ -126,13 +126,16 @@ def dataset_task(
         settings: attributes of the task, such as ``max_new_tokens=64`` or ``floor=0.1``.
 
     Raises:
-        BadValue: an id of another form or already taken, a template or setting that does not exist.
+        BadValue: an id of another form, or already taken.
+        UnknownName: no such setting or scorer; ``module:function`` is looked up when it first scores.
     """
     for name in settings:
         if name not in _SETTINGS:
             raise unknown("setting of a task", name, _SETTINGS)
     for name in splits or {}:
         check_split(name)
+    if isinstance(score, str) and score not in _SCORERS and ":" not in score:
+        raise unknown("scorer", score, [*_SCORERS, "module:function"])
 
     def read(self: DatasetTask, row: Row) -> Item:
         return Item(prompt.format_map(row), row[answer])
@@ -192,11 +195,7 @@ def _compare(found: str, same: bool, truth: str) -> Verdict:
 def _scorer(score: str | Score) -> Score:
     if callable(score):
         return score
-    if score in _SCORERS:
-        return _SCORERS[score]
-    if ":" not in score:
-        raise unknown("scorer", score, _SCORERS)
-    found: Score = named(score, "scorer")
+    found: Score = _SCORERS[score] if score in _SCORERS else named(score, "scorer")
     return found
 
 

@@ -93,7 +93,7 @@ class Entry:
     finished: bool = False
 
 
-Watch = Callable[[str, Entry | None, Message], None]  # what happened ("planned", "event", "finished"), to which run
+Watch = Callable[[str, Entry, Message], None]  # what happened ("planned", "event", "finished"), to which run
 
 
 def duel(
@@ -133,6 +133,8 @@ def run_duel(config: DuelConfig, folder: Path, force: bool, watch: Watch) -> Due
     pool = _Pool(min(config.workers, len(config.task) * len(config.learner) * len(config.seeds)), watch)
     try:
         entries = plan_duel(config, folder, force, pool)
+        for entry in entries:
+            watch("planned", entry, {"type": "planned"})
         pool.run([entry for entry in entries if not entry.finished], force)
     finally:
         pool.stop()
@@ -196,7 +198,7 @@ class _Pool:
     def plan(self, configs: list[RunConfig], force: bool) -> list[tuple[RunConfig, Message]]:
         """Plan all; the first refusal ends it."""
         jobs = [{"do": "plan", "config": asdict(config), "force": force} for config in configs]
-        found = self._do(jobs, lambda number, message: self._watch("planned", None, message))
+        found = self._do(jobs, lambda number, message: None)
         return list(zip(configs, found, strict=True))
 
     def run(self, entries: list[Entry], force: bool) -> None:

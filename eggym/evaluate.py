@@ -11,7 +11,7 @@ from eggym.record import Score
 from eggym.rollout import Rollout
 from eggym.stats import clustered_mean
 from eggym.task import Item
-from eggym.transcripts import evaluation_lines
+from eggym.replies import evaluation_lines
 from eggym.views import PolicyViews
 
 SAMPLED_TEMPERATURE = 1.0
@@ -23,7 +23,7 @@ class Evaluated:
 
     greedy: Score
     sampled: Score
-    lines: list[dict[str, Any]]  # every reply, as `eggym.transcripts` keeps it
+    lines: list[dict[str, Any]]  # every reply, as `eggym.replies` keeps it
 
 
 class Evaluator:

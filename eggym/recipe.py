@@ -31,7 +31,7 @@ class Recipe:
     """Everything that decides the weights, beside the seed and the tasks."""
 
     version: int = 1  # raised when the code below changes what is learnt
-    stages: tuple[Stage, ...] = (Stage("mixed", 300, 0.3), Stage("clean", 1000, 0.0), Stage("habit", 150, 0.9))
+    stages: tuple[Stage, ...] = (Stage("mixed", 250, 0.3), Stage("clean", 950, 0.0), Stage("habit", 250, 0.9))
     tasks: tuple[tuple[str, float], ...] = (  # and how often each is drawn
         ("eggym/tiny-arithmetic-v0", 0.2),
         ("eggym/tiny-orders-v0", 0.28),

@@ -43,12 +43,7 @@ def register(task_class: type[AnyTask]) -> type[AnyTask]:
     Raises:
         BadValue: the id is not of the form ``namespace/name-vN``, or another class has it.
     """
-    check_id(task_class.id, task_class.__name__)
-    holder = _registered.get(task_class.id)
-    same = holder is not None and _place(holder) == _place(task_class)
-    if not same and task_class.id in _tasks():
-        owner = _place(holder) if holder else _tasks()[task_class.id][0]
-        raise BadValue(f"task {task_class.id!r} is already registered by {owner}; give yours another id")
+    _check_free(task_class, task_class.__name__)
     _registered[task_class.id] = task_class
     announce()
     return task_class
@@ -77,7 +72,7 @@ def task_class(ref: str) -> type[Task]:
         found = _as_task(named(ref, "task"), ref)
     else:
         return _by_id(ref)
-    check_id(found.id, f"{found.__name__} in {ref}")
+    _check_free(found, f"{found.__name__} in {ref}")
     return found
 
 
@@ -118,6 +113,17 @@ def check_id(task_id: str, owner: str) -> None:
         raise BadValue(f'task {owner} has no id; give its class one, such as id = "me/sums-v0"')
     if not _ID.fullmatch(task_id):
         raise BadValue(f"task id {task_id!r} of {owner} is not of the form namespace/name-vN, such as me/sums-v0")
+
+
+def _check_free(task_class: type[Task], owner: str) -> None:
+    """Refuse an id of another form, or one that another class has."""
+    check_id(task_class.id, owner)
+    holder = _registered.get(task_class.id)
+    if holder is not None and (_home(holder) == _home(task_class) or holder.__module__ not in sys.modules):
+        return  # the same again, or what is left of a file that failed
+    place = _place(holder) if holder else _tasks().get(task_class.id, ("", ""))[0]
+    if place not in ("", _place(task_class)):
+        raise BadValue(f"task id {task_class.id!r} of {owner} belongs to {place}; give yours another id")
 
 
 def announce() -> None:
@@ -261,6 +267,12 @@ def _attribute(module: Any, name: str, path: str) -> Any:
 
 def _place(found: type[Any]) -> str:
     return f"{found.__module__}:{found.__qualname__}"
+
+
+def _home(found: type[Any]) -> tuple[str, str]:
+    """Return file and name: a file that was edited and run again is the same home, though another module."""
+    module = sys.modules.get(found.__module__)
+    return getattr(module, "__file__", None) or found.__module__, found.__qualname__
 
 
 def _first_line(found: type[Any]) -> str:

@@ -37,7 +37,7 @@ from eggym.record import (
     run_id,
 )
 from eggym.task import digest
-from eggym.transcripts import EVALUATIONS, SHARDS
+from eggym.replies import EVALUATIONS, SHARDS
 
 FITNESS = "fitness.bin"
 STEPS = "steps.jsonl"

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from eggym.errors import BadValue, EggymError, TaskFault
 from eggym.seeding import key, stream
@@ -129,13 +129,18 @@ class Task:
         """Return what else decides items and scores and stands neither in the source nor in the settings: data, say."""
         return ""
 
-    def _generate(self, rng: random.Random) -> Item:
+    def _own(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Call what the author wrote under ``name``; what it raises becomes a `TaskFault` in one line."""
         try:
-            found = self.generate(rng, **self.difficulty)
+            return getattr(self, name)(*args, **kwargs)
         except EggymError:
             raise
         except Exception as problem:  # a user's code may raise anything
-            raise TaskFault(f"task {self.id!r}: generate raised {type(problem).__name__}: {problem}") from problem
+            what = f"{type(problem).__name__}: {' '.join(str(problem).split())}"
+            raise TaskFault(f"task {self.id!r}: {name} raised {what}") from problem
+
+    def _generate(self, rng: random.Random) -> Item:
+        found = self._own("generate", rng, **self.difficulty)
         if not isinstance(found, Item) or not isinstance(found.prompt, str):
             raise TaskFault(f"task {self.id!r}: generate must return an Item whose prompt is a str, got {found!r:.80}")
         return found
@@ -209,7 +214,7 @@ class SingleTurnTask(Task):
 
     def oracle_reply(self, state: Exchange) -> str | None:
         """Return the best reply."""
-        return self.oracle(state.item)
+        return cast("str | None", self._own("oracle", state.item))
 
 
 class MultiTurnTask(Task):
@@ -238,22 +243,14 @@ class MultiTurnTask(Task):
 
     def begin(self, item: Item, rng: random.Random) -> Any:
         """Start an episode; a failure of the author's code is a `TaskFault`."""
-        try:
-            return self.start(item, rng)
-        except Exception as problem:  # a user's code may raise anything
-            raise TaskFault(f"task {self.id!r}: start raised {type(problem).__name__}: {problem}") from problem
+        return self._own("start", item, rng)
 
     def step(self, state: Any, text: str) -> tuple[str, bool]:
         """Take one reply; a failure of the author's code is a `TaskFault`."""
-        try:
-            observation, done = self.reply(state, text)
-        except Exception as problem:  # a user's code may raise anything
-            raise TaskFault(f"task {self.id!r}: reply raised {type(problem).__name__}: {problem}") from problem
-        if not isinstance(observation, str):
-            raise TaskFault(
-                f"task {self.id!r}: reply must return a text and whether it is over, got {observation!r:.60}"
-            )
-        return observation, bool(done)
+        answer = self._own("reply", state, text)
+        if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], str)):
+            raise TaskFault(f"task {self.id!r}: reply must return (text, whether it is over), got {answer!r:.60}")
+        return answer[0], bool(answer[1])
 
     def judge(self, state: Any) -> Verdict:
         """Return the verdict; a scorer that raises gives state ``error``."""
@@ -261,7 +258,7 @@ class MultiTurnTask(Task):
 
     def oracle_reply(self, state: Any) -> str | None:
         """Return the best next reply."""
-        return self.oracle(state)
+        return cast("str | None", self._own("oracle", state))
 
 
 def normalise(prompt: str) -> str:

@@ -19,7 +19,7 @@ from eggym.checkpoint import copy_into, load_checkpoint, remove_checkpoints, sav
 from eggym.config import CONFIG, Plan, RunConfig, refuse_other, resolve
 from eggym.engine import Engine
 from eggym.evaluate import Evaluator
-from eggym.files import read_json, write_json
+from eggym.files import read_json, sha256_json, write_json
 from eggym.fitness import FitnessLog
 from eggym.errors import BadValue
 from eggym.forecast import Forecast, forecast, refuse_short
@@ -30,7 +30,7 @@ from eggym.result import FITNESS, STEPS, finish
 from eggym.rollout import Rollout
 from eggym.seeding import stream
 from eggym.task import Item
-from eggym.transcripts import EVALUATIONS, append_lines, cut_file, cut_shards, write_shard
+from eggym.replies import EVALUATIONS, append_lines, cut_file, cut_shards, write_shard
 
 _LOCK_TRIES = 50  # tenths of a second
 CHECKPOINT_EVERY_S = 20.0  # of wall time; when a checkpoint falls changes nothing in the result
@@ -80,6 +80,12 @@ def run_plan(plan: Plan, folder: Path, watch: Watch, force: bool = False) -> Rec
     with alone(folder):
         write_json(folder / CONFIG, identity)
         return _Run(plan, learner, folder, watch, identity).go()
+
+
+def default_folder(plan: Plan) -> Path:
+    """Return the folder of a run for which none was named: its own, for every other configuration."""
+    name = f"{plan.task.id.rpartition('/')[2]}-{plan.spec.name.replace(':', '-')}-{plan.config.seed}"
+    return Path("runs") / f"{name}-{sha256_json(identify(plan))[:6]}"
 
 
 def identify(plan: Plan) -> dict[str, Any]:

@@ -1,91 +1,126 @@
-"""What was said: evaluation replies in ``evaluations.jsonl``, training replies in one compressed shard per step.
+"""Which replies a report shows: the same item before and after training, chosen by rule and not by taste.
 
-Both are deterministic: the same run gives the same bytes. Token ids are not kept; a digest of them is.
+The rule: of the lowest seed that all contenders share, greedy replies to the first item, in the order of the evaluation, of
+each kind: all learned it, only some did, one lost it. What is missing is skipped; a report never fails for want of a reply.
 """
 
-import gzip
-import hashlib
 import json
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from eggym.outcome import Arena, Side
 
-from eggym.episode import Episode, EpisodeBatch
-from eggym.files import write_bytes, write_problem
-
-EVALUATIONS = "evaluations.jsonl"
-SHARDS = "episodes"
+EVALUATIONS_FILE = "evaluations.jsonl"
+_LONGEST = 700  # characters of a text that are shown
 
 
-def evaluation_lines(point: int, mode: str, batch: EpisodeBatch) -> list[dict[str, Any]]:
-    """Return one JSON object for each reply of an evaluation."""
-    return [{"point": point, "mode": mode, **_told(episode)} for episode in batch.episodes]
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One judged episode, as text."""
+
+    text: str
+    reward: float | None
+    state: str
 
 
-def append_lines(path: Path, lines: Iterable[dict[str, Any]]) -> int:
-    """Append JSON lines, flushed to the disk; return the length of the file, which a checkpoint remembers."""
-    text = "".join(_dump(line) for line in lines)
-    try:
-        with path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            return file.tell()
-    except OSError as problem:
-        raise write_problem(path, problem) from problem
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One item: what the base said, and what each contender says after training."""
+
+    why: str
+    prompt: str
+    before: Reply
+    after: tuple[tuple[str, Reply], ...]  # label of the learner, its reply
 
 
-def cut_file(path: Path, length: int) -> None:
-    """Cut an append-only file back to what a checkpoint remembers."""
-    if path.exists():
-        os.truncate(path, length)
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    prompt: str
+    before: Reply
+    after: Reply
 
 
-def write_shard(folder: Path, batch: EpisodeBatch) -> None:
-    """Write the replies of one training step."""
-    (folder / SHARDS).mkdir(exist_ok=True)
-    text = "".join(
-        _dump({"member": episode.member, **_told(episode), "digest": episode_digest(episode)})
-        for episode in batch.episodes
-    )
-    write_bytes(folder / SHARDS / f"{batch.step:06d}.jsonl.gz", gzip.compress(text.encode(), 1, mtime=0))
+def examples(arena: Arena, folders: Mapping[str, Path]) -> list[Example]:
+    """Return up to four examples of one task; none where there are no contenders or no stored replies.
+
+    Args:
+        arena: the task and its runs.
+        folders: the run folder of each record, by id.
+    """
+    sides = [side for side in arena.sides if side.kind != "control"]
+    shared = set.intersection(*({r.seed for r in side.records} for side in sides)) if sides else set()
+    if not shared:
+        return []
+    pairs = {side.label: _pairs(side, min(shared), folders) for side in sides}
+    common = [item for item in next(iter(pairs.values())) if all(item in found for found in pairs.values())]
+    chosen: dict[str, Example] = {}
+    for item in common:
+        here = {label: found[item] for label, found in pairs.items()}
+        why = _why(here)
+        if why is not None and why not in chosen:
+            first = next(iter(here.values()))
+            after = tuple((label, pair.after) for label, pair in here.items())
+            chosen[why] = Example(why, first.prompt, first.before, after)
+    return [chosen[why] for why in sorted(chosen, key=lambda why: (not why.startswith("all"), why.startswith("lost")))][
+        :4
+    ]
 
 
-def cut_shards(folder: Path, n_steps: int) -> None:
-    """Remove the shards of steps that a checkpoint does not hold."""
-    for path in (folder / SHARDS).glob("*.jsonl.gz"):
-        if int(path.name.split(".")[0]) >= n_steps:
-            path.unlink()
+def _why(here: Mapping[str, _Pair]) -> str | None:
+    change = {label: (pair.after.reward or 0) - (pair.before.reward or 0) for label, pair in here.items()}
+    up = [label for label, by in change.items() if by > 0]
+    down = [label for label, by in change.items() if by < 0]
+    if down:
+        return f"lost by {' and '.join(down)}"
+    if len(up) == len(here):
+        return "all learned it" if len(up) > 1 else f"learned by {up[0]}"
+    return f"learned only by {' and '.join(up)}" if up else None
 
 
-def episode_digest(episode: Episode) -> str:
-    """Return 16 bytes, in hex, that follow from the episode's token ids and reward."""
-    digest = hashlib.blake2b(digest_size=16)
-    for segment in episode.segments:
-        digest.update(np.asarray(segment.ids, dtype="<i8").tobytes())
-        digest.update(np.asarray(segment.actions, dtype="u1").tobytes())
-    reward = np.nan if episode.reward is None else episode.reward
-    digest.update(np.asarray(reward, dtype="<f8").tobytes())
-    return digest.hexdigest()
-
-
-def _told(episode: Episode) -> dict[str, Any]:
-    verdict = episode.verdict
+def _pairs(side: Side, seed: int, folders: Mapping[str, Path]) -> dict[Any, _Pair]:
+    """Return first and last greedy reply per item, in the order of the evaluation."""
+    record = next(record for record in side.records if record.seed == seed)
+    path = folders[record.id] / EVALUATIONS_FILE if record.id in folders else None
+    if path is None or not path.exists():
+        return {}
+    first: dict[Any, dict[str, Any]] = {}
+    last: dict[Any, dict[str, Any]] = {}
+    with path.open(encoding="utf-8") as lines:  # line by line: a large model's file may not fit in memory
+        for row in _rows(lines):
+            if row.get("mode") == "greedy" and row.get("sample", 0) == 0:
+                first.setdefault(row.get("item"), row)
+                last[row.get("item")] = row
+    moved = {item: (first[item], last[item]) for item in first if first[item].get("point") != last[item].get("point")}
     return {
-        "item": episode.item.index,
-        "sample": episode.sample,
-        "prompt": episode.item.prompt,
-        "turns": [{"observation": turn.observation, "reply": turn.reply} for turn in episode.turns],
-        "reward": verdict.reward,
-        "state": verdict.state.value,
-        "found": verdict.found,
-        "ending": episode.ending.value,
-        "tokens": episode.n_action_tokens,
+        item: _Pair(clipped(str(one.get("prompt", ""))), _reply(one), _reply(two)) for item, (one, two) in moved.items()
     }
 
 
-def _dump(line: dict[str, Any]) -> str:
-    return json.dumps(line, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n"
+def _rows(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:  # torn by a crash: what stood before it is still worth showing
+            return
+        if isinstance(row, dict):
+            yield row
+
+
+def _reply(row: Mapping[str, Any]) -> Reply:
+    turns = row.get("turns") or []
+    parts = []
+    for index, turn in enumerate(turns):
+        if index > 0:  # the first observation is the prompt
+            parts.append(f"> {turn.get('observation', '')}")
+        parts.append(str(turn.get("reply", "")))
+    reward = row.get("reward")
+    return Reply(
+        clipped("\n".join(parts)), reward if isinstance(reward, int | float) else None, str(row.get("state", ""))
+    )
+
+
+def clipped(text: str) -> str:
+    """Return a text short enough to show, with what was left out counted."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} … ({len(text) - _LONGEST} more characters)"

@@ -38,7 +38,7 @@ class TinyOrders(SingleTurnTask):
     floor: ClassVar[float] = 1 / 1080
     stop: ClassVar[tuple[str, ...]] = ("\n",)
     max_new_tokens: ClassVar[int] = 26
-    habit_kinds: ClassVar[frozenset[str]] = frozenset("abcdefghijklmnoprs")
+    habit_kinds: ClassVar[frozenset[str]] = frozenset("abcdefghijklmnoprst")
 
     def generate(self, rng: random.Random) -> Item:
         """Draw count, initial, case and ending, each uniformly."""

@@ -8,7 +8,7 @@ import torch
 from eggym import bake as module
 from eggym.bake import bake
 from eggym.base_model import Architecture, build_tokenizer
-from eggym.errors import BadValue
+from eggym.errors import BadValue, EggymError
 from eggym.recipe import Recipe, Stage, demonstrations, recipe_sha256, tasks_of
 from eggym.seeding import stream
 from eggym.task import split_of
@@ -59,7 +59,7 @@ def test_a_failed_bake_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(module, "write_model", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(EggymError, match=r"cannot write the base model to .*No space left.*choose another --out"):
         bake(tmp_path / "a", 1, None, dataclasses.replace(MINI, stages=(Stage("clean", 1, 0.0),), n_scored=1))
     assert list(tmp_path.iterdir()) == []
 
@@ -71,6 +71,12 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path):
     with pytest.raises(BadValue, match="is not an empty folder"):
         bake(tmp_path / "thing")
     assert (tmp_path / "thing").read_text() == "mine"
+
+
+def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EggymError, match="cannot write the base model to"):
+        bake(tmp_path / "file" / "a")  # the whole recipe: minutes, if it were begun
 
 
 def test_demonstrations_come_from_train_splits_alone():

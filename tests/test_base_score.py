@@ -7,6 +7,7 @@ from eggym.base_model import EOS, Architecture, build_model, build_tokenizer
 from eggym.base_score import complete, measure
 from eggym.envs.guess import Guess
 from eggym.envs.tiny_arithmetic import TinyArithmetic
+from eggym.errors import TaskFault
 
 
 @pytest.fixture(scope="module")
@@ -28,17 +29,19 @@ def model():
 
 
 class Scripted:
-    """Says one fixed text and its end token, whatever it reads."""
+    """Says fixed texts, one per row in turn, then end tokens, whatever it reads."""
 
     generation_config = SimpleNamespace(eos_token_id=EOS)
 
-    def __init__(self, tokenizer, text):
-        self.ids = [*tokenizer.encode(text, add_special_tokens=False), EOS]
+    def __init__(self, tokenizer, *texts):
+        self.scripts = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
 
     def __call__(self, input_ids, past_key_values=None, **_):
         step = past_key_values or 0
         logits = torch.full((len(input_ids), 1, 100), -100.0)
-        logits[:, 0, self.ids[min(step, len(self.ids) - 1)]] = 100.0
+        for row in range(len(input_ids)):
+            script = self.scripts[row % len(self.scripts)]
+            logits[row, 0, script[step] if step < len(script) else EOS] = 100.0
         return SimpleNamespace(logits=logits, past_key_values=step + 1)
 
 
@@ -47,6 +50,21 @@ def test_a_model_that_always_says_one_number_wins_where_it_is_right(tokenizer):
     truths = [task.item("test", index).truth for index in range(40)]
     model = Scripted(tokenizer, f"#{truths[0]}")
     assert measure(model, tokenizer, task, 40, 0.0) == truths.count(truths[0]) / 40
+
+
+def test_a_grader_that_fails_is_no_zero(tokenizer, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(TinyArithmetic, "score", broken)
+    with pytest.raises(TaskFault, match=r"could not judge a reply: .*RuntimeError: out of order"):
+        measure(Scripted(tokenizer, "#1"), tokenizer, TinyArithmetic(), 2, 0.0)
+
+
+def test_nothing_counts_after_an_end_token(tokenizer):
+    model = Scripted(tokenizer, "#1<eos>99999", "#12345")
+    assert complete(model, tokenizer, ["<bos>1\n"] * 2, 9, 0.0, torch.Generator()) == ["#1", "#12345"]
+    assert complete(model, tokenizer, ["<bos>1\n"] * 2, 4, 0.0, torch.Generator()) == ["#1", "#123"]
 
 
 def test_a_game_of_several_turns_is_played_to_its_end(tokenizer):

@@ -50,3 +50,17 @@ def test_the_first_step_goes_against_the_gradient_by_the_rate():
     matrix.grad = 5 * torch.eye(3)
     Muon([matrix], 0.9).step(0.1)
     assert (matrix.diag() - 0.9).abs().max() < 0.04
+
+
+def test_momentum_looks_ahead():
+    # by hand, momentum 0.9, gradients 1 then g: ahead = g + 0.9*(0.9*1 + g) = 1.9 g + 0.81. The entry with g = -0.3
+    # still falls (+0.24), the one with g = -0.6 rises (-0.33); a momentum that does not look ahead lets both fall, none
+    # lets both rise.
+    matrix = torch.zeros(2, 2)
+    muon = Muon([matrix], 0.9)
+    matrix.grad = torch.eye(2)
+    muon.step(0.1)
+    before = matrix.diag().clone()
+    matrix.grad = torch.diag(torch.tensor([-0.3, -0.6]))
+    muon.step(0.1)
+    assert (matrix.diag() - before).sign().tolist() == [-1, 1]

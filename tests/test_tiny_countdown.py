@@ -18,6 +18,7 @@ ITEM = Item("5 from 2 9 6:", truth={"target": 5, "numbers": [2, 9, 6]})
         ("9-6=3,2+3=5", 1.0, "target reached"),
         (" 9+2=11,11-6=5\n", 1.0, "target reached"),
         ("2+9=12,12-6=6", 0.0, "2+9=12 is not true"),
+        ("2+9=10,10-6=4", 0.0, "2+9=10 is not true"),
         ("2+9=11", 0.0, "left over: 6 11; 5 expected"),
         ("2+2=4,4+1=5", 0.0, "2+2=4 uses 2, which is not there"),
         ("6-1=5", 0.0, "6-1=5 uses 1, which is not there"),

@@ -1,0 +1,150 @@
+"""Progress of a duel: a live table on a terminal, plain lines elsewhere. Goes to standard error."""
+
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from eggym.duel import Entry
+from eggym.outcome import short
+from eggym.worker import Message
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_WIDTH = 24  # steps of a sparkline
+_COLOURS = {"es": "cyan", "rl": "yellow", "control": "bright_black"}
+
+
+@dataclass
+class _Seed:
+    """One run, as far as it got."""
+
+    entry: Entry
+    fraction: float = 0.0
+    began: float | None = None
+    rewards: list[float] = field(default_factory=list)  # training
+    scores: list[float] = field(default_factory=list)  # evaluations, primary metric
+
+
+class Progress:
+    """Shows what a duel is doing. Use it as a context, and as the ``watch`` of the duel."""
+
+    def __init__(self, n_workers: int, console: Console | None = None) -> None:
+        """Prepare; nothing is shown before the context begins."""
+        self._console = console or Console(stderr=True)
+        self._n_workers = n_workers
+        self._runs: dict[str, _Seed] = {}
+        self._began = time.monotonic()
+        self._live = Live(console=self._console, refresh_per_second=4, transient=True, get_renderable=self._table)
+
+    def __enter__(self) -> Self:
+        """Start showing."""
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop showing; the live table goes."""
+        self._live.stop()
+
+    def __call__(self, what: str, entry: Entry, message: Message) -> None:
+        """Take note of what happened."""
+        run = self._runs.setdefault(str(entry.folder), _Seed(entry, 1.0 if entry.finished else 0.0))
+        if what == "finished":
+            run.fraction = 1.0
+        elif what == "event":
+            self._note(run, message)
+        if not self._console.is_terminal:
+            self._line(run, what, message)
+
+    def _note(self, run: _Seed, message: Message) -> None:
+        run.began = run.began or time.monotonic()
+        run.fraction = min(message["fraction"], 0.999)
+        if message["reward"] is not None:
+            (run.scores if message["kind"] == "point" else run.rewards).append(message["reward"])
+
+    def _line(self, run: _Seed, what: str, message: Message) -> None:
+        if message.get("kind") == "point":
+            score = "-" if message["reward"] is None else f"{message['reward']:.3f}"
+            name = f"{short(run.entry.task)} {run.entry.learner} seed {run.entry.config.seed}"
+            self._console.print(
+                f"{name}: {message['fraction']:4.0%} of the budget, step {message['step']}, held-out reward {score}; "
+                f"{self._left()}",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    def _table(self) -> Group:
+        table = Table(box=None, padding=(0, 1), header_style="dim")
+        for name in ("task", "learner", "runs", "budget", "training reward", "held-out"):
+            table.add_column(name, no_wrap=True)
+        for (task, learner), runs in self._grouped().items():
+            done = sum(run.fraction == 1.0 for run in runs)
+            active = [run for run in runs if run.rewards or run.scores]
+            latest = active[-1] if active else runs[0]
+            colour = _COLOURS.get(runs[0].entry.kind, "white")
+            scores = [run.scores[-1] for run in runs if run.scores]
+            table.add_row(
+                short(task),
+                Text(learner, colour),
+                f"{done}/{len(runs)}",
+                Text(_bar(sum(run.fraction for run in runs) / len(runs)), colour),
+                Text(_sparkline(latest.rewards), colour),
+                f"{sum(scores) / len(scores):.2f}" if scores else "",
+            )
+        return Group(table, Text(self._left(), "dim"))
+
+    def _grouped(self) -> dict[tuple[str, str], list[_Seed]]:
+        groups: dict[tuple[str, str], list[_Seed]] = {}
+        for run in self._runs.values():
+            groups.setdefault((run.entry.task, run.entry.learner), []).append(run)
+        return groups
+
+    def _left(self) -> str:
+        """Time left: the forecasts, scaled by how they fared so far."""
+        runs = [run for run in self._runs.values() if not run.entry.finished or run.began]
+        total = sum(run.entry.forecast["total_seconds"] for run in runs)
+        done = sum(run.entry.forecast["total_seconds"] * run.fraction for run in runs)
+        spent = time.monotonic() - self._began
+        if done <= 0.02 * total:
+            return f"about {_duration(total / self._n_workers)} in all"
+        return f"{_duration(spent)} so far, about {_duration(spent * (total - done) / done)} left"
+
+
+def _bar(share: float, width: int = 12) -> str:
+    full = round(share * width)
+    return "━" * full + "╌" * (width - full)
+
+
+def _sparkline(rewards: list[float]) -> str:
+    if not rewards:
+        return ""
+    low, high = min(0.0, min(rewards)), max(1.0, max(rewards))
+    shown = "".join(
+        _BLOCKS[round((reward - low) / (high - low) * (len(_BLOCKS) - 1))] for reward in rewards[-_WIDTH:]
+    )
+    return f"{shown} {rewards[-1]:.2f}"
+
+
+def _duration(seconds: float) -> str:
+    whole = max(0, round(seconds))
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min" if whole >= 3600 else f"{whole // 60}:{whole % 60:02d} min"
+
+
+def show_events(console: Console) -> Any:
+    """Return a watcher of a single run that prints one line for each evaluation."""
+
+    def watch(event: Any) -> None:
+        if event.kind == "point":
+            score = "-" if event.reward is None else f"{event.reward:.3f}"
+            console.print(
+                f"{event.fraction:4.0%} of the budget, step {event.step}, held-out reward {score}", highlight=False
+            )
+
+    return watch

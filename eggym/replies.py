@@ -1,0 +1,91 @@
+"""What was said: evaluation replies in ``evaluations.jsonl``, training replies in one compressed shard per step.
+
+Both are deterministic: the same run gives the same bytes. Token ids are not kept; a digest of them is.
+"""
+
+import gzip
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eggym.episode import Episode, EpisodeBatch
+from eggym.files import write_bytes, write_problem
+
+EVALUATIONS = "evaluations.jsonl"
+SHARDS = "episodes"
+
+
+def evaluation_lines(point: int, mode: str, batch: EpisodeBatch) -> list[dict[str, Any]]:
+    """Return one JSON object for each reply of an evaluation."""
+    return [{"point": point, "mode": mode, **_told(episode)} for episode in batch.episodes]
+
+
+def append_lines(path: Path, lines: Iterable[dict[str, Any]]) -> int:
+    """Append JSON lines, flushed to the disk; return the length of the file, which a checkpoint remembers."""
+    text = "".join(_dump(line) for line in lines)
+    try:
+        with path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            return file.tell()
+    except OSError as problem:
+        raise write_problem(path, problem) from problem
+
+
+def cut_file(path: Path, length: int) -> None:
+    """Cut an append-only file back to what a checkpoint remembers."""
+    if path.exists():
+        os.truncate(path, length)
+
+
+def write_shard(folder: Path, batch: EpisodeBatch) -> None:
+    """Write the replies of one training step."""
+    (folder / SHARDS).mkdir(exist_ok=True)
+    text = "".join(
+        _dump({"member": episode.member, **_told(episode), "digest": episode_digest(episode)})
+        for episode in batch.episodes
+    )
+    write_bytes(folder / SHARDS / f"{batch.step:06d}.jsonl.gz", gzip.compress(text.encode(), 1, mtime=0))
+
+
+def cut_shards(folder: Path, n_steps: int) -> None:
+    """Remove the shards of steps that a checkpoint does not hold."""
+    for path in (folder / SHARDS).glob("*.jsonl.gz"):
+        if int(path.name.split(".")[0]) >= n_steps:
+            path.unlink()
+
+
+def episode_digest(episode: Episode) -> str:
+    """Return 16 bytes, in hex, that follow from the episode's token ids and reward."""
+    digest = hashlib.blake2b(digest_size=16)
+    for segment in episode.segments:
+        digest.update(np.asarray(segment.ids, dtype="<i8").tobytes())
+        digest.update(np.asarray(segment.actions, dtype="u1").tobytes())
+    reward = np.nan if episode.reward is None else episode.reward
+    digest.update(np.asarray(reward, dtype="<f8").tobytes())
+    return digest.hexdigest()
+
+
+def _told(episode: Episode) -> dict[str, Any]:
+    verdict = episode.verdict
+    return {
+        "item": episode.item.index,
+        "sample": episode.sample,
+        "prompt": episode.item.prompt,
+        "turns": [{"observation": turn.observation, "reply": turn.reply} for turn in episode.turns],
+        "reward": verdict.reward,
+        "state": verdict.state.value,
+        "found": verdict.found,
+        "ending": episode.ending.value,
+        "tokens": episode.n_action_tokens,
+    }
+
+
+def _dump(line: dict[str, Any]) -> str:
+    return json.dumps(line, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n"

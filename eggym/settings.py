@@ -1,0 +1,87 @@
+"""From a YAML file and flags to a configuration: flags override the file, unknown names are refused with the nearest known.
+
+A file has the names of the flags: ``model: ...``, ``task: [..]``, ``learner: [..]``, ``budget: 1e18flops``, ``seeds: 5``,
+``out: ...``, ``set: {eggroll.sigma: 0.02}``.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from eggym.config import RunConfig, read_file
+from eggym.duel import DuelConfig
+from eggym.errors import BadValue, unknown
+
+_TEXTS = ("model", "budget", "data", "split", "memory", "device", "dtype", "out")
+
+
+def gather(file: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a file, overridden by the flags that were given (those that are not None or empty).
+
+    Raises:
+        BadValue: a value of the wrong kind.
+        UnknownName: a name that is no setting.
+    """
+    settings = read_file(file) if file else {}
+    known = [found.name for found in dataclasses.fields(DuelConfig)] + ["out", "seed"]
+    for name in settings:
+        if name not in known:
+            raise unknown(f"setting in {file}:", name, known)
+    given = {name: value for name, value in flags.items() if value not in (None, [], {}, ())}
+    if "seed" in given or "seeds" in given:  # either flag overrides either name in the file
+        settings = {name: value for name, value in settings.items() if name not in ("seed", "seeds")}
+    merged = {**settings, **given, "set": {**settings.get("set", {}), **given.get("set", {})}}
+    return {name: _checked(name, value) for name, value in merged.items() if value is not None}
+
+
+def duel_config(settings: Mapping[str, Any]) -> DuelConfig:
+    """Return the duel that the settings ask for."""
+    values = {name: value for name, value in settings.items() if name not in ("out", "seed", "seeds")}
+    for name in ("task", "learner"):
+        if name in values:
+            values[name] = tuple(values[name])
+    if "seed" in settings:
+        values["seeds"] = tuple(settings["seed"])
+    elif "seeds" in settings:
+        seeds = settings["seeds"]
+        values["seeds"] = tuple(seeds) if isinstance(seeds, list) else tuple(range(seeds))
+    return DuelConfig(**values)
+
+
+def run_config(settings: Mapping[str, Any]) -> RunConfig:
+    """Return the single run that the settings ask for."""
+    values = {name: value for name, value in settings.items() if name not in ("out", "seeds", "seed", "workers")}
+    for name in ("task", "learner"):
+        found = values.pop(name, [])
+        if len(found) != 1:
+            raise BadValue(f"train takes exactly one --{name}, got {len(found)}; use eggym duel for several")
+        values[name] = found[0]
+    seeds = settings.get("seed", [0])
+    if len(seeds) != 1:
+        raise BadValue(f"train takes exactly one --seed, got {len(seeds)}; use eggym duel for several")
+    return RunConfig(seed=seeds[0], **values)
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name in ("task", "learner"):
+        value = [value] if isinstance(value, str) else value
+        if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+            raise BadValue(f"{name} must be a name or a list of names, got {value!r}")
+    elif name == "seed":
+        value = [value] if _whole(value) else value
+        if not isinstance(value, list) or not all(_whole(one) and one >= 0 for one in value):
+            raise BadValue(f"seed must be a whole number of at least 0, got {value!r}")
+    elif name == "seeds":
+        if not (_whole(value) and value >= 1) and not (isinstance(value, list) and all(map(_whole, value))):
+            raise BadValue(f"seeds must be a count of at least 1 or a list of seeds, got {value!r}")
+    elif name == "workers":
+        if not _whole(value):
+            raise BadValue(f"workers must be a whole number, got {value!r}")
+    elif name in _TEXTS:
+        value = str(value)
+    return value
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,116 @@
+"""Tables for the terminal: what the command prints at its end."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from eggym.outcome import short
+
+_STYLES = {"es": "cyan", "rl": "yellow", "control": "bright_black"}
+
+
+def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
+    """Print every learner of every task, the paired differences and the verdicts."""
+    primary = summary["primary"]
+    other = "sampled" if primary == "greedy" else "greedy"
+    table = Table(box=None, padding=(0, 1), header_style="dim", title_justify="left")
+    table.add_column("task / learner", no_wrap=True)
+    for name in ("start", "end", other, "over frozen", "episodes", "tokens", "FLOPs", "CPU s", "memory"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for task in summary["tasks"]:
+        table.add_row(Text(short(task["task"]), "bold"))
+        for one in task["learners"]:
+            table.add_row(*_row(one, primary, other))
+    console.print(table)
+    for verdict in summary["verdicts"]:
+        console.print(_verdict(verdict), soft_wrap=True, highlight=False)
+
+
+def print_plan(console: Console, rows: Sequence[Mapping[str, Any]], n_workers: int) -> None:
+    """Print the forecast of a dry run."""
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    table.add_column("task", no_wrap=True)
+    table.add_column("learner", no_wrap=True)
+    for name in ("runs", "steps", "episodes", "tokens", "FLOPs", "time", "memory", "disk"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            short(row["task"]),
+            row["learner"],
+            str(row["runs"]),
+            *(amount(row[name]) for name in ("steps", "episodes", "tokens", "flops")),
+            f"{row['total_seconds']:.0f} s",
+            size(row["memory_bytes"]),
+            size(row["disk_bytes"]),
+        )
+    console.print(table)
+    total = sum(row["runs"] * row["total_seconds"] for row in rows)
+    console.print(
+        f"per run; all runs together about {total:.0f} CPU-s, {total / n_workers:.0f} s in {n_workers} processes. "
+        "Estimated from a short probe; nothing was written.",
+        highlight=False,
+    )
+
+
+def print_rows(console: Console, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a plain table."""
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    for name in names:
+        table.add_column(name, no_wrap=name == names[0])
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)
+
+
+def amount(value: float | None) -> str:
+    """Return a count in a few characters: 950, 12.3k, 4.0M, 1.9e11."""
+    if value is None:
+        return "-"
+    for limit, unit in ((1e3, ""), (1e6, "k"), (1e9, "M")):
+        if abs(value) < limit:
+            scaled = value / (limit / 1e3)
+            return f"{scaled:.0f}{unit}" if not unit or scaled >= 100 else f"{scaled:.1f}{unit}"
+    return f"{value:.2g}".replace("e+", "e")
+
+
+def size(value: float | None) -> str:
+    """Return bytes as MiB or GiB."""
+    if value is None:
+        return "-"
+    return f"{value / (1 << 20):.0f} MiB" if value < 1 << 30 else f"{value / (1 << 30):.1f} GiB"
+
+
+def _row(one: Mapping[str, Any], primary: str, other: str) -> list[Text | str]:
+    spent = one["spent"]
+    return [
+        Text("  " + one["learner"], _STYLES.get(one["kind"], "")),
+        _number(one["start"][primary]["mean"]),
+        _number(one["end"][primary]["mean"]),
+        _number(one["end"][other]["mean"]),
+        "" if one["learner"] == "frozen" else _interval(one["gain"][primary], "difference"),
+        *(amount(spent[name]) for name in ("episodes", "tokens", "flops")),
+        amount(one["cpu_s"]),
+        size(one["peak_rss_bytes"]),
+    ]
+
+
+def _verdict(verdict: Mapping[str, Any]) -> Text:
+    style = {"ES ahead": "bold cyan", "RL ahead": "bold yellow"}.get(verdict["verdict"], "bold")
+    text = Text(f"{short(verdict['task'])}: ")
+    text.append(verdict["verdict"], style)
+    return text.append(verdict["sentence"].removeprefix(verdict["verdict"]))
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _interval(found: Mapping[str, Any], middle: str) -> str:
+    if found[middle] is None:
+        return "-"
+    if found["low"] is None:
+        return f"{found[middle]:+.3f}"
+    return f"{found[middle]:+.3f} [{found['low']:+.2f}, {found['high']:+.2f}]"

@@ -1,0 +1,276 @@
+import json
+import random
+
+import pytest
+
+import eggym.envs
+from eggym import check_rules
+from eggym.check import check_task, preflight
+from eggym.check_rules import HOSTILE, RULES, best_reply, constant, play_through
+from eggym.dataset import DatasetTask
+from eggym.errors import BadValue, TaskFault
+from eggym.registry import load_task
+from eggym.task import Item, MultiTurnTask, SingleTurnTask, Verdict, VerdictState
+
+
+class Sums(SingleTurnTask):
+    """A sound task; each broken one below differs in one thing."""
+
+    id = "me/sums-v0"
+
+    def generate(self, rng):
+        a, b = rng.randint(0, 999), rng.randint(0, 999)
+        return Item(f"{a}+{b}=", a + b)
+
+    def score(self, item, reply):
+        return float(reply == str(item.truth))
+
+    def oracle(self, item):
+        return str(item.truth)
+
+
+class Unseeded(Sums):
+    def generate(self, rng):
+        return Item(f"{random.randint(0, 10**9)}", 1)  # the global generator
+
+
+class NotJson(Sums):
+    def generate(self, rng):
+        return Item(f"{rng.randint(0, 10**9)}", {rng.randint(0, 10**9)})
+
+
+class ChangesInJson(Sums):
+    def generate(self, rng):
+        return Item(f"{rng.randint(0, 10**9)}", (1, 2))  # a tuple comes back as a list
+
+
+class Silent(Sums):
+    def generate(self, rng):
+        return Item(" " * rng.randint(1, 10**4), 1)
+
+    def item(self, split, index):
+        return Item(" ", 1, {}, index, split)
+
+
+class Leaky(Sums):
+    def item(self, split, index):
+        return Item(f"{index}+1=", index + 1, {}, index, split)  # the same in every split
+
+
+class WrongOracle(Sums):
+    def oracle(self, item):
+        return f"{item.truth}."
+
+
+class Raises(Sums):
+    def score(self, item, reply):
+        return float(int(reply) == item.truth)
+
+
+class Slow(Sums):
+    def score(self, item, reply):
+        if len(reply) > 4000:
+            sum(range(10**6))  # some 20 ms
+        return super().score(item, reply)
+
+
+class Moody(Sums):
+    calls = 0
+
+    def score(self, item, reply):
+        self.calls += 1
+        return (self.calls % 2) / 2
+
+
+class Outside(Sums):
+    def score(self, item, reply):
+        return 2.0 if reply == "1" else 0.0
+
+
+class Generous(Sums):
+    def score(self, item, reply):
+        return float(reply in (str(item.truth), "yes"))
+
+
+class PaysForEchoes(Sums):
+    def score(self, item, reply):
+        return float(reply in (str(item.truth), item.prompt))
+
+
+class OneAnswer(Sums):
+    def generate(self, rng):
+        return Item(f"{rng.randint(0, 10**6)} is?", "even" if rng.random() < 0.9 else "odd")
+
+
+class Unpicklable(MultiTurnTask):
+    id = "me/unpicklable-v0"
+    max_turns = 2
+
+    def generate(self, rng):
+        return Item(f"{rng.randint(0, 10**9)}")
+
+    def start(self, item, rng):
+        return {"next": lambda: 1}
+
+    def reply(self, state, text):
+        return "", True
+
+    def score(self, state):
+        return 0.0
+
+
+class Endless(Unpicklable):
+    """Sound, but for an observation that is longer than any text may be."""
+
+    def start(self, item, rng):
+        return {}
+
+    def reply(self, state, text):
+        return "x" * 1_000_001, False
+
+
+def broken_rules(task, **more):
+    return {finding.rule for finding in check_task(task, **more).findings if not finding.passed}
+
+
+def test_a_sound_task_passes_every_rule():
+    report = check_task(Sums())
+    assert report.ok, report.as_dict()
+    assert [finding.rule for finding in report.findings] == list(RULES)
+    assert json.loads(json.dumps(report.as_dict()))["task"] == "me/sums-v0"
+    assert all("\n" not in finding.detail for finding in report.findings)
+
+
+@pytest.mark.parametrize(
+    ("broken", "rules"),
+    [
+        (Unseeded, {"is a Gymnasium environment", "items repeat", "digest is stable"}),
+        (NotJson, {"items are JSON"}),
+        (ChangesInJson, {"items are JSON"}),
+        (Silent, {"prompts say something", "splits are disjoint"}),
+        (Leaky, {"splits are disjoint"}),
+        (WrongOracle, {"oracle gets the best reward"}),
+        (Raises, {"is a Gymnasium environment", "plain replies are judged", "hostile replies are judged"}),
+        (Slow, {"hostile replies are judged"}),
+        (Moody, {"plain replies are judged"}),
+        (Outside, {"plain replies are judged"}),
+        (Generous, {"guessing earns the floor"}),
+        (PaysForEchoes, {"guessing earns the floor"}),
+        (OneAnswer, {"guessing earns the floor"}),
+        (Unpicklable, {"state can be pickled"}),
+        (Endless, {"is a Gymnasium environment"}),
+    ],
+)
+def test_a_broken_task_is_convicted(broken, rules, monkeypatch):
+    monkeypatch.setattr(check_rules, "SCORING_LIMIT_S", 0.005)
+    assert rules <= broken_rules(broken())
+
+
+@pytest.mark.parametrize("broken", [NotJson, Leaky, WrongOracle, Slow, Generous, PaysForEchoes, Unpicklable, Endless])
+def test_and_of_nothing_else(broken, monkeypatch):
+    monkeypatch.setattr(check_rules, "SCORING_LIMIT_S", 0.005)
+    assert len(broken_rules(broken())) == 1
+
+
+def test_a_declared_floor_is_no_breach():
+    assert "guessing earns the floor" not in broken_rules(type("Fair", (OneAnswer,), {"floor": 0.9})())
+
+
+def test_a_finding_says_what_and_where():
+    details = {finding.rule: finding.detail for finding in check_task(Raises()).findings}
+    assert details["plain replies are judged"].startswith("cannot judge '' on item 0: score raised ValueError: invalid")
+    details = {finding.rule: finding.detail for finding in check_task(Generous()).findings}
+    assert details["guessing earns the floor"] == "replying 'yes' earns 1.000 on average, above the declared floor 0"
+
+
+def test_a_task_without_an_oracle_passes_and_it_is_said():
+    report = check_task(type("NoOracle", (Sums,), {"oracle": lambda self, item: None})())
+    assert report.ok
+    assert "no oracle: the best reward is not known to be reachable" in {each.detail for each in report.findings}
+
+
+def test_rows_are_checked_with_their_data():
+    class Twice(DatasetTask):
+        id = "me/twice-v0"
+
+        def read(self, row):
+            return Item(row["q"], row["a"])
+
+        def score(self, item, reply):
+            return float(reply == item.truth)
+
+    rows = [{"q": f"twice {n}", "a": str(2 * n)} for n in range(100)]
+    assert check_task(Twice(rows)).ok
+
+
+def test_the_corpus_holds_what_breaks_parsers():
+    assert len(set(HOSTILE)) == len(HOSTILE) > 35
+    assert max(map(len, HOSTILE)) == 100_000
+
+
+@pytest.mark.parametrize("task_id", [task_id for task_id in eggym.envs.TASKS if task_id != "eggym/gsm8k-v0"])
+def test_every_task_of_the_house_is_fit(task_id):
+    report = check_task(task_id)
+    assert report.ok, [finding for finding in report.findings if not finding.passed]
+
+
+def test_a_number_of_items_is_at_least_one():
+    with pytest.raises(BadValue, match="n_items must be at least 1, got 0"):
+        check_task(Sums(), n_items=0)
+
+
+# -- preflight ------------------------------------------------------------------------------------------------------
+
+
+def scoring(score):
+    return type("Odd", (Sums,), {"score": lambda self, item, reply: score(reply)})()
+
+
+def test_a_sound_task_is_cleared():
+    preflight(Sums(), "train")
+    preflight(load_task("guess"), "test")
+
+
+@pytest.mark.parametrize(
+    ("score", "message"),
+    [
+        (
+            lambda reply: float("nan"),
+            r"the best reply to item train\[0\]: task 'me/sums-v0' scored nan, which is not a",
+        ),
+        (lambda reply: "1.0", "scored '1.0', which is not a finite number"),
+        (lambda reply: None, "scored None, which is not a finite number"),
+        (lambda reply: 1 / len(reply), r"an empty reply to item train\[0\]: score raised ZeroDivisionError"),
+        (
+            lambda reply: Verdict(None, VerdictState.TIMEOUT, why="too slow"),
+            "could not judge the best reply .*: too slow",
+        ),
+    ],
+)
+def test_a_score_that_is_none_stops_a_run_before_it_begins(score, message):
+    with pytest.raises(TaskFault, match=message) as caught:
+        preflight(scoring(score), "train")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_task_that_raises_stops_a_run_before_it_begins():
+    task = type("Odd", (Sums,), {"generate": lambda self, rng: 1 / 0})()
+    with pytest.raises(TaskFault, match="task 'me/sums-v0': generate raised ZeroDivisionError: division by zero"):
+        preflight(task, "train")
+    task = type("Odd", (Sums,), {"oracle": lambda self, item: 1 / 0})()
+    with pytest.raises(TaskFault, match="oracle raised ZeroDivisionError"):
+        preflight(task, "train")
+
+
+def test_an_empty_split_or_prompt_stops_a_run_before_it_begins():
+    with pytest.raises(BadValue, match="task 'me/sums-v0' has no items in split 'test'"):
+        preflight(type("Empty", (Sums,), {"n_items": lambda self, split: 0})(), "test")
+    with pytest.raises(BadValue, match=r"task 'me/sums-v0' asks nothing: the prompt of item train\[0\] is empty"):
+        preflight(Silent(), "train")
+
+
+def test_a_player_is_asked_until_the_end():
+    task = load_task("guess")
+    item = task.item("train", 0)
+    assert play_through(task, item, best_reply(task)).reward == 1.0
+    assert play_through(task, item, constant("no number")).reward == 0.0

@@ -1,0 +1,157 @@
+"""Who may import whom. The rules are in CONTRIBUTING; the floors are listed here and nowhere else."""
+
+import ast
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LEAVES = ("envs", "es", "agents", "leaderboards")
+
+# A core file imports from lower floors, or from those left of it on its own.
+FLOORS = (
+    ("errors", "seeding", "counter", "files", "source", "origin"),
+    ("task", "episode", "views", "weights", "policy", "rows"),
+    ("env", "vector", "sampling", "budget", "cache"),
+    ("learner", "registry", "gymnasium_hook", "dataset", "engine"),
+    ("rollout", "record", "stats", "fitness", "checkpoint", "replies", "config"),
+    ("check_rules", "check", "play", "evaluate", "forecast", "result", "train"),
+    (
+        "base_model",
+        "base_score",
+        "recipe",
+        "muon",
+        "bake",
+        "outcome",
+        "transcripts",
+        "curves",
+        "picture",
+        "report",
+        "worker",
+        "duel",
+    ),
+    ("cli",),
+)
+RANK = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
+
+CORE_FILES = sorted(path for path in (ROOT / "eggym").glob("*.py") if path.stem != "__init__")
+LEAF_FILES = sorted(path for leaf in LEAVES for path in (ROOT / leaf).glob("*.py"))
+TEST_FILES = sorted((ROOT / "tests").glob("*.py"))
+
+
+def imported(source):
+    """Every (level, dotted name) that a file imports anywhere: in functions and for type checkers too."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((0, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module in (None, "eggym"):
+            yield from ((node.level, ".".join(filter(None, (node.module, alias.name)))) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.level, node.module
+
+
+def breaches_of_core(name, source):
+    """What a core file imports and must not."""
+    found = []
+    for level, target in imported(source):
+        top, _, rest = target.partition(".")
+        module = rest.split(".")[0]
+        if level:
+            found.append(f"{name} imports {'.' * level}{target}: write eggym.{target}")
+        elif top in LEAVES or (top == "eggym" and module in LEAVES):
+            found.append(f"{name} imports the leaf {target}: the core loads leaves by name")
+        elif top == "eggym" and module not in RANK:
+            found.append(f"{name} imports {target}, which is no core file; the package's face is above all of them")
+        elif top == "eggym" and RANK[module] >= RANK[name]:
+            found.append(f"{name} imports {target}, which is not below it")
+    return found
+
+
+def breaches_of_leaf(leaf, source):
+    """What a file of a leaf imports and must not."""
+    found = []
+    for level, target in imported(source):
+        top, _, rest = target.partition(".")
+        if level > 1:
+            found.append(f"{leaf} imports {'.' * level}{target}: a leaf ends at its own folder")
+        elif level == 0 and top in LEAVES:
+            found.append(f"{leaf} imports {target}: own siblings as `from .x import y`")
+        elif level == 0 and top == "eggym" and rest.split(".")[0] in LEAVES:
+            found.append(f"{leaf} imports {target}: leaves meet in the core alone")
+    return found
+
+
+def test_every_core_file_has_a_floor():
+    assert {path.stem for path in CORE_FILES} <= RANK.keys(), "give the new file a floor in FLOORS"
+
+
+def test_no_core_file_stands_on_two_floors():
+    assert len(RANK) == sum(map(len, FLOORS))
+
+
+@pytest.mark.parametrize("path", CORE_FILES, ids=lambda path: path.stem)
+def test_the_core_imports_downward(path):
+    if path.stem in RANK:
+        assert breaches_of_core(path.stem, path.read_text()) == []
+
+
+@pytest.mark.parametrize("path", LEAF_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_leaves_import_the_core_and_their_siblings(path):
+    assert breaches_of_leaf(path.parent.name, path.read_text()) == []
+
+
+@pytest.mark.parametrize("path", TEST_FILES, ids=lambda path: path.stem)
+def test_tests_name_leaves_by_their_package(path):
+    assert [name for _, name in imported(path.read_text()) if name.split(".")[0] in LEAVES] == []
+
+
+def test_leaves_are_flat():
+    assert [path for leaf in LEAVES for path in (ROOT / leaf).glob("*/**/*.py")] == []
+
+
+def test_no_file_of_a_leaf_hides_a_standard_module():
+    assert [path.name for path in LEAF_FILES if path.stem in sys.stdlib_module_names] == []
+
+
+def test_packages_are_the_folders():
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert sorted(setuptools["packages"]) == sorted(setuptools["package-dir"])
+    folders = {name: name.rpartition(".")[2] for name in setuptools["packages"]}
+    assert setuptools["package-dir"] == folders
+    assert set(folders.values()) == {"eggym", *LEAVES}
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("task", "from eggym.registry import load_task"),  # upward
+        ("task", "from eggym.task import Item"),  # itself
+        ("seeding", "from eggym.counter import uniform"),  # to the right
+        ("train", "import eggym.envs.guess"),
+        ("train", "from eggym.es import LEARNERS"),
+        ("train", "import envs"),
+        ("train", "from eggym import Task"),  # the face
+        ("train", "import eggym"),
+        ("train", "from .errors import BadValue"),
+        ("task", "def f():\n    import eggym.cli"),
+        ("task", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from eggym.learner import LearnerSpec"),
+    ],
+)
+def test_a_breach_of_the_core_is_seen(name, line):
+    assert len(breaches_of_core(name, line)) == 1
+
+
+def test_the_core_may_import_downward_and_leftward():
+    assert breaches_of_core("train", "import numpy\nfrom eggym.task import Item\nfrom eggym import errors") == []
+    assert breaches_of_core("seeding", "from eggym.errors import BadValue") == []
+
+
+@pytest.mark.parametrize("line", ["from eggym.es import x", "import es.x", "from ..es import x", "import eggym.agents"])
+def test_a_breach_of_a_leaf_is_seen(line):
+    assert len(breaches_of_leaf("envs", line)) == 1
+
+
+def test_a_leaf_may_import_the_core_and_a_sibling():
+    assert breaches_of_leaf("envs", "from eggym.task import Item\nfrom .answers import last_number\nimport torch") == []

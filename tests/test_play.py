@@ -1,0 +1,93 @@
+import pytest
+
+from eggym.errors import BadValue
+from eggym.play import play
+from eggym.registry import load_task
+from eggym.task import Item, MultiTurnTask, SingleTurnTask, Verdict, VerdictState
+
+
+class Capital(SingleTurnTask):
+    id = "me/capital-v0"
+
+    def item(self, split, index):
+        return Item("Capital of France?", "Paris", {}, index, split)
+
+    def score(self, item, reply):
+        if reply == item.truth:
+            return 1.0
+        return Verdict(0.0, VerdictState.WRONG, reply, "expected Paris")
+
+    def oracle(self, item):
+        return item.truth
+
+
+class Door(MultiTurnTask):
+    id = "me/door-v0"
+    max_turns = 2
+
+    def item(self, split, index):
+        return Item("a door", None, {}, index, split)
+
+    def start(self, item, rng):
+        return []
+
+    def reply(self, state, text):
+        state.append(text)
+        return f"you {text}", text == "enter"
+
+    def score(self, state):
+        return float(state == ["knock", "enter"])
+
+
+def session(task, replies, index=0):
+    """Play with scripted replies; return the verdict and all that was told."""
+    told, left = [], list(replies)
+
+    def ask(prompt):
+        assert prompt == "> "
+        return left.pop(0)
+
+    verdict = play(task, "train", index, ask, told.append)
+    assert left == []
+    return verdict, told
+
+
+def test_a_right_answer():
+    verdict, told = session(Capital(), ["Paris"])
+    assert verdict.reward == 1.0
+    assert told == ["Capital of France?", "correct: reward 1", "the best: Paris"]
+
+
+def test_a_wrong_answer_says_why_and_what_was_read():
+    _, told = session(Capital(), ["Lyon"])
+    assert told[1:] == ["wrong: reward 0, read as 'Lyon' (expected Paris)", "the best: Paris"]
+
+
+def test_several_turns_and_no_oracle():
+    verdict, told = session(Door(), ["knock", "enter"])
+    assert verdict.reward == 1.0
+    assert told == ["a door", "you knock", "you enter", "correct: reward 1"]
+
+
+def test_the_cap_on_turns_ends_it():
+    verdict, told = session(Door(), ["wait", "wait"])
+    assert (verdict.reward, told[-1]) == (0.0, "wrong: reward 0")
+
+
+def test_what_cannot_be_judged_is_no_zero():
+    task = type("Broken", (Capital,), {"score": lambda self, item, reply: 1 / 0})()
+    verdict, told = session(task, ["Paris"])
+    assert verdict.reward is None
+    assert told[1] == "error: no reward (score raised ZeroDivisionError: division by zero)"
+
+
+def test_a_task_of_the_house_can_be_played():
+    task = load_task("tiny-arithmetic")
+    item = task.item("train", 3)
+    verdict, told = session(task, [task.oracle(item)], index=3)
+    assert verdict.reward == 1.0 and told[0] == item.prompt
+
+
+def test_an_index_that_does_not_exist_is_refused():
+    with pytest.raises(BadValue, match="at least 0, got -1"):
+        session(load_task("tiny-arithmetic"), [], index=-1)
