@@ -60,7 +60,10 @@ def build_tokenizer() -> Any:
 
 
 def build_model(architecture: Architecture) -> Any:
-    """Return an untrained float32 model (a transformers ``LlamaForCausalLM``); its weights are arbitrary."""
+    """Return an untrained float32 model (a transformers ``LlamaForCausalLM``).
+
+    Its weights follow from the state of torch's global generator, which is left as it was.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -77,7 +80,7 @@ def build_model(architecture: Architecture) -> Any:
         eos_token_id=EOS,
     )
     config.dtype = "float32"
-    with torch.random.fork_rng(devices=[]):  # the library draws weights from the global generator
+    with torch.random.fork_rng(devices=[]):
         return LlamaForCausalLM(config)
 
 

@@ -9,11 +9,14 @@ The engine, the loop and hooks on the policy feed the meter; a learner cannot un
 - *computed FLOPs*, what was really multiplied: pads, waste and a population's low-rank terms included.
 """
 
+import contextlib
 import re
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
@@ -247,11 +250,23 @@ def _active(weight: nn.Parameter, config: Any) -> int:
     return int(weight.numel())
 
 
+def reset_peak_memory() -> None:
+    """Start measuring peak memory anew, where the system can (Linux, CUDA): one process may do many runs."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    with contextlib.suppress(OSError):  # elsewhere the peak is that of the whole process
+        Path("/proc/self/clear_refs").write_text("5")
+
 
 def peak_memory() -> int:
-    """Return the peak memory of this process in bytes: of the GPU where one is used, else the resident set."""
+    """Return the peak memory in bytes since `reset_peak_memory`: of the GPU where one is used, else the resident set."""
     import resource
 
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return int(torch.cuda.max_memory_allocated())
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

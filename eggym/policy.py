@@ -172,8 +172,8 @@ class Policy:
         if unknown_id is not None and unknown_id in ids and self.tokenizer.unk_token not in text:
             bad = next((c for c in text if unknown_id in self.tokenizer.encode(c, add_special_tokens=False)), "?")
             raise BadValue(
-                f"the tokenizer of {self.name!r} cannot write {bad!r} (U+{ord(bad):04X}), which stands in the prompt "
-                f"{text.strip()[:40]!r}; change the prompt or the model"
+                f"the tokenizer of {self.name!r} cannot write {bad!r} (U+{ord(bad):04X}), which stands in the text "
+                f"...{text.strip()[-40:]!r}; change the prompt or the model"
             )
         return ids
 

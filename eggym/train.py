@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eggym.budget import FlopModel, Meter
+from eggym.budget import FlopModel, Meter, reset_peak_memory
 from eggym.check import preflight
 from eggym.checkpoint import copy_into, load_checkpoint, remove_checkpoints, save_checkpoint
 from eggym.config import CONFIG, Plan, RunConfig, refuse_other, resolve
@@ -156,6 +156,7 @@ class _Run:
 
     def go(self) -> Record:
         """Continue from the last checkpoint, or start, and run to the end of the budget."""
+        reset_peak_memory()
         self._restore()
         self.session["n"] += 1
         self.watch(Event("start", self.step, self.fraction))

@@ -4,6 +4,7 @@ Run as ``python -m eggym.worker`` by `Worker`, with one torch thread. It ends wh
 worker outlives the command that started it, however that ended. Files are the only state: a killed worker loses nothing.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -32,7 +33,8 @@ class Worker:
             env={**os.environ, **ONE_THREAD},
         )
         self._inbox = inbox
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def send(self, job: Job) -> None:
         """Hand over a job; its answers carry the job's ``id``."""
@@ -44,6 +46,10 @@ class Worker:
         """End the process, whatever it does."""
         self._process.kill()
         self._process.wait()
+        self._listener.join()
+        with contextlib.suppress(BrokenPipeError):  # a job that it never read
+            _pipe(self._process.stdin).close()
+        _pipe(self._process.stdout).close()
 
     def _listen(self) -> None:
         for line in _pipe(self._process.stdout):

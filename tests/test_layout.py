@@ -18,21 +18,9 @@ FLOORS = (
     ("learner", "registry", "gymnasium_hook", "dataset", "engine"),
     ("rollout", "record", "stats", "fitness", "checkpoint", "replies", "config"),
     ("check_rules", "check", "play", "evaluate", "forecast", "result", "train"),
-    (
-        "base_model",
-        "base_score",
-        "recipe",
-        "muon",
-        "bake",
-        "outcome",
-        "transcripts",
-        "curves",
-        "picture",
-        "report",
-        "worker",
-        "duel",
-    ),
-    ("cli",),
+    ("base_model", "base_score", "recipe", "muon", "bake", "export"),
+    ("outcome", "transcripts", "curves", "picture", "report", "worker", "duel"),
+    ("settings", "tables", "progress", "cli"),
 )
 RANK = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 

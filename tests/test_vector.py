@@ -203,6 +203,13 @@ def test_some_rows_can_be_reset():
     assert env.active.tolist() == [True, True, False]
 
 
+def test_turns_are_counted_from_the_last_reset():
+    env = TextVectorEnv(Lengths(), 1)
+    for _ in range(2):  # the cap is four turns, each time
+        env.reset(seed=0)
+        assert [bool(env.step(["go"])[3][0]) for _ in range(4)] == [False, False, False, True]
+
+
 def test_next_step_resets_in_the_step_after_and_ignores_its_action():
     env = TextVectorEnv(Sums(), 2, autoreset_mode=AutoresetMode.NEXT_STEP)
     prompts, _ = env.reset(seed=0)
@@ -216,7 +223,7 @@ def test_next_step_resets_in_the_step_after_and_ignores_its_action():
 
 def test_same_step_resets_at_once_and_keeps_the_end():
     env = TextVectorEnv(Lengths(), 2, autoreset_mode="SameStep")
-    first, _ = env.reset(seed=0)
+    first, before = env.reset(seed=0)
     observations, rewards, terminated, _, infos = env.step(["end 1", "go"])
     assert rewards.tolist() == [1.0, 0.0] and terminated.tolist() == [True, False]
     assert observations[0].startswith("case ") and observations[0] != first[0]
@@ -224,6 +231,7 @@ def test_same_step_resets_at_once_and_keeps_the_end():
     assert infos["final_obs"][0].startswith("turn 1") and infos["final_obs"][1] is None
     assert infos["final_info"]["verdict"].tolist() == ["correct", None]
     assert infos["_final_info"].tolist() == [True, False] and infos["verdict"].tolist() == ["", ""]
+    assert infos["final_info"]["index"][0] == before["index"][0] != infos["index"][0]
     assert env.active.all()
     observations, *_, infos = env.step(["go", "go"])
     assert "final_obs" not in infos and observations[0].startswith("turn 1") and observations[1].startswith("turn 2")

@@ -1,0 +1,155 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from eggym.cli import main
+
+QUICK = [
+    "--set", "eval.items=16", "--set", "eval.points=2", "--set", "eggroll.population=8", "--set", "eggroll.items=4",
+    "--set", "dr_grpo.items=4", "--set", "dr_grpo.replies=4",
+]  # fmt: skip
+
+
+def run(capsys, *words):
+    """Call the command in this process; return exit code, stdout, stderr."""
+    code = 0
+    try:
+        main(list(words))
+    except SystemExit as stop:
+        code = stop.code or 0
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_list_names_tasks_and_learners(capsys):
+    code, out, _ = run(capsys, "list", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert {"eggym/tiny-arithmetic-v0", "eggym/guess-v0", "eggym/gsm8k-v0"} <= {task["id"] for task in found["tasks"]}
+    assert {"eggroll", "openai-es", "grpo", "dr_grpo", "frozen"} <= {one["name"] for one in found["learners"]}
+    code, out, _ = run(capsys, "list")
+    assert code == 0 and "eggym/guess-v0" in out and "eggroll" in out
+
+
+def test_every_verb_explains_itself(capsys):
+    _, out, _ = run(capsys, "--help")
+    for verb in ("list", "check", "play", "eval", "train", "duel", "compare", "export", "bake"):
+        assert f"  {verb} " in out
+        code, text, _ = run(capsys, verb, "--help")
+        assert code == 0 and len(text) > 200
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["duel", "--budget", "0flops"], "budget must be above 0 and finite, got '0flops'"),
+        (["duel", "--budget", "5parsecs"], "budget '5parsecs' is not a number and a unit"),
+        (["duel", "--set", "sigma"], "--set 'sigma' has no name and value"),
+        (["train", "--task", "gues", "--learner", "eggroll"], "no task 'gues'; did you mean 'eggym/guess-v0'?"),
+        (["train", "--task", "guess"], "train takes exactly one --learner, got 0"),
+        (["eval", "--task", "nothing.py"], "nothing.py"),
+        (["compare", "/nonexistent"], "no finished run in /nonexistent"),
+        (["export", "/nonexistent", "--to", "x"], "no record.json in /nonexistent"),
+        (["duel", "--config", "/nonexistent.yaml"], "cannot read config file '/nonexistent.yaml'"),
+        (["duel", "--learner", "eggroll", "--set", "eggroll.population=7"], "population must be even"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(capfd, monkeypatch, tmp_path, words, line):
+    monkeypatch.chdir(tmp_path)
+    code = 0
+    try:
+        main(words)
+    except SystemExit as stop:
+        code = stop.code
+    out, err = capfd.readouterr()
+    assert code == 2 and out == ""
+    assert err.startswith("eggym: ") and err.count("\n") == 1 and line in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_the_traceback(capsys):
+    with pytest.raises(Exception, match="budget must be above 0"):
+        main(["duel", "--budget", "0flops", "--debug"])
+
+
+def test_flags_override_the_file_and_unknown_names_in_it_are_refused(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "duel.yaml"
+    file.write_text(
+        "task: tiny-programs\nlearner: [eggroll, frozen]\nbudget: 200episodes\nseeds: 2\n"
+        "set:\n  eval: {items: 16, points: 2}\n  eggroll.population: 8\n  eggroll.items: 4\n"
+    )
+    code, out, _ = run(capsys, "duel", "--config", "duel.yaml", "--seeds", "3", "--dry-run", "--json")
+    plan = json.loads(out)
+    assert code == 0
+    assert [(one["task"], one["learner"], one["runs"]) for one in plan["runs"]] == [
+        ("eggym/tiny-programs-v0", "eggroll", 3), ("eggym/tiny-programs-v0", "frozen", 3),
+    ]  # fmt: skip
+    assert plan["runs"][0]["steps"] == 6 and plan["runs"][0]["episodes"] == 192
+    assert [path.name for path in tmp_path.iterdir()] == ["duel.yaml"]
+    file.write_text("taks: tiny-programs\n")
+    code, _, err = run(capsys, "duel", "--config", "duel.yaml")
+    assert code == 2 and "no setting in duel.yaml: 'taks'; did you mean 'task'?" in err
+
+
+def test_train_eval_compare_export_in_a_row(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "--task", "tiny-programs", "--learner", "dr_grpo", "--budget", "160episodes", "--out", "run", *QUICK]
+    code, out, err = run(capsys, *words)
+    assert code == 0 and "greedy reward on eggym/tiny-programs-v0" in out and "held-out reward" in err
+    assert run(capsys, *words)[0] == 0  # reads what is there
+    code, out, _ = run(capsys, "compare", "run", "--json")
+    assert code == 0 and json.loads(out)["tasks"][0]["learners"][0]["learner"] == "dr_grpo"
+    assert run(capsys, "compare", "run")[0] == 0
+    code, out, _ = run(capsys, "export", "run", "--to", "model")
+    assert code == 0 and "from_pretrained" in out
+    code, _, err = run(capsys, "export", "run", "--to", "model")
+    assert code == 2 and "exists already" in err
+    code, out, _ = run(capsys, "eval", "--task", "tiny-programs", "--model", "model", "--items", "16", "--json")
+    trained = json.loads(out)["tiny-programs"]["greedy"]
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert trained["rewards"] == record["points"][-1]["greedy"]["rewards"]
+
+
+def test_the_exported_model_needs_no_eggym(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(capsys, "train", "--task", "tiny-orders", "--learner", "eggroll", "--budget", "200episodes", "--out", "run", *QUICK)
+    assert run(capsys, "export", "run", "--to", "model")[0] == 0
+    program = (
+        "import sys, torch; from transformers import AutoModelForCausalLM as M, AutoTokenizer as T\n"
+        "m, t = M.from_pretrained('model'), T.from_pretrained('model')\n"
+        "ids = t.apply_chat_template([{'role': 'user', 'content': 'say 2 b caps !:'}], add_generation_prompt=True, return_tensors='pt')\n"
+        "ids = ids if torch.is_tensor(ids) else ids['input_ids']\n"
+        "print(m.generate(ids, max_new_tokens=8, do_sample=False).shape)\n"
+        "assert not any(name.startswith('eggym') for name in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_check_fails_with_code_1_on_a_broken_task(capsys, tmp_path):
+    assert run(capsys, "check", "tiny-programs")[0] == 0
+    file = tmp_path / "broken.py"
+    file.write_text(
+        "from eggym import Item, SingleTurnTask\n"
+        "class Broken(SingleTurnTask):\n    id = 'me/broken-v0'\n"
+        "    def generate(self, rng):\n        return Item(str(rng.randrange(10**6)), 'x')\n"
+        "    def score(self, item, reply):\n        return 1.0\n"  # pays for anything
+    )
+    code, out, _ = run(capsys, "check", str(file), "--json")
+    assert code == 1 and json.loads(out)["me/broken-v0"]["ok"] is False
+
+
+def test_a_person_can_play(capsys, monkeypatch):
+    from eggym.registry import load_task
+
+    task = load_task("tiny-programs")
+    monkeypatch.setattr("builtins.input", lambda text: task.oracle(task.item("train", 3)))
+    code, out, _ = run(capsys, "play", "tiny-programs", "--item", "3")
+    assert code == 0 and "correct: reward 1" in out
+
+
+def test_the_command_is_also_a_module():
+    done = subprocess.run([sys.executable, "-m", "eggym", "list", "--json"], capture_output=True, text=True)
+    assert done.returncode == 0 and json.loads(done.stdout)["tasks"]

@@ -1,0 +1,78 @@
+"""SIGKILL, again and again, and the same command: the same bytes as if nothing had happened."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from eggym.files import sha256_file
+from eggym.record import find_runs, load_measured
+from eggym.result import deterministic_files
+
+TINY = [
+    "duel", "--task", "tiny-programs", "--learner", "eggroll", "--learner", "dr_grpo", "--seeds", "1", "--budget", "1200episodes",
+    "--set", "eval.items=16", "--set", "eval.points=6", "--set", "eggroll.population=8", "--set", "eggroll.items=4",
+    "--set", "dr_grpo.items=4", "--set", "dr_grpo.replies=4",
+]  # fmt: skip
+
+
+def start(words, out):
+    # a session of its own: only the command itself is killed, its workers have to notice
+    return subprocess.Popen(
+        [sys.executable, "-m", "eggym", *words, "--out", str(out)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+
+
+def finish(words, out):
+    began = time.monotonic()
+    assert start(words, out).wait() == 0
+    return time.monotonic() - began
+
+
+def fingerprint(out):
+    return {
+        str(run.relative_to(out)): {name: sha256_file(run / name) for name in [*deterministic_files(run), "record.json"]}
+        for run in find_runs(out)
+    }
+
+
+def kill_and_continue(words, tmp_path, n_kills, seed):
+    took = finish(words, tmp_path / "whole")
+    rng = random.Random(seed)
+    for _ in range(n_kills):
+        process = start(words, tmp_path / "broken")
+        time.sleep(rng.uniform(0, took))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    finish(words, tmp_path / "broken")
+    whole = fingerprint(tmp_path / "whole")
+    assert whole and fingerprint(tmp_path / "broken") == whole
+    return [load_measured(run).sessions for run in find_runs(tmp_path / "broken")]
+
+
+def test_a_killed_duel_continues_to_the_same_bytes(tmp_path):
+    kill_and_continue(TINY, tmp_path, n_kills=3, seed=0)
+
+
+@pytest.mark.slow
+def test_the_default_duel_killed_twenty_times_continues_to_the_same_bytes(tmp_path):
+    # twenty kills at uniformly random times of one run: long enough that every phase is hit
+    sessions = kill_and_continue(["duel", "--task", "tiny-orders", "--task", "guess"], tmp_path, n_kills=20, seed=1)
+    assert max(sessions) > 2
+
+
+def test_workers_end_with_the_command_that_started_them(tmp_path):
+    process = start(TINY, tmp_path)
+    time.sleep(4)
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    assert len(children) == 2
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and any(os.path.exists(f"/proc/{pid}") for pid in children):
+        time.sleep(0.05)
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in children)

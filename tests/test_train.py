@@ -1,0 +1,267 @@
+"""The loop: budgets, evaluation grid, records, resuming to the same bits, refusals."""
+
+import gzip
+import json
+import shutil
+
+import pytest
+import sys
+from eggym.checkpoint import load_checkpoint
+from eggym.config import CONFIG, RunConfig
+from eggym.errors import BadValue, RunMismatch, TaskFault, UnknownName
+from eggym.files import sha256_file
+from eggym.fitness import FitnessLog
+from eggym.forecast import forecast
+from eggym.record import load_measured, load_record
+from eggym.result import deterministic_files
+from eggym.train import Event, train
+
+QUICK = {"eval.items": 24, "eval.points": 3, "eggroll.population": 8, "eggroll.items": 4, "dr_grpo.items": 4, "dr_grpo.replies": 4}
+
+
+def config(learner="eggroll", task="eggym/tiny-programs-v0", **fields):
+    settings = {**QUICK, **fields.pop("set", {})}
+    return RunConfig(task, learner, **{"budget": "200episodes", **fields}, set=settings)
+
+
+def fingerprint(folder):
+    return {name: sha256_file(folder / name) for name in [*deterministic_files(folder), "record.json"]}
+
+
+class Stop(Exception):
+    """Stands for a power cut."""
+
+
+def stop_at(number):
+    seen = []
+
+    def watch(event: Event):
+        seen.append(event)
+        if len(seen) == number:
+            raise Stop
+
+    return watch
+
+
+@pytest.fixture(scope="module", params=["eggroll", "dr_grpo"])
+def finished(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "whole"
+    train(config(request.param), folder)
+    return request.param, folder
+
+
+def test_a_run_twice_gives_the_same_bytes(finished, tmp_path):
+    learner, folder = finished
+    train(config(learner), tmp_path / "again")
+    assert fingerprint(tmp_path / "again") == fingerprint(folder)
+
+
+def test_a_run_stopped_anywhere_continues_to_the_same_bytes(finished, tmp_path, monkeypatch):
+    learner, folder = finished
+    monkeypatch.setattr(sys.modules["eggym.train"], "CHECKPOINT_EVERY_S", 0.0)
+    broken = tmp_path / "broken"
+    for number in (1, 2, 3, 5, 4, 2):  # events after each new start: in the middle of steps and evaluations
+        with pytest.raises(Stop):
+            train(config(learner), broken, stop_at(number))
+    train(config(learner), broken)
+    assert fingerprint(broken) == fingerprint(folder)
+    assert load_measured(broken).sessions >= 3
+
+
+def test_what_was_torn_by_a_crash_is_cut_off(finished, tmp_path):
+    learner, folder = finished
+    broken = tmp_path / "broken"
+    with pytest.raises(Stop):
+        train(config(learner), broken, stop_at(5))
+    for name in ("fitness.bin", "steps.jsonl", "evaluations.jsonl"):
+        with (broken / name).open("ab") as file:
+            file.write(b'{"torn": ')
+    (broken / "checkpoint.part").mkdir()
+    (broken / "episodes" / ".000099.jsonl.gz.part").write_bytes(b"x")
+    train(config(learner), broken)
+    assert fingerprint(broken) == fingerprint(folder)
+
+
+def test_a_damaged_checkpoint_is_not_used(finished, tmp_path):
+    learner, folder = finished
+    broken = tmp_path / "broken"
+    with pytest.raises(Stop):
+        train(config(learner), broken, stop_at(5))
+    (state,) = broken.glob("checkpoint-*")
+    data = bytearray((state / "state.safetensors").read_bytes())
+    data[-1] ^= 1
+    (state / "state.safetensors").write_bytes(data)
+    assert load_checkpoint(broken) is None
+    train(config(learner), broken)
+    assert fingerprint(broken) == fingerprint(folder)
+
+
+def test_the_record_tells_the_whole_story(finished):
+    learner, folder = finished
+    record = load_record(folder)
+    assert record.budget.axis == "episodes" and record.spent.episodes <= 200 < record.spent.episodes * 1.3
+    assert record.points[0].step == 0 and record.points[-1].step == record.n_steps
+    assert [round(point.fraction * 3) for point in record.points] == [0, 1, 2, 3]
+    assert record.files == {name: sha256_file(folder / name) for name in deterministic_files(folder)}
+    assert record.spent.flops == record.spent.rollout_flops + record.spent.learner_flops
+    assert (record.spent.learner_flops > 0) == (learner == "dr_grpo")
+    assert record.evaluation_spent.episodes == 2 * 24 * 4
+    assert record.model.n_trainable < record.model.n_parameters
+    assert record.task.digest and record.learner.options
+    lines = [json.loads(line) for line in (folder / "evaluations.jsonl").read_text().splitlines()]
+    assert len(lines) == 2 * 24 * 4
+    first = [line["reward"] for line in lines if line["point"] == 0 and line["mode"] == "greedy"]
+    assert first == record.points[0].greedy.rewards
+    assert not list(folder.glob("checkpoint*"))
+
+
+def test_the_fitness_log_and_the_shards_hold_every_reward(finished):
+    _, folder = finished
+    record = load_record(folder)
+    steps = FitnessLog(folder / "fitness.bin").read()
+    assert [one.step for one in steps] == list(range(record.n_steps))
+    for one in steps:
+        with gzip.open(folder / "episodes" / f"{one.step:06d}.jsonl.gz", "rt") as file:
+            told = [json.loads(line) for line in file]
+        assert [line["reward"] for line in told] == one.rewards_N_P_G.flatten().tolist()
+        n_replies = one.rewards_N_P_G.shape[2]
+        assert [line["item"] for line in told[:: n_replies]][: len(one.item_indices_P)] == one.item_indices_P.tolist()
+
+
+def test_learners_of_one_seed_see_one_stream_of_items(tmp_path):
+    seen = {}
+    for learner in ("eggroll", "dr_grpo"):
+        train(config(learner), tmp_path / learner)
+        steps = FitnessLog(tmp_path / learner / "fitness.bin").read()
+        seen[learner] = [index for one in steps for index in one.item_indices_P.tolist()]
+    n = min(map(len, seen.values()))
+    assert n > 10 and seen["eggroll"][:n] == seen["dr_grpo"][:n]
+    train(config("eggroll", seed=1), tmp_path / "other")
+    other = FitnessLog(tmp_path / "other" / "fitness.bin").read()[0].item_indices_P.tolist()
+    assert not set(other) & set(seen["eggroll"])
+
+
+def test_all_learners_start_from_the_same_evaluation(tmp_path):
+    starts = []
+    for learner in ("frozen", "eggroll", "random-reward:dr_grpo"):
+        record = train(config(learner), tmp_path / learner.replace(":", "-"))
+        starts.append((record.points[0].greedy, record.points[0].sampled))
+    assert starts[0] == starts[1] == starts[2]
+
+
+def test_the_frozen_control_never_moves(tmp_path):
+    record = train(config("frozen"), tmp_path / "run")
+    assert record.n_steps == 0 and record.spent.episodes == 0
+    assert record.weights_sha256 == record.model.sha256
+
+
+def test_a_finished_run_is_read_and_not_run_again(finished):
+    learner, folder = finished
+    before = fingerprint(folder)
+    events = []
+    assert train(config(learner), folder, events.append) == load_record(folder)
+    assert events == [] and fingerprint(folder) == before
+
+
+def test_a_folder_of_another_configuration_is_refused_by_the_keys_that_differ(finished):
+    learner, folder = finished
+    with pytest.raises(RunMismatch, match=r"budget '200episodes' -> '300episodes', seed 0 -> 5"):
+        train(config(learner, budget="300episodes", seed=5), folder)
+
+
+def test_a_step_that_would_not_fit_is_not_started(tmp_path):
+    record = train(config(budget="199episodes", set={"eggroll.population": 10}), tmp_path / "run", force=True)
+    assert record.spent.episodes == 160  # four steps of 40; a fifth would end at 200
+
+
+def test_a_budget_in_seconds_ends_in_time(tmp_path):
+    record = train(config(budget="2cpu-s"), tmp_path / "run", force=True)
+    assert record.n_steps >= 1 and record.points[-1].fraction <= 1.5
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"budget": "64episodes"}, BadValue, r"good for about 2 updates of eggroll .* raise --budget to about \d+episodes"),
+        ({"task": "eggym/tiny-program-v0"}, UnknownName, "did you mean 'eggym/tiny-programs-v0'"),
+        ({"learner": "egroll"}, UnknownName, "did you mean 'eggroll'"),
+        ({"set": {"eggroll.population": 7}}, BadValue, "population must be even"),
+        ({"set": {"egroll.sigma": 1.0}}, UnknownName, "no setting 'egroll.sigma'"),
+        ({"set": {"eval.item": 3}}, UnknownName, "did you mean 'items'"),
+        ({"set": {"space.targets": "nothing"}}, BadValue, "match no weight of the model"),
+        ({"set": {"prompt.max_new_tokens": 2000}, "memory": "1MiB"}, BadValue, "raise --memory"),
+        ({"memory": "lots"}, BadValue, "is not an amount"),
+        ({"split": "training"}, BadValue, "no split 'training'"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(tmp_path, change, error, message):
+    settings = {**change.pop("set", {})}
+    with pytest.raises(error, match=message):
+        train(config(**change, set=settings), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return float('nan')", "nan"),
+        ("return 'good'", "good"),
+        ("raise KeyError('answer')", "KeyError"),
+        ("return 7.0", "outside its reward_range"),
+    ],
+)
+def test_a_task_file_that_cannot_score_is_refused_before_anything_is_written(tmp_path, body, message):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from eggym import Item, SingleTurnTask\n"
+        "class Mine(SingleTurnTask):\n"
+        "    id = 'me/mine-v0'\n"
+        "    def generate(self, rng):\n"
+        "        return Item(str(rng.randrange(10**6)))\n"
+        f"    def score(self, item, reply):\n        {body}\n"
+    )
+    with pytest.raises(TaskFault, match=message):
+        train(config(task=str(file)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_space_left_is_one_line_and_the_run_continues_afterwards(finished, tmp_path, monkeypatch):
+    import errno
+    import os
+
+    learner, folder = finished
+    calls = []
+
+    def full(handle, real=os.fsync):
+        calls.append(handle)
+        if len(calls) == 12:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    from eggym.errors import EggymError
+
+    with pytest.raises(EggymError, match="no space left while writing"):
+        train(config(learner), tmp_path / "run")
+    monkeypatch.undo()
+    train(config(learner), tmp_path / "run")
+    assert fingerprint(tmp_path / "run") == fingerprint(folder)
+
+
+def test_the_forecast_is_near_what_comes(finished):
+    from eggym.config import resolve
+
+    learner, folder = finished
+    plan = resolve(config(learner))
+    found = forecast(plan, plan.spec.build(plan.policy, plan.space, 0, plan.options))
+    record = load_record(folder)
+    assert found.steps == record.n_steps and found.episodes == record.spent.episodes
+    assert 0.4 < found.tokens / record.spent.tokens < 2.5
+
+
+def test_the_config_file_is_written_first_and_names_everything(finished):
+    _, folder = finished
+    found = json.loads((folder / CONFIG).read_text())
+    assert found["options"] and found["model_sha256"] and found["prompt"]["max_new_tokens"]
+    assert json.loads((folder / "record.json").read_text())["config"] == found
+    shutil.rmtree(folder.parent / "nothing", ignore_errors=True)
