@@ -1,7 +1,7 @@
 """Controls: what a learner must beat before its gain means anything.
 
-`frozen` never changes the policy. `random-reward:<learner>` is the learner itself, fed with rewards that were shuffled among
-the episodes of a step: whatever it gains, it did not gain from the reward (cf. arXiv 2506.10947).
+`frozen` never changes the policy. `random-reward:<learner>` is the learner itself, fed with rewards that were
+shuffled among the episodes of a step: whatever it gains, it did not gain from the reward (cf. arXiv 2506.10947).
 """
 
 import dataclasses
@@ -76,7 +76,7 @@ class RandomReward:
 FROZEN = LearnerSpec("frozen", "control", NoOptions, Frozen)
 
 
-def RANDOM_REWARD(inner: LearnerSpec) -> LearnerSpec:  # noqa: N802  # named in the table beside the constants
+def RANDOM_REWARD(inner: LearnerSpec) -> LearnerSpec:  # named in the table beside the constants
     """Return the control of a learner."""
 
     def build(policy: Policy, space: ParameterSpace, seed: int, options: Any) -> Learner:

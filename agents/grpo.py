@@ -52,7 +52,8 @@ class Options:
                 raise BadValue(f"{name} must be above 0, got {getattr(self, name)}")
         if self.centring not in ("mean", "zscore") or self.reduction not in ("sequence_mean", "constant"):
             raise BadValue(
-                f"centring is mean or zscore, reduction sequence_mean or constant; got {self.centring!r}, {self.reduction!r}"
+                f"centring is mean or zscore, reduction sequence_mean or constant; "
+                f"got {self.centring!r} and {self.reduction!r}"
             )
 
 
@@ -83,7 +84,7 @@ class Grpo:
         return PolicyViews(self._options.items, self._options.replies, self._options.temperature)
 
     def tell(self, batch: EpisodeBatch) -> Mapping[str, float]:
-        """Take one optimizer step; metrics: informative groups, objective, gradient norm, largest change of a logprob."""
+        """Take one optimizer step; metrics: informative groups, objective, gradient norm, largest logprob change."""
         samples, informative = self._samples(batch)
         if not samples:
             return {"informative": 0.0, "objective": 0.0, "grad_norm": 0.0, "max_dlogp": 0.0}

@@ -39,12 +39,15 @@ def clipped_objective(logprobs_M: Tensor, old_M: Tensor, advantages_M: Tensor, l
     return torch.minimum(ratio_M * advantages_M, ratio_M.clamp(1 - low, 1 + high) * advantages_M)
 
 
-def token_weights(lengths: NDArray[np.int64], reduction: Literal["sequence_mean", "constant"], length: int) -> NDArray[np.float64]:
+def token_weights(
+    lengths: NDArray[np.int64], reduction: Literal["sequence_mean", "constant"], length: int
+) -> NDArray[np.float64]:
     """Return what each token of an episode weighs in the sum over the batch.
 
-    "sequence_mean": mean over the tokens of an episode, then over episodes (GRPO). "constant": sum over tokens, over the
-    constant ``length``, mean over episodes (Dr. GRPO): long replies are not favoured. ``lengths`` are the action tokens
-    of *all* episodes of the batch, those without a gradient included, so that micro-batches cannot change the result.
+    "sequence_mean": mean over the tokens of an episode, then over episodes (GRPO). "constant": sum over tokens, over
+    the constant ``length``, mean over episodes (Dr. GRPO): long replies are not favoured. ``lengths`` are the action
+    tokens of *all* episodes of the batch, those without a gradient included, so that micro-batches cannot change the
+    result.
     """
     n = len(lengths)
     if reduction == "constant":

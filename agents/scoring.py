@@ -52,4 +52,5 @@ def action_logprobs(policy: Policy, segments: Sequence[Segment], temperature: fl
     ).logits[:, :-1]
     chosen_R_T = action_R_T[:, -n_kept:].to(policy.device)
     scaled_M_V = logits[chosen_R_T].float() / temperature
-    return scaled_M_V.log_softmax(-1).gather(1, ids_R_T[:, -n_kept:][chosen_R_T][:, None])[:, 0]
+    logprobs_M: Tensor = scaled_M_V.log_softmax(-1).gather(1, ids_R_T[:, -n_kept:][chosen_R_T][:, None])[:, 0]
+    return logprobs_M

@@ -2,11 +2,13 @@
 
 The engine, the loop and hooks on the policy feed the meter; a learner cannot under-report. FLOPs are counted twice:
 
-- *budget FLOPs*, the default axis, because they are deterministic: every position of an episode that had to be computed,
-  once, attention included and pads, re-reads and refill waste left out; plus what the learner's own forward and backward
-  passes process. Formula version 1, per position with c visible positions: ``2 body + 4 attention c``, and ``2 head``
-  where logits were needed; backward twice the forward (Kaplan et al. 2020, appendix B, with attention added).
-- *computed FLOPs*, what was really multiplied: pads, waste and a population's low-rank terms included.
+- *budget FLOPs*, the default axis, because they are deterministic: every position of an episode that had to be
+  computed, once, attention included and pads, re-reads and refill waste left out; plus what the learner's own
+  forward and backward passes process. Formula version 1, per position with c visible positions: ``2 body + 4
+  attention c``, and ``2 head`` where logits were needed; backward twice the forward (Kaplan et al. 2020, appendix B,
+  with attention added).
+- *computed FLOPs*, what the passes really multiplied: pads, waste and a population's low-rank terms included. The
+  arithmetic of an update (a few operations per weight) is in neither.
 """
 
 import contextlib
@@ -17,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -142,6 +144,7 @@ class Meter:
     seconds: dict[str, float] = field(default_factory=lambda: {"cpu-s": 0.0, "s": 0.0})
     phases: dict[str, float] = field(default_factory=dict)  # CPU seconds
     _rolling: bool = False
+    _extra: int = 0  # FLOPs that a member adds to each position
 
     def on(self, axis: Axis) -> float:
         """Return what has been spent on an axis."""
@@ -162,13 +165,17 @@ class Meter:
             self.spend.rollout_flops += self.flop_model.segment(segment)
 
     @contextmanager
-    def rollout(self) -> Iterator[None]:
-        """Mark what the model computes as the engine's: it counts by episode, not by pass."""
-        before, self._rolling = self._rolling, True
+    def rollout(self, extra: int) -> Iterator[None]:
+        """Mark what the model computes as the engine's: it counts by episode, not by pass.
+
+        ``extra`` is what a member adds to each position; it belongs to the computed FLOPs alone.
+        """
+        before = self._rolling, self._extra
+        self._rolling, self._extra = True, extra
         try:
             yield
         finally:
-            self._rolling = before
+            self._rolling, self._extra = before
 
     @contextmanager
     def phase(self, name: str, counted: bool = True) -> Iterator[None]:
@@ -186,7 +193,7 @@ class Meter:
     @contextmanager
     def watch(self, model: nn.Module) -> Iterator[None]:
         """Count every pass of the model until the context ends, backward passes too."""
-        hooks = [model.base_model.register_forward_hook(self._body, with_kwargs=True)]  # type: ignore[operator,union-attr]
+        hooks = [model.base_model.register_forward_hook(self._body, with_kwargs=True)]  # type: ignore[union-attr]
         output = model.get_output_embeddings()  # type: ignore[operator]
         if output is not None:
             hooks.append(output.register_forward_hook(self._head))
@@ -195,10 +202,6 @@ class Meter:
         finally:
             for hook in hooks:
                 hook.remove()
-
-    def computed(self, flops: int) -> None:
-        """Add FLOPs that were really computed beside the model's own passes (low-rank terms, updates)."""
-        self.spend.computed_flops += flops
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything, for a checkpoint."""
@@ -216,25 +219,27 @@ class Meter:
         if self._rolling:
             cache = kwargs.get("past_key_values")
             seen = int(cache.get_seq_length()) if cache is not None else n_positions
-            self.computed(self.flop_model.forward(n_rows * n_positions, n_rows * n_positions * seen, 0))
+            passed = n_rows * n_positions
+            self.spend.computed_flops += self.flop_model.forward(passed, passed * seen, 0) + passed * self._extra
             return
         mask = kwargs.get("attention_mask")
-        plain = isinstance(mask, Tensor) and mask.ndim == 2
-        lengths = mask.sum(1).tolist() if plain else [n_positions] * n_rows
+        lengths = [n_positions] * n_rows
+        if isinstance(mask, Tensor) and mask.ndim == 2:
+            lengths = mask.sum(1).tolist()
         pairs = sum(int(n) * (int(n) + 1) // 2 for n in lengths)
         self._pass(hidden, self.flop_model.forward(int(sum(lengths)), pairs, 0))
 
     def _head(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         flops = self.flop_model.forward(0, 0, output.numel() // int(output.shape[-1]))
         if self._rolling:
-            self.computed(flops)
+            self.spend.computed_flops += flops
         else:
             self._pass(output, flops)
 
     def _pass(self, output: Tensor, flops: int) -> None:
         self._learner(flops)
         if output.requires_grad:
-            output.register_hook(lambda gradient: self._learner(2 * flops))
+            output.register_hook(lambda gradient: self._learner(2 * flops))  # type: ignore[no-untyped-call]
 
     def _learner(self, flops: int) -> None:
         self.spend.learner_flops += flops
@@ -259,7 +264,7 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory() -> int:
-    """Return the peak memory in bytes since `reset_peak_memory`: of the GPU where one is used, else the resident set."""
+    """Return the peak memory in bytes since `reset_peak_memory`: the GPU's if one is used, else resident memory."""
     import resource
 
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():

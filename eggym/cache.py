@@ -1,8 +1,8 @@
 """A static key-value cache in which rows share slots and own masks.
 
 All rows of a session write to the same slots; what a slot means to a row is in the row's mask. A row that has ended, or
-whose new text is shorter than its neighbours', leaves holes that nobody looks at. Positions count a row's own tokens, so
-rotary embeddings and sliding windows do not see the holes.
+whose new text is shorter than its neighbours', leaves holes that nobody looks at. Positions count a row's own
+tokens, so rotary embeddings and sliding windows do not see the holes.
 
 Axes in names: _R rows, _T new positions, _S slots.
 """
@@ -156,7 +156,7 @@ def _kinds(config: Any) -> list[str]:
     strange = sorted(set(kinds) - {"full_attention", "sliding_attention"})
     if strange:
         raise BadValue(
-            f"model of type {config.model_type!r} has layers of kind {strange[0]!r}; the engine decodes full and sliding "
-            "attention only: choose another model"
+            f"model of type {config.model_type!r} has layers of kind {strange[0]!r}; the engine decodes full and "
+            "sliding attention only: choose another model"
         )
     return list(kinds)

@@ -1,8 +1,8 @@
 """Checkpoints: the whole state of a run, all or nothing.
 
-A checkpoint is a folder with ``state.json`` and ``state.safetensors``. It is written beside the old one under a temporary
-name and renamed; a killed process leaves the old one, the new one, or both, and the newest whole one is used. Tensors
-anywhere in a state (nested dicts and lists) go to the safetensors file.
+A checkpoint is a folder with ``state.json`` and ``state.safetensors``. It is written beside the old one under a
+temporary name and renamed; a killed process leaves the old one, the new one, or both, and the newest whole one is
+used. Tensors anywhere in a state (nested dicts and lists) go to the safetensors file.
 """
 
 import json

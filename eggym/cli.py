@@ -1,6 +1,7 @@
 """The ``eggym`` command. Heavy imports stand inside the verbs, so that help costs a fifth of a second.
 
-Results go to standard output, progress to standard error. Exit codes: 0 done, 1 a check failed, 2 the input was refused.
+Results go to standard output, progress to standard error. Exit codes: 0 done, 1 a check failed, 2 the input was
+refused.
 """
 
 import json
@@ -91,10 +92,11 @@ def duel(
 ) -> None:
     """Run learners against each other on equal budgets, over seeds.
 
-    Without flags: eggroll, dr_grpo and frozen on three small tasks, three seeds, from the embedded model. The same command
-    continues what was stopped; more seeds, tasks or learners reuse what is finished.
+    Without flags: eggroll, dr_grpo and frozen on three small tasks, three seeds, from the embedded model. The same
+    command continues what was stopped; more seeds, tasks or learners reuse what is finished.
 
-    Example: eggym duel --model Qwen/Qwen2.5-0.5B-Instruct --task gsm8k --learner eggroll --learner dr_grpo --budget 1e18flops
+    Example: eggym duel --model Qwen/Qwen2.5-0.5B-Instruct --task gsm8k --learner eggroll --learner dr_grpo --budget
+    1e18flops
     """
     from eggym.config import parse_set
     from eggym.settings import duel_config, gather
@@ -180,7 +182,10 @@ def eval_(
     _one_thread()
     found = {name: evaluate(name, model or "embedded-v0", seed, set=overrides, **given) for name in task}
     if as_json:
-        body = {name: {"greedy": one.greedy.model_dump(), "sampled": one.sampled.model_dump()} for name, one in found.items()}
+        body = {
+            name: {"greedy": one.greedy.model_dump(), "sampled": one.sampled.model_dump()}
+            for name, one in found.items()
+        }
         _print_json(body)
         return
     from eggym.tables import print_rows
@@ -191,7 +196,9 @@ def eval_(
 
 @app.command()
 def check(
-    task: Annotated[list[str] | None, typer.Argument(help="Tasks: id, my_task.py or module:NAME. None: every id.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Argument(help="Tasks: id, my_task.py or module:NAME. None: every id.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check the contract of tasks: determinism, splits, oracle, floor, hostile replies. Exit code 1 on a failure."""
@@ -362,7 +369,13 @@ def _show_single_plan(asked: Any, force: bool, as_json: bool) -> None:
     _one_thread()
     plan = resolve(asked)
     found = look_ahead(plan, force)
-    row = {"task": plan.task.id, "learner": plan.spec.name, "runs": 1, **asdict(found), "total_seconds": found.total_seconds}
+    row = {
+        "task": plan.task.id,
+        "learner": plan.spec.name,
+        "runs": 1,
+        **asdict(found),
+        "total_seconds": found.total_seconds,
+    }
     if as_json:
         _print_json(row)
     else:
@@ -382,7 +395,9 @@ def _score(score: Any) -> list[str]:
 def _one_thread() -> None:
     import torch
 
-    torch.set_num_threads(1)  # a small model gains nothing from more, and results must not depend on the machine's cores
+    torch.set_num_threads(
+        1
+    )  # a small model gains nothing from more, and results must not depend on the machine's cores
 
 
 def _console(stderr: bool = False) -> Any:

@@ -1,8 +1,8 @@
 """What one run or one duel is asked to do: one vocabulary for flags, YAML files and Python.
 
-A `RunConfig` is what the user said; `resolve` turns it into a `Plan`, in which every default is written out and every name
-is looked up. The plan's JSON form is the run's identity: it stands in ``config.json`` and in the record, and a folder that
-holds another one is refused by the keys that differ.
+A `RunConfig` is what the user said; `resolve` turns it into a `Plan`, in which every default is written out and
+every name is looked up. The plan's JSON form is the run's identity: it stands in ``config.json`` and in the record,
+and a folder that holds another one is refused by the keys that differ.
 """
 
 import dataclasses
@@ -85,7 +85,11 @@ class Plan:
             "task": self.task.id,
             "difficulty": dict(self.task.difficulty),
             "split": self.config.split,
-            "prompt": {**prompting, "few_shot": [list(pair) for pair in prompting["few_shot"]], "stop": list(prompting["stop"])},
+            "prompt": {
+                **prompting,
+                "few_shot": [list(pair) for pair in prompting["few_shot"]],
+                "stop": list(prompting["stop"]),
+            },
             "learner": self.spec.name,
             "profile": self.profile,
             "options": options_dict(self.options),
@@ -162,7 +166,9 @@ def refuse_other(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]
     if keys:
         shown = ", ".join(f"{key} {old.get(key)!r} -> {new.get(key)!r}" for key in keys[:4])
         more = f" and {len(keys) - 4} more" if len(keys) > 4 else ""
-        raise RunMismatch(f"{folder} holds a run of another configuration ({shown}{more}); choose another --out or delete it")
+        raise RunMismatch(
+            f"{folder} holds a run of another configuration ({shown}{more}); choose another --out or delete it"
+        )
 
 
 def _sections(config: RunConfig, spec: LearnerSpec) -> dict[str, Any]:

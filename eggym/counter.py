@@ -3,8 +3,8 @@
 Each number is a pure function of (key, counter); there is no generator, no order of calls, no state to save. Keys come
 from `eggym.seeding.key`, which hashes names, so that no two places share a stream.
 
-The mixer is the finaliser of SplitMix64 (Steele, Lea and Flood 2014; constants of Stafford's variant 13), applied to the
-counter, xored with the key and applied again: a bijection of 64 bits for each key.
+The mixer is the finaliser of SplitMix64 (Steele, Lea and Flood 2014; constants of Stafford's variant 13), applied to
+the counter, xored with the key and applied again: a bijection of 64 bits for each key.
 
 Axes in names: _K keys, _C counters.
 """

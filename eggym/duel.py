@@ -1,8 +1,8 @@
 """Duels: paired runs of two or more learners on the same tasks, model and budget, over seeds.
 
-Everything is tried before anything is written. Runs go to persistent worker processes, the longest first; each has a folder
-of its own, ``OUT/task/learner/seed-N``, so that the same command continues what is unfinished and reuses what is finished,
-with more seeds or learners too.
+Everything is tried before anything is written. Runs go to persistent worker processes, the longest first; each has a
+folder of its own, ``OUT/task/learner/seed-N``, so that the same command continues what is unfinished and reuses what is
+finished, with more seeds or learners too.
 """
 
 import queue
@@ -159,7 +159,12 @@ def plan_duel(config: DuelConfig, folder: Path, force: bool, pool: "_Pool | None
         for seed in config.seeds:
             place = folder / slug(message["task"]) / slug(message["learner"]) / f"seed-{seed}"
             entry = Entry(
-                replace(first, seed=seed), place, message["forecast"], message["kind"], message["task"], message["learner"]
+                replace(first, seed=seed),
+                place,
+                message["forecast"],
+                message["kind"],
+                message["task"],
+                message["learner"],
             )
             _check_folder(entry, message["identity"])
             entries.append(entry)
@@ -205,7 +210,8 @@ class _Pool:
         """Run all, the longest first; the first refusal ends it, and the same command continues."""
         order = sorted(entries, key=lambda entry: -entry.forecast["total_seconds"])
         jobs = [
-            {"do": "run", "config": asdict(entry.config), "folder": str(entry.folder), "force": force} for entry in order
+            {"do": "run", "config": asdict(entry.config), "folder": str(entry.folder), "force": force}
+            for entry in order
         ]
 
         def tell(number: int, message: Message) -> None:
@@ -260,4 +266,3 @@ def _raise_trouble(message: Message) -> None:
             f"a worker process ended with code {message['code']} (out of memory, or killed); "
             "the same command continues where it was"
         )
-

@@ -1,11 +1,11 @@
 """The engine: turns a policy, views and prompts into sampled tokens, many rows at a time.
 
-A session is a chunk of rows that decode together over one static key-value cache. Each row may belong to another member of
-a population. Between the turns of an episode the cache stays, so that each position is computed once.
+A session is a chunk of rows that decode together over one static key-value cache. Each row may belong to another
+member of a population. Between the turns of an episode the cache stays, so that each position is computed once.
 
-Results do not depend on how rows are put into chunks (fp32 on one CPU type): at least 16 rows in every matrix product, one
-masked attention path, and slots of the cache that move between chunkings by multiples of 16 only, so that every sum runs
-over the same lanes and what is added besides is exactly zero.
+Results do not depend on how rows are put into chunks (fp32 on one CPU type): at least 16 rows in every matrix
+product, one masked attention path, and slots of the cache that move between chunkings by multiples of 16 only, so
+that every sum runs over the same lanes and what is added besides is exactly zero.
 
 Left out: refill of finished rows with new items, CUDA graphs and compiled steps.
 Axes in names: _R rows of the session, _T new positions, _S slots of the cache, _V vocabulary.
@@ -57,8 +57,9 @@ class Engine:
     def plan_rows(self, n_positions: int, n_read: int, bytes_per_row: int) -> int:
         """Return how many rows a session may have: a multiple of 16, at most 1024.
 
-        A pure function of the model, of ``n_positions`` (longest transcript), ``n_read`` (longest text that is read in one
-        pass) and of the memory that was granted; ``bytes_per_row`` is what the views need beside (low-rank factors).
+        A pure function of the model, of ``n_positions`` (longest transcript), ``n_read`` (longest text that is read
+        in one pass) and of the memory that was granted; ``bytes_per_row`` is what the views need beside (low-rank
+        factors).
 
         Raises:
             BadValue: not even 16 rows fit.
@@ -69,21 +70,27 @@ class Engine:
         head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         cache = 2 * config.num_hidden_layers * kv_heads * head_dim * itemsize * (n_positions + BLOCK)
         read = ceil_block(n_read)
-        scores = 2 * config.num_attention_heads * read * ceil_block(n_positions) * 4  # of one layer, while a text is read
+        scores = (
+            2 * config.num_attention_heads * read * ceil_block(n_positions) * 4
+        )  # of one layer, while a text is read
         hidden = 8 * config.hidden_size * itemsize * read
         row = cache + scores + hidden + 3 * 4 * config.vocab_size + bytes_per_row
         rows = self.memory // row // BLOCK * BLOCK
         if rows < BLOCK:
             raise BadValue(
-                f"memory of {self.memory / _BYTES['MiB']:.0f}MiB holds {self.memory // row} rows of {n_positions} tokens, "
+                f"memory of {self.memory / _BYTES['MiB']:.0f}MiB holds {self.memory // row} rows of "
+                f"{n_positions} tokens, "
                 f"{BLOCK} are needed ({BLOCK * row / _BYTES['MiB']:.0f}MiB); raise --memory or shorten the task"
             )
         return int(min(rows, MAX_ROWS))
 
     @contextmanager
-    def open(self, attached: Attached, member_of_row: Sequence[int]) -> Iterator["Session"]:
-        """Start a session with one row for each entry; everything in it counts as rollout."""
-        with self.meter.rollout(), torch.inference_mode():
+    def open(self, attached: Attached, member_of_row: Sequence[int], extra_flops: int = 0) -> Iterator["Session"]:
+        """Start a session with one row for each entry; everything in it counts as rollout.
+
+        ``extra_flops`` is what a member adds to each position.
+        """
+        with self.meter.rollout(extra_flops), torch.inference_mode():
             yield Session(self.policy, attached, list(member_of_row))
 
 
@@ -266,4 +273,3 @@ def parse_memory(text: str) -> int:
     if amount <= 0:
         raise BadValue(f"memory {text!r} is not an amount; use for example 512MiB or 8GiB")
     return int(amount)
-

@@ -8,10 +8,10 @@ from eggym.config import Plan, RunConfig, resolve
 from eggym.engine import Engine
 from eggym.episode import EpisodeBatch
 from eggym.record import Score
+from eggym.replies import evaluation_lines
 from eggym.rollout import Rollout
 from eggym.stats import clustered_mean
 from eggym.task import Item
-from eggym.replies import evaluation_lines
 from eggym.views import PolicyViews
 
 SAMPLED_TEMPERATURE = 1.0

@@ -49,7 +49,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError) as problem:
-        raise BadValue(f"cannot read {path}: {problem}; restore the file, or delete its folder and run again") from problem
+        raise BadValue(
+            f"cannot read {path}: {problem}; restore the file, or delete its folder and run again"
+        ) from problem
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,7 +1,7 @@
 """What a run will take, before anything is written: steps, episodes, tokens, memory, disk and time.
 
-The costs of a step come from a probe: a few episodes of the untrained policy. They are an estimate, because replies grow
-or shrink as the policy learns; for RL they assume that every group is informative, which is the dearest case.
+The costs of a step come from a probe: a few episodes of the untrained policy. They are an estimate, because replies
+grow or shrink as the policy learns; for RL they assume that every group is informative, which is the dearest case.
 """
 
 import dataclasses
@@ -80,7 +80,11 @@ def refuse_short(plan: Plan, found: Forecast, force: bool) -> None:
     Raises:
         BadValue: naming the budget that would do.
     """
-    if force or found.steps >= FEWEST_STEPS or found.episodes == 0 and found.steps == 0 and plan.spec.name == "frozen":
+    if (
+        force
+        or found.steps >= FEWEST_STEPS
+        or (found.episodes == 0 and found.steps == 0 and plan.spec.name == "frozen")
+    ):
         return
     per_step = _limit_for(plan, found)
     raise BadValue(

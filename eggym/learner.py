@@ -1,7 +1,7 @@
 """The face that ES and RL share: `ask` what to try, `tell` what came of it.
 
-A learner sees neither the environment nor the budget: the loop owns both. Each learner is described by one `LearnerSpec`, named
-in its leaf's table as ``"module:attribute"``.
+A learner sees neither the environment nor the budget: the loop owns both. Each learner is described by one
+`LearnerSpec`, named in its leaf's table as ``"module:attribute"``.
 """
 
 import dataclasses
@@ -49,8 +49,8 @@ Build = Callable[["Policy", ParameterSpace, int, Any], Learner]
 class LearnerSpec:
     """How to describe and build one learner.
 
-    ``options`` is a frozen dataclass of bool, int, float and str fields; ``profiles`` gives the values that differ from its
-    defaults for models of a size. ``build(policy, space, seed, options)`` makes the learner.
+    ``options`` is a frozen dataclass of bool, int, float and str fields; ``profiles`` gives the values that differ
+    from its defaults for models of a size. ``build(policy, space, seed, options)`` makes the learner.
     """
 
     name: str
@@ -60,7 +60,7 @@ class LearnerSpec:
     profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def resolve(self, profile: str, overrides: Mapping[str, Any]) -> Any:
-        """Return the options: defaults, then the profile, then ``overrides``, each checked by type and by the dataclass."""
+        """Return the options: defaults, then the profile, then ``overrides``, checked by type and range."""
         if profile not in PROFILES:
             raise unknown("profile", profile, PROFILES)
         fields = get_type_hints(self.options)

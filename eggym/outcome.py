@@ -109,6 +109,23 @@ def short(task: str) -> str:
     return task.removeprefix("eggym/").removesuffix("-v0")
 
 
+def amount(value: float) -> str:
+    """Return a large number in few characters.
+
+    >>> [amount(v) for v in (0, 950, 12000, 2.5e6, 3e12)]
+    ['0', '950', '12k', '2.5M', '3·10¹²']
+    """
+    if value >= 1e9:
+        power = int(f"{value:.1e}".split("e")[1])
+        digits = f"{value / 10**power:.2g}"
+        ten = "10" + "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(digit)] for digit in str(power))
+        return ten if digits == "1" else f"{digits}·{ten}"
+    for limit, unit in ((1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.3g}{unit}"
+    return f"{value:.3g}"
+
+
 def headline(arenas: Sequence[Arena], verdicts: Sequence[Mapping[str, Any]]) -> str:
     """Say in one sentence what came out."""
     if not verdicts:
@@ -217,6 +234,8 @@ def _compare(es: Side, rl: Side, mode: Mode) -> dict[str, Any]:
     return {
         "es": es.label,
         "rl": rl.label,
+        "es_end": mean_t(es.finals(mode).values()).mean,
+        "rl_end": mean_t(rl.finals(mode).values()).mean,
         **_comparison(found),
         "per_seed": {str(seed): value for seed, value in found.per_seed.items()},
         "detectable": found.detectable,
@@ -253,7 +272,7 @@ def _budget(arenas: Sequence[Arena]) -> str:
     if len(budgets) > 1:
         return "At the budgets of the runs"
     axis, limit = budgets.pop()
-    return f"At {limit:g} {'FLOPs' if axis == 'flops' else axis}"
+    return f"At {amount(limit)} {'FLOPs' if axis == 'flops' else axis}"
 
 
 def _tasks(names: Sequence[str]) -> str:

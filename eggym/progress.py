@@ -126,9 +126,7 @@ def _sparkline(rewards: list[float]) -> str:
     if not rewards:
         return ""
     low, high = min(0.0, min(rewards)), max(1.0, max(rewards))
-    shown = "".join(
-        _BLOCKS[round((reward - low) / (high - low) * (len(_BLOCKS) - 1))] for reward in rewards[-_WIDTH:]
-    )
+    shown = "".join(_BLOCKS[round((reward - low) / (high - low) * (len(_BLOCKS) - 1))] for reward in rewards[-_WIDTH:])
     return f"{shown} {rewards[-1]:.2f}"
 
 

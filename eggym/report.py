@@ -1,7 +1,7 @@
 """The report of a duel: one HTML file with a picture, the numbers behind it, and replies to read.
 
-Self-contained: no script, no address outside, fonts of the system, light or dark by the reader's own setting. Every text
-that came from a model or a task is escaped, and the page's policy forbids anything to load.
+Self-contained: no script, no address outside, fonts of the system, light or dark by the reader's own setting. Every
+text that came from a model or a task is escaped, and the page's policy forbids anything to load.
 """
 
 import base64
@@ -13,8 +13,8 @@ from typing import Any
 from eggym.curves import AXES, Axis, has_axis
 from eggym.errors import EggymError
 from eggym.files import write_bytes
-from eggym.outcome import FROZEN, Arena, arrange, short, summary
-from eggym.picture import STYLE, amount, describe, panel, panel_svg, sheet_svg
+from eggym.outcome import FROZEN, Arena, amount, arrange, short, summary
+from eggym.picture import STYLE, describe, panel, panel_svgs, sheet_svg
 from eggym.record import Measured, Record, find_runs, load_record
 from eggym.transcripts import examples
 
@@ -22,7 +22,7 @@ __all__ = ["REPORT_FILE", "picture_svg", "summary", "write_report"]
 
 REPORT_FILE = "report.html"
 _CSS_OF = {"ES ahead": "es0", "RL ahead": "rl0", "not resolved": "mute"}
-_NONE = "–"
+_NONE = "\N{EN DASH}"
 
 
 def write_report(duel_folder: Path, records: Sequence[Record], measured: Mapping[str, Measured]) -> Path:
@@ -35,12 +35,13 @@ def write_report(duel_folder: Path, records: Sequence[Record], measured: Mapping
     """
     arenas = arrange(records)
     found = summary(records, measured)
+    verdicts = [_verdict(task) for task in found["tasks"]]
     folders = _folders(duel_folder)
     axes = [axis for axis in AXES if has_axis(arenas, axis, measured)]
     page = _template().render(
         found=found,
         subtitle=_subtitle(arenas),
-        axes=[(axis, AXES[axis], _panels(arenas, found, axis, measured)) for axis in axes],
+        axes=[(axis, AXES[axis], panel_svgs(arenas, axis, measured, verdicts)) for axis in axes],
         first_axis=_first_axis(arenas, axes),
         whiskers=_whiskers(found),
         shades=_CSS_OF,
@@ -58,17 +59,10 @@ def picture_svg(records: Sequence[Record]) -> str:
     arenas = arrange(records)
     found = summary(records, {})
     axis = _first_axis(arenas, [axis for axis in AXES if axis != "cpu-s"])
-    pairs = zip(arenas, found["tasks"], strict=True)
-    panels = [panel(arena, axis, {}, *_verdict(task)) for arena, task in pairs]
+    verdicts = map(_verdict, found["tasks"])
+    panels = [panel(arena, axis, {}, verdict, arenas) for arena, verdict in zip(arenas, verdicts, strict=True)]
     label = " ".join([found["headline"], *(describe(arena, axis) for arena in arenas)])
     return sheet_svg(panels, found["headline"], _subtitle(arenas, axis), label)
-
-
-def _panels(
-    arenas: Sequence[Arena], found: Mapping[str, Any], axis: Axis, measured: Mapping[str, Measured]
-) -> list[str]:
-    pairs = zip(arenas, found["tasks"], strict=True)
-    return [panel_svg(arena, axis, measured, *_verdict(task)) for arena, task in pairs]
 
 
 def _verdict(task: Mapping[str, Any]) -> tuple[str, str]:
@@ -111,16 +105,17 @@ def _whiskers(found: Mapping[str, Any]) -> dict[str, str]:
     ]
     widest = max([*ends, 1e-9]) * 1.05
 
-    def x(value: float) -> float:
-        return 110 + value / widest * 104
+    def x(value: float) -> str:
+        return f"{110 + value / widest * 104:.1f}"
 
     drawn = {}
     for task, one in pairs:
         body = '<path class="mute" stroke="currentColor" stroke-dasharray="2 2" d="M110 1V21"/>'
         if one["low"] is not None:
-            body += f'<path stroke="currentColor" stroke-width="3" opacity=".45" d="M{x(one["low"]):.1f} 11H{x(one["high"]):.1f}"/>'
+            ends_at = f"M{x(one['low'])} 11H{x(one['high'])}"
+            body += f'<path stroke="currentColor" stroke-width="3" opacity=".45" d="{ends_at}"/>'
         if one["difference"] is not None:
-            body += f'<circle fill="currentColor" cx="{x(one["difference"]):.1f}" cy="11" r="4.5"/>'
+            body += f'<circle fill="currentColor" cx="{x(one["difference"])}" cy="11" r="4.5"/>'
         shade = _CSS_OF[one["verdict"]]
         drawn[f"{task}|{one['es']}|{one['rl']}"] = (
             f'<svg class="whisker {shade}" viewBox="0 0 220 22" width="220" height="22" aria-hidden="true">{body}</svg>'

@@ -1,7 +1,7 @@
 """The end of a run: trained weights, curve, record and measurements are written, in this order, the record last.
 
-A folder with ``record.json`` is a finished run. Everything but ``measured.json`` is deterministic, and the record holds the
-SHA-256 of each such file.
+A folder with ``record.json`` is a finished run. Everything but ``measured.json`` is deterministic, and the record
+holds the SHA-256 of each such file.
 """
 
 import csv
@@ -36,8 +36,8 @@ from eggym.record import (
     provenance,
     run_id,
 )
-from eggym.task import digest
 from eggym.replies import EVALUATIONS, SHARDS
+from eggym.task import digest
 
 FITNESS = "fitness.bin"
 STEPS = "steps.jsonl"
@@ -57,7 +57,7 @@ class Finished(Protocol):
     states: dict[str, int]
     meter: Meter
     evaluation_meter: Meter
-    parameters: Mapping[str, nn.Parameter]
+    parameters: dict[str, nn.Parameter]
 
     def measured_so_far(self) -> dict[str, Any]:
         """Return started, wall, cpu and n of all sessions."""

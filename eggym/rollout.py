@@ -1,8 +1,8 @@
 """Rollouts: views of a policy answer items, and what they did comes back as episodes.
 
 Every member answers the same items. Random numbers are keyed by (seed, step, item, sample, turn, position), and by the
-member too when coupling is "independent"; the environment's own randomness is keyed without the member. So nothing depends on
-the order of rows or on the chunks they were put into.
+member too when coupling is "independent"; the environment's own randomness is keyed without the member. So nothing
+depends on the order of rows or on the chunks they were put into.
 
 Axes in names: _P items, _R rows of a chunk.
 """
@@ -115,7 +115,9 @@ class _Chunk:
 
     def play(self) -> list[Episode]:
         """Play all rows to their end."""
-        with self.rollout.engine.open(self.attached, [member for member, _, _ in self.places_R]) as session:
+        members = [member for member, _, _ in self.places_R]
+        extra = self.views.flops_per_position(self.policy.model)
+        with self.rollout.engine.open(self.attached, members, extra) as session:
             rows = list(range(len(self.places_R)))
             new = [self.prompts_P[self.places_R[row][1]] for row in rows]
             for turn in range(self.rollout.task.max_turns):
@@ -159,9 +161,7 @@ class _Chunk:
         fitting: list[int] = []
         tokens: list[list[int]] = []
         for row in rows:
-            ids = self.policy.continuation_ids(
-                self.rollout.prompting, self.observations[row], self._last_ended[row]
-            )
+            ids = self.policy.continuation_ids(self.rollout.prompting, self.observations[row], self._last_ended[row])
             if len(self.segments[row].ids) + len(ids) + self.rollout.prompting.max_new_tokens > self.policy.context:
                 self.endings[row] = Ending.OUT_OF_CONTEXT
             else:

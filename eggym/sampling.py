@@ -22,8 +22,8 @@ from eggym.counter import gumbels, uniform_each
 class Draw:
     """How the rows of one turn draw their tokens.
 
-    ``keys_S`` holds a key for each distinct place, ``place_of_row_R`` the place of every row (both int64). Rows that share
-    a place share their random numbers. With ``shared`` false every row needs a place of its own.
+    ``keys_S`` holds a key for each distinct place, ``place_of_row_R`` the place of every row (both int64). Rows that
+    share a place share their random numbers. With ``shared`` false every row needs a place of its own.
     """
 
     temperature: float
@@ -45,7 +45,7 @@ class Draw:
         return inverse_cdf(scaled_R_V, uniform_each(self.keys_S, position)[self.place_of_row_R])
 
     def logprobs(self, logits_R_V: Tensor, tokens_R: Tensor) -> Tensor:
-        """Return the log-probability of the drawn tokens under the sampling distribution: float32, (R,); 0 if greedy."""
+        """Return the log-probability of the drawn tokens as they were sampled: float32, (R,); 0 if greedy."""
         if self.temperature == 0:
             return torch.zeros_like(tokens_R, dtype=torch.float32)
         scaled_R_V = logits_R_V.float() / self.temperature

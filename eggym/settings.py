@@ -1,7 +1,8 @@
-"""From a YAML file and flags to a configuration: flags override the file, unknown names are refused with the nearest known.
+"""From a YAML file and flags to a configuration: flags override the file, unknown names are refused with the nearest
+known.
 
-A file has the names of the flags: ``model: ...``, ``task: [..]``, ``learner: [..]``, ``budget: 1e18flops``, ``seeds: 5``,
-``out: ...``, ``set: {eggroll.sigma: 0.02}``.
+A file has the names of the flags: ``model: ...``, ``task: [..]``, ``learner: [..]``, ``budget: 1e18flops``, ``seeds:
+5``, ``out: ...``, ``set: {eggroll.sigma: 0.02}``.
 """
 
 import dataclasses

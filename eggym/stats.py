@@ -144,8 +144,8 @@ def on_grid(x: ArrayLike, y: ArrayLike, grid_X: ArrayLike) -> NDArray[np.float64
 def area_under(x: ArrayLike, y: ArrayLike, budget: float) -> float | None:
     """Return the mean height of a curve from its first point to ``budget``, read as steps: learning early counts.
 
-    A curve that ends before the budget is averaged as far as it goes; a stretch that starts with a missing value does not
-    count.
+    A curve that ends before the budget is averaged as far as it goes; a stretch that starts with a missing value is
+    skipped.
     None: nothing lies before the budget.
     """
     x_, y_ = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)

@@ -1,7 +1,7 @@
 """The loop: ask, roll out, tell; under a budget, with evaluations, checkpoints and a record at the end.
 
-A run folder is the run: the same command continues it wherever it was stopped, to the same bits. What was written after the
-last checkpoint is cut off and made again; nothing in the result depends on where that happened.
+A run folder is the run: the same command continues it wherever it was stopped, to the same bits. What was written
+after the last checkpoint is cut off and made again; nothing in the result depends on where that happened.
 """
 
 import shutil
@@ -18,19 +18,19 @@ from eggym.check import preflight
 from eggym.checkpoint import copy_into, load_checkpoint, remove_checkpoints, save_checkpoint
 from eggym.config import CONFIG, Plan, RunConfig, refuse_other, resolve
 from eggym.engine import Engine
+from eggym.errors import BadValue
 from eggym.evaluate import Evaluator
 from eggym.files import read_json, sha256_json, write_json
 from eggym.fitness import FitnessLog
-from eggym.errors import BadValue
 from eggym.forecast import Forecast, forecast, refuse_short
 from eggym.learner import Learner
 from eggym.policy import model_sha256
 from eggym.record import RECORD_FILE, Point, Record, Spent, load_record
+from eggym.replies import EVALUATIONS, append_lines, cut_file, cut_shards, write_shard
 from eggym.result import FITNESS, STEPS, finish
 from eggym.rollout import Rollout
 from eggym.seeding import stream
 from eggym.task import Item
-from eggym.replies import EVALUATIONS, append_lines, cut_file, cut_shards, write_shard
 
 _LOCK_TRIES = 50  # tenths of a second
 CHECKPOINT_EVERY_S = 20.0  # of wall time; when a checkpoint falls changes nothing in the result
@@ -122,7 +122,9 @@ def alone(folder: Path) -> Iterator[None]:
                 break
             except BlockingIOError as problem:  # perhaps a process that is just being stopped
                 if attempt == _LOCK_TRIES - 1:
-                    raise BadValue(f"another process is running in {folder}; wait for it, or choose another --out") from problem
+                    raise BadValue(
+                        f"another process is running in {folder}; wait for it, or choose another --out"
+                    ) from problem
                 time.sleep(0.1)
         yield
 
@@ -150,7 +152,12 @@ class _Run:
         self.evaluation_meter = Meter(FlopModel.of(model))
         self.evaluator = Evaluator(self.plan, self.evaluation_meter)
         self.fitness = FitnessLog(self.folder / FITNESS)
-        self.session: dict[str, Any] = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "wall": 0.0, "cpu": 0.0, "n": 0}
+        self.session: dict[str, Any] = {
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "wall": 0.0,
+            "cpu": 0.0,
+            "n": 0,
+        }
         self._began = (time.monotonic(), time.process_time())
         self._saved_at = time.monotonic()
 
@@ -233,9 +240,7 @@ class _Run:
             found = self.evaluator.run(len(self.points))
         append_lines(self.folder / EVALUATIONS, found.lines)
         spent = Spent(**self.meter.spend.as_dict())
-        point = Point(
-            step=self.step, fraction=self.fraction, spent=spent, greedy=found.greedy, sampled=found.sampled
-        )
+        point = Point(step=self.step, fraction=self.fraction, spent=spent, greedy=found.greedy, sampled=found.sampled)
         self.points.append(point)
         self.point_cpu_s.append(self.meter.seconds["cpu-s"])
         self._save()

@@ -1,7 +1,8 @@
 """Which replies a report shows: the same item before and after training, chosen by rule and not by taste.
 
-The rule: of the lowest seed that all contenders share, greedy replies to the first item, in the order of the evaluation, of
-each kind: all learned it, only some did, one lost it. What is missing is skipped; a report never fails for want of a reply.
+The rule: of the lowest seed that all contenders share, greedy replies to the first item, in the order of the
+evaluation, of each kind: all learned it, only some did, one lost it. What is missing is skipped: a report never
+fails for want of a reply.
 """
 
 import json
@@ -11,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from eggym.outcome import Arena, Side
+from eggym.replies import EVALUATIONS
 
-EVALUATIONS_FILE = "evaluations.jsonl"
 _LONGEST = 700  # characters of a text that are shown
 
 
@@ -82,7 +83,7 @@ def _why(here: Mapping[str, _Pair]) -> str | None:
 def _pairs(side: Side, seed: int, folders: Mapping[str, Path]) -> dict[Any, _Pair]:
     """Return first and last greedy reply per item, in the order of the evaluation."""
     record = next(record for record in side.records if record.seed == seed)
-    path = folders[record.id] / EVALUATIONS_FILE if record.id in folders else None
+    path = folders[record.id] / EVALUATIONS if record.id in folders else None
     if path is None or not path.exists():
         return {}
     first: dict[Any, dict[str, Any]] = {}

@@ -1,8 +1,8 @@
 """What a learner asks to be tried, and which weights it may change.
 
-A view is one version of the policy: a perturbed member of a population (ES), or the policy itself (RL). `attach` makes the
-versions available on the model without touching a weight; `seat` says which row of the decode batch belongs to which.
-Axes in names: _R rows of a decode batch, _N members.
+A view is one version of the policy: a perturbed member of a population (ES), or the policy itself (RL). `attach`
+makes the versions available on the model without touching a weight; `seat` says which row of the decode batch
+belongs to which. Axes in names: _R rows of a decode batch, _N members.
 """
 
 import re
@@ -32,18 +32,39 @@ class Attached(Protocol):
 class Views(Protocol):
     """What a learner wants rolled out in one step."""
 
-    n_members: int
-    n_items: int
-    n_replies: int
-    temperature: float  # 0 is greedy
-    coupling: Coupling  # "shared": members draw equal random numbers for equal items
-    seating: Seating  # may rows of different members sit in one batch?
+    # Properties, so that frozen dataclasses satisfy the protocol.
+    @property
+    def n_members(self) -> int:
+        """How many versions of the policy there are."""
+
+    @property
+    def n_items(self) -> int:
+        """How many items each member answers."""
+
+    @property
+    def n_replies(self) -> int:
+        """How often each member answers each item."""
+
+    @property
+    def temperature(self) -> float:
+        """Of sampling; 0 is greedy."""
+
+    @property
+    def coupling(self) -> Coupling:
+        """ "shared": members draw equal random numbers for equal items."""
+
+    @property
+    def seating(self) -> Seating:
+        """May rows of different members sit in one batch?"""
 
     def attach(self, model: nn.Module) -> AbstractContextManager[Attached]:
         """Lay the members over the model, once per generation. Leaving the context restores the model to the bit."""
 
     def bytes_per_row(self, model: nn.Module) -> int:
         """Return what `Attached.seat` holds for each row, in bytes: part of the engine's memory plan."""
+
+    def flops_per_position(self, model: nn.Module) -> int:
+        """Return what a member adds to each position, in FLOPs: part of what is really computed."""
 
 
 class _Itself:
@@ -71,13 +92,17 @@ class PolicyViews:
         """Nothing is held."""
         return 0
 
+    def flops_per_position(self, model: nn.Module) -> int:
+        """Nothing is added."""
+        return 0
+
 
 @dataclass(frozen=True, slots=True)
 class ParameterSpace:
     """Which weights a run may change; the same for every learner of a comparison.
 
-    ``targets`` is "blocks" (every weight of two or more dimensions, embeddings and the output head left out) or a regular
-    expression that must match a parameter's whole name.
+    ``targets`` is "blocks" (every weight of two or more dimensions, embeddings and the output head left out) or a
+    regular expression that must match a parameter's whole name.
     """
 
     targets: str = "blocks"

@@ -1,7 +1,7 @@
 """The weights that a run may change, with a master copy in float32, so that no update is lost to rounding.
 
-Half of the last bit of a bfloat16 weight of 0.02 is 6e-5; published ES steps are of that size. Updates are therefore added
-to float32 masters, and the model gets their rounded values. A float32 model is its own master.
+Half of the last bit of a bfloat16 weight of 0.02 is 6e-5; published ES steps are of that size. Updates are therefore
+added to float32 masters, and the model gets their rounded values. A float32 model is its own master.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,8 @@
 """A persistent worker process: takes jobs as JSON lines on its standard input, answers on its standard output.
 
 Run as ``python -m eggym.worker`` by `Worker`, with one torch thread. It ends when its standard input closes, so that no
-worker outlives the command that started it, however that ended. Files are the only state: a killed worker loses nothing.
+worker outlives the command that started it, however that ended. Files are the only state: a killed worker loses
+nothing.
 """
 
 import contextlib

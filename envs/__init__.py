@@ -1,6 +1,7 @@
 """Tasks that ship with eggym: the table of ids, and nothing that costs an import.
 
-id -> ("module:class", one line). `eggym.registry` reads it; `tests/test_envs_table.py` holds it and the modules together.
+id -> ("module:class", one line). `eggym.registry` reads it; `tests/test_envs_table.py` holds it and the modules
+together.
 """
 
 TASKS: dict[str, tuple[str, str]] = {

@@ -1,6 +1,6 @@
 """Reach a number from three given ones: a skill that the embedded model has only begun to learn.
 
-Prompt:  ``5 from 2 9 6:``; numbers from 1 to 30, targets from 1 to 99 (over 200,000 prompts, all solvable).
+Prompt:  ``5 from 2 9 6:``; numbers from 1 to 30, targets from 1 to 99 (187,538 prompts, all solvable).
 Reply:   ``2+9=11,11-6=5``; two steps with ``+``, ``-`` or ``*``, parted by a comma.
 Reward:  1 if every step is true, every given number is used exactly once, and the last one left is the target; else 0.
 Floor:   0.02 %: the best fixed reply, counted over 100,000 prompts.
@@ -17,7 +17,7 @@ from typing import ClassVar
 
 from eggym.task import Item, SingleTurnTask, Verdict, VerdictState
 
-LONGEST_REPLY = 200  # characters; an honest reply has at most 20
+LONGEST_REPLY = 200  # characters; an honest reply has at most 19
 LARGEST_NUMBER, LARGEST_TARGET = 30, 99
 
 _OPERATIONS: dict[str, Callable[[int, int], int]] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
@@ -30,7 +30,7 @@ class TinyCountdown(SingleTurnTask):
     id: ClassVar[str] = "eggym/tiny-countdown-v0"
     floor: ClassVar[float] = 0.0002
     stop: ClassVar[tuple[str, ...]] = ("\n",)
-    max_new_tokens: ClassVar[int] = 22
+    max_new_tokens: ClassVar[int] = 20
     habit_kinds: ClassVar[frozenset[str]] = frozenset()
 
     def generate(self, rng: random.Random) -> Item:

@@ -1,6 +1,6 @@
 """Expressions from a description: where do the parentheses go?
 
-Prompt:  ``add 3, times 2:``; two or three steps on x (about 650,000 prompts).
+Prompt:  ``add 3, times 2:``; two or three steps on x (668,376 prompts).
 Reply:   ``(x+3)*2``; x, whole numbers, ``+``, ``-``, ``*`` and parentheses.
 Reward:  1 if the expression has the described value at hidden whole numbers x, else 0. Nothing is evaluated but the
          parsed tree of these few operations: no other names, no powers, no calls.
@@ -18,7 +18,7 @@ from typing import ClassVar
 from eggym.seeding import stream
 from eggym.task import Item, SingleTurnTask, Verdict, VerdictState
 
-LONGEST_REPLY = 64  # characters; an honest reply has at most 12. Bounds depth and size of what is parsed
+LONGEST_REPLY = 64  # characters; an honest reply has at most 11. Bounds depth and size of what is parsed
 N_INPUTS = 4
 LARGEST_INPUT = 10**6
 
@@ -36,7 +36,7 @@ class TinyPrograms(SingleTurnTask):
     id: ClassVar[str] = "eggym/tiny-programs-v0"
     floor: ClassVar[float] = 0.0006
     stop: ClassVar[tuple[str, ...]] = ("\n",)
-    max_new_tokens: ClassVar[int] = 13
+    max_new_tokens: ClassVar[int] = 12
     habit_kinds: ClassVar[frozenset[str]] = frozenset("0123456")
 
     def generate(self, rng: random.Random) -> Item:

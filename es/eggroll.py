@@ -1,9 +1,9 @@
 """EGGROLL: evolution strategies with low-rank perturbations, batched over the population.
 
 Source: arXiv 2511.16652, sections 3 and 4, from the paper's formulas.
-Deviations: factors on an 8-bit grid; pair weights rounded to int16, which makes the update exact; the knob of the step is
-``update_rms``, the rms change of a weight under uninformative fitness (the authors' lr * sigma with uncorrelated twins).
-Left out for now: optimisers with a memory, schedules, embeddings and biases.
+Deviations: factors on an 8-bit grid; pair weights rounded to int16, which makes the update exact; the knob of the
+step is ``update_rms``, the rms change of a weight under uninformative fitness (the authors' lr * sigma with
+uncorrelated twins). Left out for now: optimisers with a memory, schedules, embeddings and biases.
 """
 
 from collections.abc import Mapping
@@ -49,7 +49,8 @@ class Options:
             raise BadValue(f"temperature must be at least 0, got {self.temperature:g}")
         if self.coupling not in ("shared", "independent") or self.shaping not in ("pooled", "ranks"):
             raise BadValue(
-                f"coupling is shared or independent and shaping pooled or ranks, got {self.coupling!r}, {self.shaping!r}"
+                f"coupling is shared or independent and shaping pooled or ranks, "
+                f"got {self.coupling!r} and {self.shaping!r}"
             )
 
 

@@ -1,9 +1,9 @@
 """The directions of a generation: low-rank factors on an 8-bit grid, a pure function of names.
 
-Direction p of a weight W (out x in) is E_p = A_p B_p^T / (v sqrt r), with A (out x r) and B (in x r) of independent grid
-normals, multiples of 1/32 with |z| < 4 and variance v, so that the entries of E_p have variance 1 (EGGROLL, arXiv
-2511.16652, section 4; grid and v are ours). Keys are (run seed, parameter name, generation, pair): nothing depends on order,
-device, chunks, or on which other parameters are evolved.
+Direction p of a weight W (out x in) is E_p = A_p B_p^T / (v sqrt r), with A (out x r) and B (in x r) of independent
+grid normals, multiples of 1/32 with |z| < 4 and variance v, so that the entries of E_p have variance 1 (EGGROLL, arXiv
+2511.16652, section 4; grid and v are ours). Keys are (run seed, parameter name, generation, pair): nothing depends
+on order, device, chunks, or on which other parameters are evolved.
 
 Axes in names: _P pairs, _K rank, _O outputs, _I inputs.
 """
@@ -35,13 +35,15 @@ class Linear:
     n_out: int
     n_in: int
     transposed: bool  # GPT-2's Conv1D keeps its weight as (in, out)
+    dtype: torch.dtype
 
 
 def draw_factors(linear: Linear, seed: int, generation: int, n_pairs: int, rank: int, device: torch.device) -> Factors:
     """Return the factors of every pair for one weight."""
     keys_P = pair_keys(linear.name, seed, generation, n_pairs, device)
     values_P_n = grid_normals(keys_P, rank * (linear.n_in + linear.n_out))
-    b_P, a_P = values_P_n.split([rank * linear.n_in, rank * linear.n_out], dim=1)
+    n_in = rank * linear.n_in
+    b_P, a_P = values_P_n[:, :n_in], values_P_n[:, n_in:]
     return Factors(
         a_P.reshape(n_pairs, rank, linear.n_out).contiguous(), b_P.reshape(n_pairs, rank, linear.n_in).contiguous()
     )
@@ -77,5 +79,5 @@ def linear_maps(model: nn.Module, parameters: dict[str, nn.Parameter]) -> list[L
             )
         transposed = isinstance(module, Conv1D)
         n_out, n_in = reversed(weight.shape) if transposed else weight.shape
-        found.append(Linear(name, module, int(n_out), int(n_in), transposed))
+        found.append(Linear(name, module, int(n_out), int(n_in), transposed, weight.dtype))
     return found

@@ -1,8 +1,8 @@
 """Classical evolution strategies with full-rank perturbations, one member at a time on a scratch copy.
 
-Source: Salimans et al. 2017 (arXiv 1703.03864), algorithm 1 with antithetic pairs; noise, fitness and update are those of
-EGGROLL, so that a comparison differs in the perturbation alone. Directions are grid normals, redrawn from their key and
-never stored. The base weights are not touched: while a member is seated the model holds scratch weights.
+Source: Salimans et al. 2017 (arXiv 1703.03864), algorithm 1 with antithetic pairs; noise, fitness and update are
+those of EGGROLL, so that a comparison differs in the perturbation alone. Directions are grid normals, redrawn from
+their key and never stored. The base weights are not touched: while a member is seated the model holds scratch weights.
 """
 
 import math
@@ -77,6 +77,10 @@ class FullRankViews:
         """Nothing is held by row."""
         return 0
 
+    def flops_per_position(self, model: nn.Module) -> int:
+        """A member costs what the model costs."""
+        return 0
+
 
 @dataclass
 class _Scratch:
@@ -126,7 +130,9 @@ class OpenAIES:
         self._weights = Weights(policy.model, space)
         shared = _tied(policy.model, self._weights.parameters)
         if shared:
-            raise BadValue(f"openai-es cannot perturb {shared!r}, which two modules share; choose space.targets without it")
+            raise BadValue(
+                f"openai-es cannot perturb {shared!r}, which two modules share; choose space.targets without it"
+            )
 
     def ask(self, step: int) -> FullRankViews:
         """Return the population of a generation."""

@@ -1,7 +1,7 @@
 """A population laid over a model: y = x W^T + s (sigma / sqrt r) (x B) A^T, with a member for each row of the batch.
 
-W is never touched; hooks on the linear maps add the low-rank term, and leaving the context removes them. The sign and the
-scale multiply the r-wide middle product, so that both twins of a pair use the same factors.
+W is never touched; hooks on the linear maps add the low-rank term, and leaving the context removes them. The sign
+and the scale multiply the r-wide middle product, so that both twins of a pair use the same factors.
 
 Axes in names: _R rows, _T positions, _K rank, _O outputs, _I inputs.
 """
@@ -52,6 +52,10 @@ class PopulationViews:
         itemsize = next(model.parameters()).element_size()
         return itemsize * self.rank * sum(linear.n_in + linear.n_out for linear in self.linears)
 
+    def flops_per_position(self, model: nn.Module) -> int:
+        """Return the cost of the low-rank terms: two products of rank r for each linear map."""
+        return 2 * self.rank * sum(linear.n_in + linear.n_out for linear in self.linears)
+
     @property
     def scale(self) -> float:
         """The factor of s (x B) A^T when A and B are in units of 1: sigma / (v sqrt r)."""
@@ -77,11 +81,11 @@ class _Population:
         pair_R = member_of_row_R // 2
         sign_R = 1 - 2 * (member_of_row_R % 2)
         for linear in self.views.linears:
-            factors, weight = self.views.factors[linear.name], linear.module.weight
+            factors = self.views.factors[linear.name]
             self.seats[linear.name] = _Seats(
-                factors.a_P_K_O[pair_R].to(weight.dtype) / GRID, factors.b_P_K_I[pair_R].to(weight.dtype) / GRID
+                factors.a_P_K_O[pair_R].to(linear.dtype) / GRID, factors.b_P_K_I[pair_R].to(linear.dtype) / GRID
             )
-            self.scale_R_1_1 = (sign_R * self.views.scale).to(weight.dtype)[:, None, None]
+            self.scale_R_1_1 = (sign_R * self.views.scale).to(linear.dtype)[:, None, None]
 
     def hook(self, linear: Linear) -> Any:
         """Return the forward hook of one linear map."""

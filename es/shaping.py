@@ -22,7 +22,9 @@ WEIGHT_MAX = 32767  # pair weights are rounded to int16
 class Shaped:
     """What the rewards of one generation say."""
 
-    weights_D: NDArray[np.int16]  # (f+ - f-) / 2 of each pair, in units of the largest / 32767; all zero: nothing to learn
+    weights_D: NDArray[
+        np.int16
+    ]  # (f+ - f-) / 2 of each pair, in units of the largest / 32767; all zero: nothing to learn
     informative: float  # share of items whose members did not all get the same reward
     spread: float  # standard deviation of (f+ - f-) / 2 over pairs, in units of reward (pooled) or of ranks
 
@@ -60,7 +62,7 @@ def centred_ranks(scores_N: Iterable[float]) -> NDArray[np.float64]:
 
 
 def quantise(weights_D: NDArray[np.float64]) -> NDArray[np.int16]:
-    """Round weights to int16, the largest to +-32767: the update then is a sum of integers, which no order can change."""
+    """Round weights to int16, the largest to +-32767: the update then is a sum of integers, exact in any order."""
     largest = float(np.abs(weights_D).max(initial=0.0))
     if largest == 0:
         return np.zeros(len(weights_D), dtype=np.int16)

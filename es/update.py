@@ -1,11 +1,11 @@
 """The update of evolution strategies, exact by construction.
 
-dW = update_rms * sum_p w_p E_p / sqrt(sum_p w_p^2), exactly 0 when all w_p are 0. Under uninformative fitness one step then
-moves each weight by an rms of ``update_rms``, whatever the population, rank and sigma are.
+dW = update_rms * sum_p w_p E_p / sqrt(sum_p w_p^2), exactly 0 when all w_p are 0. Under uninformative fitness one
+step then moves each weight by an rms of ``update_rms``, whatever the population, rank and sigma are.
 
-Factors are integers in units of 1/32 with |z| <= 127, weights are int16: each product is an integer below 2^29, and sums of up
-to 2^24 of them stay below 2^53. In float64 every partial sum is exact, so order, chunks, workers and hardware cannot change
-a bit. The rest is one multiplication and one addition per weight, each rounded by itself.
+Factors are integers in units of 1/32 with |z| <= 127, weights are int16: each product is an integer below 2^29, and
+sums of up to 2^24 of them stay below 2^53. In float64 every partial sum is exact, so order, chunks, workers and
+hardware cannot change a bit. The rest is one multiplication and one addition per weight, each rounded by itself.
 
 Axes in names: _P pairs, _K rank, _O outputs, _I inputs.
 """
@@ -42,7 +42,7 @@ def low_rank_sum(factors: Factors, weights_P: NDArray[np.int16], chunk: int = 1 
 
 
 def full_rank_sum(keys_P: Tensor, weights_P: NDArray[np.int16], n: int) -> Tensor:
-    """Return sum_p w_p Z_p for full-rank directions, redrawn pair by pair: exact integers in float64, (n,), units of 1/32."""
+    """Return sum_p w_p Z_p of redrawn full-rank directions: exact integers in float64, (n,), in units of 1/32."""
     total_n = torch.zeros(n, dtype=torch.float64, device=keys_P.device)
     for pair, weight in enumerate(weights_P.tolist()):
         if weight:

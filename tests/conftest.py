@@ -26,6 +26,7 @@ def one_thread():
 def random_policy(seed=0, layers=2, dtype=None, sharpness=6.0, **architecture):
     """A small Llama with random weights and peaked predictions, and the character tokenizer."""
     import torch
+
     from eggym.base_model import Architecture, build_model, build_tokenizer
     from eggym.policy import Policy
 
@@ -33,7 +34,7 @@ def random_policy(seed=0, layers=2, dtype=None, sharpness=6.0, **architecture):
     sizes = {"width": 32, "layers": layers, "heads": 2, "inner": 48, **architecture}
     model = build_model(Architecture(**sizes)).eval().requires_grad_(False)
     with torch.no_grad():
-        for name, weight in model.named_parameters():
+        for weight in model.parameters():
             if weight.ndim >= 2:
                 weight.mul_(sharpness)  # the usual 0.02 would make every prediction the same
     if dtype is not None:

@@ -1,10 +1,11 @@
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
+
 from eggym.budget import Budget, FlopModel, Meter
 from eggym.episode import Ending, Episode, Segment
 from eggym.errors import BadValue
 from eggym.task import Item, Verdict, VerdictState
-from torch.utils.flop_counter import FlopCounterMode
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+
 from eggym.cli import main
 
 QUICK = [
@@ -95,7 +96,18 @@ def test_flags_override_the_file_and_unknown_names_in_it_are_refused(capsys, tmp
 
 def test_train_eval_compare_export_in_a_row(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = ["train", "--task", "tiny-programs", "--learner", "dr_grpo", "--budget", "160episodes", "--out", "run", *QUICK]
+    words = [
+        "train",
+        "--task",
+        "tiny-programs",
+        "--learner",
+        "dr_grpo",
+        "--budget",
+        "160episodes",
+        "--out",
+        "run",
+        *QUICK,
+    ]
     code, out, err = run(capsys, *words)
     assert code == 0 and "greedy reward on eggym/tiny-programs-v0" in out and "held-out reward" in err
     assert run(capsys, *words)[0] == 0  # reads what is there
@@ -114,12 +126,25 @@ def test_train_eval_compare_export_in_a_row(capsys, tmp_path, monkeypatch):
 
 def test_the_exported_model_needs_no_eggym(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run(capsys, "train", "--task", "tiny-orders", "--learner", "eggroll", "--budget", "200episodes", "--out", "run", *QUICK)
+    run(
+        capsys,
+        "train",
+        "--task",
+        "tiny-orders",
+        "--learner",
+        "eggroll",
+        "--budget",
+        "200episodes",
+        "--out",
+        "run",
+        *QUICK,
+    )
     assert run(capsys, "export", "run", "--to", "model")[0] == 0
     program = (
         "import sys, torch; from transformers import AutoModelForCausalLM as M, AutoTokenizer as T\n"
         "m, t = M.from_pretrained('model'), T.from_pretrained('model')\n"
-        "ids = t.apply_chat_template([{'role': 'user', 'content': 'say 2 b caps !:'}], add_generation_prompt=True, return_tensors='pt')\n"
+        "chat = [{'role': 'user', 'content': 'say 2 b caps !:'}]\n"
+        "ids = t.apply_chat_template(chat, add_generation_prompt=True, return_tensors='pt')\n"
         "ids = ids if torch.is_tensor(ids) else ids['input_ids']\n"
         "print(m.generate(ids, max_new_tokens=8, do_sample=False).shape)\n"
         "assert not any(name.startswith('eggym') for name in sys.modules)\n"

@@ -42,7 +42,9 @@ def test_rewards_are_shuffled_by_name_and_nothing_else_changes():
         told.append(inner.told)
     assert told[0] == told[1] != told[2]
     assert told[0][0] != told[0][1]
-    correlation = sum((r - 31.5) * (i - 31.5) for i, r in enumerate(told[0][0])) / sum((i - 31.5) ** 2 for i in range(64))
+    correlation = sum((r - 31.5) * (i - 31.5) for i, r in enumerate(told[0][0])) / sum(
+        (i - 31.5) ** 2 for i in range(64)
+    )
     assert abs(correlation) < 0.5
 
 

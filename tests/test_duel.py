@@ -1,17 +1,20 @@
 import json
 from pathlib import Path
 
-import eggym
 import pytest
+
+import eggym
 from eggym.duel import DuelConfig, duel, slug
 from eggym.errors import BadValue, RunMismatch, UnknownName
 from eggym.files import sha256_file
 
 QUICK = {
-    "eval.items": 16, "eval.points": 2, "eggroll.population": 8, "eggroll.items": 4, "dr_grpo.items": 4, "dr_grpo.replies": 4,
+    "eval.items": 16, "eval.points": 2, "eggroll.population": 8, "eggroll.items": 4,
+    "dr_grpo.items": 4, "dr_grpo.replies": 4,
 }  # fmt: skip
 CALL = {
-    "task": "tiny-programs", "learner": ["eggroll", "dr_grpo", "frozen"], "seeds": 1, "budget": "200episodes", "set": QUICK,
+    "task": "tiny-programs", "learner": ["eggroll", "dr_grpo", "frozen"], "seeds": 1,
+    "budget": "200episodes", "set": QUICK,
 }  # fmt: skip
 
 

@@ -6,6 +6,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import GPT2Config, GPT2LMHeadModel, Qwen2Config, Qwen2ForCausalLM
+
 from eggym.budget import FlopModel, Meter
 from eggym.counter import GRID, grid_variance
 from eggym.engine import Engine
@@ -20,9 +24,6 @@ from eggym.registry import load_task
 from eggym.rollout import Rollout
 from eggym.task import Item, Verdict, VerdictState
 from eggym.views import ParameterSpace
-from hypothesis import given
-from hypothesis import strategies as st
-from transformers import GPT2Config, GPT2LMHeadModel, Qwen2Config, Qwen2ForCausalLM
 
 SPACE = ParameterSpace()
 
@@ -99,7 +100,10 @@ def test_the_batched_forward_equals_materialised_weights(policy, family, rank):
         plain = subject.model(ids, attention_mask=mask, position_ids=positions, use_cache=False).logits
         for row, member in enumerate(members.tolist()):
             want = materialised(subject, views, member)(
-                ids[row : row + 1], attention_mask=mask[row : row + 1], position_ids=positions[row : row + 1], use_cache=False
+                ids[row : row + 1],
+                attention_mask=mask[row : row + 1],
+                position_ids=positions[row : row + 1],
+                use_cache=False,
             ).logits[0]
             real = mask[row].bool()
             assert torch.allclose(got[row][real], want[real], atol=2e-5 * float(want.abs().max()))
@@ -176,7 +180,12 @@ def test_the_update_is_the_authors_when_twins_are_uncorrelated():
     sign = np.array([1, -1] * (n // 2))
     authors = lr * math.sqrt(n) * sigma * np.mean([f[i] * sign[i] * e[i // 2] for i in range(n)], axis=0)
     w = (f[0::2] - f[1::2]) / 2
-    ours = (2 * lr * sigma / math.sqrt(n)) * math.sqrt((w**2).sum()) * np.einsum("p,poi->oi", w, e) / math.sqrt((w**2).sum())
+    ours = (
+        (2 * lr * sigma / math.sqrt(n))
+        * math.sqrt((w**2).sum())
+        * np.einsum("p,poi->oi", w, e)
+        / math.sqrt((w**2).sum())
+    )
     assert np.allclose(authors, ours, atol=1e-15)
 
 
@@ -190,7 +199,9 @@ def test_the_sum_is_exact_in_any_order_and_chunk(policy):
     shuffled = type(factors)(factors.a_P_K_O[order], factors.b_P_K_I[order])
     for chunk in (1, 7, 50):
         assert torch.equal(low_rank_sum(shuffled, weights[order], chunk), whole)
-    by_hand = sum(int(w) * (a.long().t() @ b.long()) for w, a, b in zip(weights, factors.a_P_K_O, factors.b_P_K_I, strict=True))
+    by_hand = sum(
+        int(w) * (a.long().t() @ b.long()) for w, a, b in zip(weights, factors.a_P_K_O, factors.b_P_K_I, strict=True)
+    )
     assert torch.equal(whole.long(), by_hand)
     assert 127 * 127 * 32767 * MAX_TERMS < 2**53
 
@@ -207,7 +218,9 @@ def test_swapping_twins_turns_the_update_round(make_policy):
         factor = low_rank_step(0.0075, shape(told[:, :, None]).weights_D, 1)
         moved.append(
             {
-                linear.name: change(low_rank_sum(subject._factors[linear.name], shape(told[:, :, None]).weights_D), factor)
+                linear.name: change(
+                    low_rank_sum(subject._factors[linear.name], shape(told[:, :, None]).weights_D), factor
+                )
                 for linear in subject._linears
             }
         )

@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from eggym.budget import FlopModel, Meter
 from eggym.counter import as_key
 from eggym.engine import Engine, parse_memory

@@ -5,6 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
 from eggym.agents.grpo import DR_GRPO, GRPO, Grpo
 from eggym.agents.objective import advantages, clipped_objective, token_weights
 from eggym.agents.scoring import action_logprobs, micro_batches
@@ -17,8 +20,6 @@ from eggym.registry import load_task
 from eggym.rollout import Rollout
 from eggym.task import Item, Verdict, VerdictState
 from eggym.views import ParameterSpace, PolicyViews
-from hypothesis import given
-from hypothesis import strategies as st
 
 SPACE = ParameterSpace()
 groups = st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=4, max_size=4)
@@ -139,7 +140,10 @@ def test_value_and_gradient_equal_a_plain_loop_whatever_the_micro_batches(fresh_
 
 def test_gradient_flows_through_action_tokens_only(fresh_policy):
     subject = learner(fresh_policy)
-    changed = [Segment(list(s.ids), s.actions, [math.nan if not a else p for p, a in zip(s.logprobs, s.actions, strict=True)]) for s in SEGMENTS]
+    changed = [
+        Segment(list(s.ids), s.actions, [math.nan if not a else p for p, a in zip(s.logprobs, s.actions, strict=True)])
+        for s in SEGMENTS
+    ]
     samples, _ = subject._samples(batch(changed, REWARDS))
     objective, drift = subject._backward(samples)
     assert math.isfinite(objective) and math.isfinite(drift)
@@ -172,7 +176,10 @@ def test_a_step_raises_the_probability_of_what_was_better(fresh_policy):
     subject = learner(fresh_policy, lr=1e-3)
     with torch.no_grad():
         before = action_logprobs(fresh_policy, SEGMENTS, 1.0).split([sum(s.actions) for s in SEGMENTS])
-        old = [Segment(s.ids, s.actions, [0.0] * (len(s.ids) - len(b)) + b.tolist()) for s, b in zip(SEGMENTS, before, strict=True)]
+        old = [
+            Segment(s.ids, s.actions, [0.0] * (len(s.ids) - len(b)) + b.tolist())
+            for s, b in zip(SEGMENTS, before, strict=True)
+        ]
     subject.tell(batch(old[:5] + SEGMENTS[5:], [*REWARDS[:5], 0.0]))
     with torch.no_grad():
         after = action_logprobs(fresh_policy, SEGMENTS, 1.0).split([sum(s.actions) for s in SEGMENTS])

@@ -8,12 +8,14 @@ import sys
 import time
 
 import pytest
+
 from eggym.files import sha256_file
 from eggym.record import find_runs, load_measured
 from eggym.result import deterministic_files
 
 TINY = [
-    "duel", "--task", "tiny-programs", "--learner", "eggroll", "--learner", "dr_grpo", "--seeds", "1", "--budget", "1200episodes",
+    "duel", "--task", "tiny-programs", "--learner", "eggroll", "--learner", "dr_grpo", 
+    "--seeds", "1", "--budget", "1200episodes",
     "--set", "eval.items=16", "--set", "eval.points=6", "--set", "eggroll.population=8", "--set", "eggroll.items=4",
     "--set", "dr_grpo.items=4", "--set", "dr_grpo.replies=4",
 ]  # fmt: skip
@@ -35,7 +37,9 @@ def finish(words, out):
 
 def fingerprint(out):
     return {
-        str(run.relative_to(out)): {name: sha256_file(run / name) for name in [*deterministic_files(run), "record.json"]}
+        str(run.relative_to(out)): {
+            name: sha256_file(run / name) for name in [*deterministic_files(run), "record.json"]
+        }
         for run in find_runs(out)
     }
 

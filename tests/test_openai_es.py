@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from eggym.budget import FlopModel, Meter
 from eggym.counter import GRID, grid_normals, grid_variance
 from eggym.engine import Engine
@@ -77,5 +78,5 @@ def test_the_update_equals_the_explicit_sum(fresh_policy):
 
 def test_shared_weights_are_refused_by_name(make_policy):
     policy = make_policy()
-    with pytest.raises(BadValue, match="openai-es cannot perturb 'model.embed_tokens.weight'"):
+    with pytest.raises(BadValue, match=r"openai-es cannot perturb 'model\.embed_tokens\.weight'"):
         OpenAIES(policy, ParameterSpace(r".*embed_tokens\.weight"), 0, SPEC.resolve("tiny", {}))

@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from eggym.errors import BadValue, UnknownName
 from eggym.policy import Policy, Prompting, load_policy, model_sha256
 from eggym.task import Item, SingleTurnTask
@@ -42,7 +43,11 @@ def test_without_a_template_prompts_are_plain_lines(policy):
 def test_a_conversation_in_pieces_is_the_conversation_in_one(policy):
     prompting = Prompting()
     whole = policy.tokenizer.apply_chat_template(
-        [{"role": "user", "content": "guess"}, {"role": "assistant", "content": "5"}, {"role": "user", "content": "low"}],
+        [
+            {"role": "user", "content": "guess"},
+            {"role": "assistant", "content": "5"},
+            {"role": "user", "content": "low"},
+        ],
         add_generation_prompt=True,
         tokenize=False,
     )
@@ -95,7 +100,9 @@ def test_the_embedded_model_loads_by_name_and_end_tokens_are_gathered():
 
 
 def test_what_cannot_be_loaded_is_refused_in_one_line(tmp_path):
-    with pytest.raises(UnknownName, match=r"no model 'embeded-v0'; did you mean 'embedded-v0'\?; it is no folder, and the hub"):
+    with pytest.raises(
+        UnknownName, match=r"no model 'embeded-v0'; did you mean 'embedded-v0'\?; it is no folder, and the hub"
+    ):
         load_policy("embeded-v0")
     with pytest.raises(BadValue, match=r"holds no model: there is no config.json"):
         load_policy(str(tmp_path))

@@ -1,4 +1,5 @@
 import pytest
+
 from eggym.budget import FlopModel, Meter
 from eggym.engine import Engine
 from eggym.episode import Ending
@@ -165,3 +166,26 @@ def test_the_meter_counts_what_the_episodes_hold(policy):
     assert spend.episodes == 20
     assert spend.action_tokens == sum(e.n_action_tokens for e in episodes)
     assert spend.tokens == sum(len(e.segments[0].ids) for e in episodes)
+
+
+def test_computed_flops_hold_pads_and_low_rank_terms_and_budget_flops_do_not(policy):
+    from eggym.es.eggroll import SPEC, Eggroll
+    from eggym.views import ParameterSpace
+
+    task = load_task("eggym/tiny-programs-v0")
+    items = [task.item("train", index) for index in range(4)]
+    found = {}
+    for name in ("plain", "population"):
+        base = rollout(policy, task)
+        learner = Eggroll(
+            policy, ParameterSpace(), 0, SPEC.resolve("tiny", {"population": 8, "items": 4, "sigma": 1e-30})
+        )
+        views = learner.ask(0) if name == "population" else PolicyViews(4, 8, 0.0)
+        with base.engine.meter.watch(policy.model):
+            base.run(views, items, 0)
+        found[name] = base.engine.meter.spend
+    assert found["plain"].flops == found["population"].flops  # the same transcripts cost the same
+    assert found["plain"].computed_flops > found["plain"].flops
+    extra = found["population"].computed_flops - found["plain"].computed_flops
+    per_position = 2 * sum(32 + 32 if "attn" in name else 32 + 48 for name in ParameterSpace().select(policy.model))
+    assert extra > 0 and extra % per_position == 0

@@ -1,9 +1,10 @@
 import pytest
 import torch
+from scipy import stats
+
 from eggym.counter import as_key
 from eggym.sampling import Draw, gumbel_choice, inverse_cdf
 from eggym.seeding import key
-from scipy import stats
 
 
 def keys(n, name="place"):

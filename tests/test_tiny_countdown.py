@@ -56,7 +56,8 @@ def test_items_are_short_solvable_and_differ():
     items = [TASK.item("test", index) for index in range(1000)]
     assert all(TASK.score(item, TASK.oracle(item)).reward == 1.0 for item in items)
     assert max(len(item.prompt) for item in items) <= 24
-    assert max(len(TASK.oracle(item)) for item in items) < TASK.max_new_tokens
+    # by hand: two digits, sign, two digits, =, three digits, comma, three, sign, two, =, two make 19, and an end token
+    assert len("10*10=100,100-10=90") + 1 == TASK.max_new_tokens > max(len(TASK.oracle(item)) for item in items)
     assert len({item.prompt for item in items}) > 900
 
 

@@ -3,9 +3,10 @@
 import gzip
 import json
 import shutil
+import sys
 
 import pytest
-import sys
+
 from eggym.checkpoint import load_checkpoint
 from eggym.config import CONFIG, RunConfig
 from eggym.errors import BadValue, RunMismatch, TaskFault, UnknownName
@@ -16,7 +17,14 @@ from eggym.record import load_measured, load_record
 from eggym.result import deterministic_files
 from eggym.train import Event, train
 
-QUICK = {"eval.items": 24, "eval.points": 3, "eggroll.population": 8, "eggroll.items": 4, "dr_grpo.items": 4, "dr_grpo.replies": 4}
+QUICK = {
+    "eval.items": 24,
+    "eval.points": 3,
+    "eggroll.population": 8,
+    "eggroll.items": 4,
+    "dr_grpo.items": 4,
+    "dr_grpo.replies": 4,
+}
 
 
 def config(learner="eggroll", task="eggym/tiny-programs-v0", **fields):
@@ -125,7 +133,7 @@ def test_the_fitness_log_and_the_shards_hold_every_reward(finished):
             told = [json.loads(line) for line in file]
         assert [line["reward"] for line in told] == one.rewards_N_P_G.flatten().tolist()
         n_replies = one.rewards_N_P_G.shape[2]
-        assert [line["item"] for line in told[:: n_replies]][: len(one.item_indices_P)] == one.item_indices_P.tolist()
+        assert [line["item"] for line in told[::n_replies]][: len(one.item_indices_P)] == one.item_indices_P.tolist()
 
 
 def test_learners_of_one_seed_see_one_stream_of_items(tmp_path):
@@ -182,7 +190,11 @@ def test_a_budget_in_seconds_ends_in_time(tmp_path):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"budget": "64episodes"}, BadValue, r"good for about 2 updates of eggroll .* raise --budget to about \d+episodes"),
+        (
+            {"budget": "64episodes"},
+            BadValue,
+            r"good for about 2 updates of eggroll .* raise --budget to about \d+episodes",
+        ),
         ({"task": "eggym/tiny-program-v0"}, UnknownName, "did you mean 'eggym/tiny-programs-v0'"),
         ({"learner": "egroll"}, UnknownName, "did you mean 'eggroll'"),
         ({"set": {"eggroll.population": 7}}, BadValue, "population must be even"),

@@ -1,0 +1,448 @@
+"""The report and what it stands on: outcome, curves, picture, transcripts. All records here are made up."""
+
+import base64
+import hashlib
+import itertools
+import json
+import math
+import random
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from eggym.curves import has_axis, lines
+from eggym.errors import BadValue
+from eggym.files import canonical_json, sha256_json, write_json
+from eggym.outcome import amount, arrange, short, summary
+from eggym.record import Measured, Record, Spent, run_id
+from eggym.report import picture_svg, write_report
+from eggym.transcripts import clipped, examples
+
+TASKS = ("eggym/tiny-arithmetic-v0", "eggym/tiny-orders-v0", "eggym/tiny-programs-v0")
+LEARNERS = {"eggroll": "es", "dr_grpo": "rl", "frozen": "control"}
+BUDGET = 3e11
+N_ITEMS = 40
+
+
+def spent(share, kind):
+    episodes = int(share * (9000 if kind == "es" else 2400))
+    flops = int(share * BUDGET)
+    counts = {"episodes": episodes, "prompt_tokens": 9 * episodes, "action_tokens": 11 * episodes, "env_tokens": 0}
+    return Spent(
+        **counts,
+        rollout_flops=flops,
+        learner_flops=0,
+        flops=flops,
+        computed_flops=2 * flops,
+        reward_calls=episodes,
+    )
+
+
+def score(mean, temperature):
+    n_right = None if mean is None else round(mean * N_ITEMS)
+    rewards = [None] * N_ITEMS if mean is None else [float(index < n_right) for index in range(N_ITEMS)]
+    return {
+        "temperature": temperature,
+        "mean": mean,
+        "se": None if mean is None else 0.05,
+        "n_items": N_ITEMS,
+        "n_replies": N_ITEMS,
+        "states": {"correct": N_ITEMS},
+        "rewards": rewards,
+    }
+
+
+def run(task, learner, seed, means, kind=None, options=None, **changes):
+    """A record whose greedy rewards are ``means``, evaluated at equal shares of the budget."""
+    kind = kind or LEARNERS[learner]
+    options = options if options is not None else {"lr": 0.1}
+    config = {"learner": learner, "seed": seed, "task": task, "options": options}
+    shares = [index / max(len(means) - 1, 1) for index in range(len(means))]
+    points = [
+        {
+            "step": index,
+            "fraction": share,
+            "spent": spent(share, kind),
+            "greedy": score(mean, 0.0),
+            "sampled": score(mean if mean is None else 0.8 * mean, 1.0),
+        }
+        for index, (share, mean) in enumerate(zip(shares, means, strict=True))
+    ]
+    code = {"eggym": "0.1.0", "git_commit": None, "git_dirty": None, "python": "3.11", "libraries": {"torch": "2.13.0"}}
+    fields = {
+        "id": run_id(sha256_json(config), seed, f"digest {task}", "m"),
+        "config": config,
+        "seed": seed,
+        "learner": {"name": learner, "kind": kind, "profile": "tiny", "options": options},
+        "task": {
+            "id": task,
+            "difficulty": {},
+            "digest": f"digest {task}",
+            "floor": 0.0,
+            "reward_range": [0.0, 1.0],
+            "data": None,
+        },
+        "model": {
+            "name": "embedded-v0",
+            "sha256": "m",
+            "n_parameters": 300_000,
+            "n_trainable": 250_000,
+            "dtype": "f32",
+        },
+        "budget": {"axis": "flops", "limit": BUDGET},
+        "spent": points[-1]["spent"],
+        "evaluation_spent": spent(0.1, kind),
+        "n_steps": len(means) - 1,
+        "training_states": {"correct": 1},
+        "primary": "greedy",
+        "points": points,
+        "weights_sha256": "w",
+        "files": {},
+        "provenance": {**code, "config_sha256": sha256_json(config)},
+    }
+    return Record.model_validate_json(canonical_json({**fields, **changes}))
+
+
+def measurement(record, seconds=12.0):
+    return Measured(
+        started="2026-01-01T00:00:00+00:00",
+        finished="2026-01-01T00:00:20+00:00",
+        cpu_s=seconds,
+        wall_s=20.0,
+        phases={"rollout": 9.0},
+        peak_rss_bytes=400 * 2**20,
+        sessions=1,
+        host={"cpu": "test"},
+        cpu_s_at_points=[seconds * point.fraction for point in record.points],
+    )
+
+
+def learning(start, end, seed, n=9):
+    """A curve that rises fast, then slowly, with some noise on the way."""
+    rng = random.Random(repr((start, end, seed)))
+    way = [1 - math.exp(-3.5 * index / (n - 1)) for index in range(n)]
+    noise = [0.0, *(rng.gauss(0, 0.012) for _ in range(n - 2)), 0.0]
+    return [start + (end - start) * share / way[-1] + wobble for share, wobble in zip(way, noise, strict=True)]
+
+
+# by task: what ES and RL reach with three seeds; ES is ahead, nobody is, RL is ahead
+ENDS = {
+    TASKS[0]: ((0.72, 0.70, 0.74), (0.55, 0.56, 0.53)),
+    TASKS[1]: ((0.66, 0.62, 0.69), (0.63, 0.66, 0.65)),
+    TASKS[2]: ((0.48, 0.47, 0.50), (0.63, 0.60, 0.62)),
+}
+
+
+def a_duel(seeds=3, random_reward=False):
+    """Three tasks, three learners."""
+    records = []
+    for task, (es, rl) in ENDS.items():
+        for seed in range(1, seeds + 1):
+            records += [
+                run(task, "eggroll", seed, learning(0.31, es[seed - 1], seed)),
+                run(task, "dr_grpo", seed, learning(0.31, rl[seed - 1], seed)),
+                run(task, "frozen", seed, [0.31]),
+            ]
+            if random_reward:
+                records.append(run(task, "random-reward:eggroll", seed, learning(0.31, 0.3, seed), kind="control"))
+    return records, {record.id: measurement(record) for record in records}
+
+
+@pytest.fixture(scope="module")
+def duel():
+    return a_duel()
+
+
+class Tags(HTMLParser):
+    """Collects tags and checks that they close in order."""
+
+    VOID = frozenset({"meta", "input", "link", "br", "path", "circle"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open = [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+# -- outcome ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_summary_of_a_known_duel():
+    # differences 0.2, 0.25, 0.3: mean 0.25, SE 0.05/sqrt(3), half width 4.302653 * 0.028868 = 0.12421
+    ends = {"eggroll": (0.5, 0.6, 0.7), "dr_grpo": (0.3, 0.35, 0.4), "frozen": (0.25, 0.25, 0.25)}
+    records = [
+        run(TASKS[0], name, seed, [0.25, end]) for name, row in ends.items() for seed, end in enumerate(row, start=1)
+    ]
+    found = summary(records, {records[0].id: measurement(records[0], 30.0)})
+    (task,) = found["tasks"]
+    (pair,) = task["comparisons"]
+    assert (pair["es"], pair["rl"], pair["verdict"], pair["n"]) == ("eggroll", "dr_grpo", "ES ahead", 3)
+    assert [pair[key] for key in ("difference", "low", "high")] == pytest.approx([0.25, 0.12579, 0.37421], abs=1e-4)
+    assert pair["seeds_needed"] is None
+    es = task["learners"][0]
+    assert es["end"]["greedy"]["mean"] == pytest.approx(0.6)
+    assert es["end"]["sampled"]["mean"] == pytest.approx(0.48)
+    assert es["gain"]["greedy"]["difference"] == pytest.approx(0.35)
+    assert es["area"]["mean"] == pytest.approx(0.25)  # two points, read as steps: the start counts until the end
+    assert (es["cpu_s"], es["peak_rss_bytes"], es["spent"]["episodes"]) == (30.0, 400 * 2**20, 9000)
+    assert task["learners"][1]["cpu_s"] is None  # nothing was measured there
+    assert found["headline"] == "At 3·10¹¹ FLOPs, eggroll beats dr_grpo on tiny-arithmetic."
+    assert json.loads(canonical_json(found)) == found
+
+
+def test_every_verdict_is_said(duel):
+    found = summary(*duel)
+    assert [one["verdict"] for one in found["verdicts"]] == ["ES ahead", "not resolved", "RL ahead"]
+    assert found["headline"] == (
+        "At 3·10¹¹ FLOPs, eggroll is ahead on tiny-arithmetic; dr_grpo is ahead on tiny-programs; "
+        "tiny-orders is not resolved."
+    )
+    assert re.fullmatch(
+        r"not resolved: eggroll - dr_grpo = [+-]0\.\d{3}, 95 % interval .* over 3 seeds(; about \d+ seeds .*)?",
+        found["verdicts"][1]["sentence"],
+    )
+
+
+def test_two_seeds_are_never_a_verdict():
+    found = summary(*a_duel(seeds=2))
+    assert {one["verdict"] for one in found["verdicts"]} == {"not resolved"}
+    assert found["verdicts"][0]["sentence"].endswith("over 2 seeds; an interval needs at least 3")
+    assert "is not resolved on all three tasks" in found["headline"]
+
+
+def test_swapping_the_sides_swaps_the_verdict():
+    rows = [(seed, 0.5 + 0.01 * seed, 0.3) for seed in (1, 2, 3)]
+    for high, low, verdict in (("eggroll", "dr_grpo", "ES ahead"), ("dr_grpo", "eggroll", "RL ahead")):
+        runs = [run(TASKS[0], name, seed, [0.2, v]) for seed, a, b in rows for name, v in ((high, a), (low, b))]
+        assert summary(runs, {})["verdicts"][0]["verdict"] == verdict
+
+
+def test_without_a_frozen_run_the_own_start_stands_for_it():
+    runs = [run(TASKS[0], "eggroll", seed, [0.25, 0.5]) for seed in (1, 2, 3)]
+    found = summary(runs, {})
+    (side,) = found["tasks"][0]["learners"]
+    assert (side["gain_over"], side["gain"]["greedy"]["difference"]) == ("own start", 0.25)
+    assert found["headline"] == "eggroll on tiny-arithmetic: no pair of ES and RL to compare."
+
+
+def test_one_learner_with_two_settings_is_two_sides():
+    runs = [run(TASKS[0], "eggroll", 1, [0.2, 0.3], options={"lr": lr, "rank": 1}) for lr in (0.1, 0.2)]
+    assert [side.label for side in arrange(runs)[0].sides] == ["eggroll lr=0.1", "eggroll lr=0.2"]
+
+
+def test_the_same_run_given_twice_counts_once(duel):
+    records, measured = duel
+    assert summary(records + records[:4], measured) == summary(records, measured)
+
+
+def test_what_cannot_be_compared_is_refused():
+    with pytest.raises(BadValue, match="no finished run"):
+        arrange([])
+    one, other = (run(TASKS[0], "eggroll", 1, [0.2, 0.3], config={"x": x}, id=i, provenance=p) for x, i, p in _twins())
+    with pytest.raises(BadValue, match=r"two different runs of eggroll on eggym/tiny-arithmetic-v0 with seed 1 \("):
+        arrange([one, other])
+    with pytest.raises(BadValue, match="different primary metrics"):
+        arrange([one, run(TASKS[0], "dr_grpo", 1, [0.2], primary="sampled")])
+
+
+def _twins():
+    code = run(TASKS[0], "eggroll", 1, [0.2]).provenance.model_dump()
+    for x in (1, 2):
+        digest = sha256_json({"x": x})
+        yield x, run_id(digest, 1, f"digest {TASKS[0]}", "m"), {**code, "config_sha256": digest}
+
+
+def test_a_run_without_a_final_reward_is_left_out_and_counted():
+    runs = [run(TASKS[0], name, seed, [0.2, 0.5]) for name in ("eggroll", "dr_grpo") for seed in (1, 2)]
+    runs += [run(TASKS[0], "eggroll", 3, [0.2, None]), run(TASKS[0], "dr_grpo", 3, [0.2, 0.5])]
+    (pair,) = summary(runs, {})["tasks"][0]["comparisons"]
+    assert (pair["n"], pair["verdict"]) == (2, "not resolved")
+
+
+# -- curves and picture -----------------------------------------------------------------------------------------------
+
+
+def test_a_line_is_the_mean_over_seeds_with_its_t_interval():
+    runs = [run(TASKS[0], "eggroll", seed, [0.2, end]) for seed, end in ((1, 0.4), (2, 0.5), (3, 0.6))]
+    (line,) = lines(arrange(runs)[0], "greedy", "flops", {})
+    half = 4.302653 * 0.1 / math.sqrt(3)
+    assert line.x.tolist() == [0, BUDGET]
+    assert line.mean.tolist() == pytest.approx([0.2, 0.5])
+    assert line.low.tolist() == pytest.approx([0.2, 0.5 - half])
+
+
+def test_seeds_evaluated_at_other_places_meet_on_a_common_grid():
+    runs = [run(TASKS[0], "eggroll", 1, [0.2, 0.4, 0.6]), run(TASKS[0], "eggroll", 2, [0.2, 0.6])]
+    (line,) = lines(arrange(runs)[0], "greedy", "flops", {})
+    assert (line.mean[0], line.mean[-1]) == pytest.approx((0.2, 0.6))
+    assert line.mean[len(line.mean) // 2] == pytest.approx(0.3)  # steps: 0.4 and, until its end, 0.2
+
+
+def test_cpu_seconds_are_an_axis_only_where_they_were_measured(duel):
+    records, measured = duel
+    assert has_axis(arrange(records), "cpu-s", measured)
+    assert not has_axis(arrange(records), "cpu-s", dict(list(measured.items())[1:]))
+
+
+def test_amounts_are_short():
+    assert [amount(value) for value in (0, 0.5, 950, 12000, 2.5e6, 1e9, 3e12, 9.99e11)] == [
+        "0",
+        "0.5",
+        "950",
+        "12k",
+        "2.5M",
+        "10⁹",
+        "3·10¹²",
+        "10¹²",
+    ]
+    assert short("eggym/tiny-orders-v0") == "tiny-orders" and short("mine/x-v1") == "mine/x-v1"
+
+
+def test_the_picture_stands_alone_and_names_everything(duel):
+    svg = picture_svg(duel[0])
+    tags = Tags(svg)
+    assert tags.tags[0][0] == "svg" and tags.tags[0][1]["role"] == "img"
+    for words in ("eggroll", "dr_grpo", "frozen", "tiny-orders", "ES ahead by", "RL ahead by", "not resolved"):
+        assert words in svg
+    assert svg.count("http") == 1  # the name of the format, which is not fetched
+    assert len(svg) < 40_000
+    assert picture_svg(duel[0]) == svg
+
+
+def test_labels_never_touch():
+    ends = (0.50, 0.501, 0.502, 0.503)
+    names = {"eggroll": "es", "openai-es": "es", "dr_grpo": "rl", "grpo": "rl"}
+    pairs = zip(names.items(), ends, strict=True)
+    runs = [run(TASKS[0], name, seed, [0.3, end], kind=kind) for (name, kind), end in pairs for seed in (1, 2, 3)]
+    places = sorted(float(y) for y in re.findall(r'y="([\d.]+)"><tspan', picture_svg(runs)))
+    assert len(places) == 4
+    assert min(b - a for a, b in itertools.pairwise(places)) >= 14.9
+
+
+# -- page and transcripts ---------------------------------------------------------------------------------------------
+
+
+def save_runs(folder, records, replies):
+    for index, record in enumerate(records):
+        here = folder / str(index)
+        here.mkdir()
+        write_json(here / "record.json", record)
+        (here / "evaluations.jsonl").write_text("".join(canonical_json(row) for row in replies(record)))
+
+
+def told(point, item, reply, reward, prompt="474+439?", mode="greedy"):
+    turns = [{"observation": prompt, "reply": reply}]
+    row = {"point": point, "mode": mode, "item": item, "sample": 0, "prompt": prompt, "turns": turns}
+    return {**row, "reward": reward, "state": "correct" if reward else "wrong", "found": reply}
+
+
+def replies_of(record):
+    """Item 0 stays wrong; 1 is learned by all, 2 by ES alone, 3 is lost by RL; 4 is like 1 and comes too late."""
+    name = record.learner.name
+    after = {0: 0.0, 1: 1.0, 2: float(name == "eggroll"), 3: float(name != "dr_grpo"), 4: 1.0}
+    rows = [told(0, item, f"before {item}", float(item == 3)) for item in after]
+    rows += [told(1, item, f"between {item}", 0.0) for item in after]
+    rows += [told(2, item, f"{name} {item}", reward) for item, reward in after.items()]
+    return [*rows, told(2, 0, "sampled", 1.0, mode="sampled")]
+
+
+def test_examples_are_the_first_of_each_kind(tmp_path, duel):
+    records, _ = duel
+    save_runs(tmp_path, records, replies_of)
+    folders = {record.id: tmp_path / str(index) for index, record in enumerate(records)}
+    shown = examples(arrange(records)[0], folders)
+    assert [one.why for one in shown] == ["all learned it", "learned only by eggroll", "lost by dr_grpo"]
+    assert [one.before.text for one in shown] == ["before 1", "before 2", "before 3"]
+    assert shown[1].after == (("eggroll", shown[1].after[0][1]), ("dr_grpo", shown[1].after[1][1]))
+    assert (shown[1].after[0][1].text, shown[1].after[1][1].reward) == ("eggroll 2", 0.0)
+
+
+def test_missing_and_torn_replies_do_not_stop_a_report(tmp_path, duel):
+    records, measured = duel
+    save_runs(tmp_path, records[:2], replies_of)
+    text = (tmp_path / "0" / "evaluations.jsonl").read_text()
+    (tmp_path / "0" / "evaluations.jsonl").write_text(text[: len(text) // 2])
+    (tmp_path / "1" / "evaluations.jsonl").unlink()
+    page = write_report(tmp_path, records, measured).read_text()
+    assert "Before and after" not in page
+
+
+def test_several_turns_are_shown_with_what_the_environment_said(tmp_path, duel):
+    records = [record for record in duel[0] if record.task.id == TASKS[0]]
+    turns = [{"observation": "guess", "reply": "5"}, {"observation": "lower", "reply": "3"}]
+    save_runs(
+        tmp_path,
+        records,
+        lambda _: [told(0, 0, "1", 0.0), {**told(1, 0, "", 1.0), "turns": turns}],
+    )
+    (shown,) = examples(arrange(records)[0], {record.id: tmp_path / str(i) for i, record in enumerate(records)})
+    assert shown.after[0][1].text == "5\n> lower\n3"
+
+
+def test_long_texts_are_clipped_and_say_so():
+    assert clipped("x" * 700) == "x" * 700
+    assert clipped("x" * 900).endswith("x … (200 more characters)")
+
+
+def test_the_page_is_whole_small_and_loads_nothing(tmp_path, duel):
+    save_runs(tmp_path, duel[0], replies_of)
+    page = write_report(tmp_path, *duel).read_text()
+    assert len(page.encode()) < 150_000
+    tags = Tags(page).tags
+    attributes = {name for _, names in tags for name in names}
+    assert not {name for name in attributes if name in {"src", "href", "style"} or name.startswith("on")}
+    assert "http" not in page.replace("http-equiv", "") and "@import" not in page and "url(" not in page
+    assert all(names.get("aria-label") for tag, names in tags if names.get("role") == "img")
+    assert len([tag for tag, _ in tags if tag == "table"]) == 2
+    assert [names["id"] for tag, names in tags if tag == "input" and "checked" in names] == ["axis-flops"]
+    assert write_report(tmp_path, *duel).read_text() == page
+
+
+def test_the_policy_names_the_one_style_sheet_by_its_hash(tmp_path, duel):
+    page = write_report(tmp_path, *duel).read_text()
+    style = re.search(r"<style>(.*?)</style>", page, re.S).group(1)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"default-src 'none'; style-src 'sha256-{digest}'" in page
+
+
+def test_whatever_a_model_or_a_user_wrote_is_escaped(tmp_path):
+    evil = "</pre><script>alert('x')</script>\"'<b>&amp;"
+    records = [
+        run(evil, name, seed, [0.2, 0.5 + 0.1 * (kind == "es")], kind=kind, options={evil: evil})
+        for name, kind in ((f"a{evil}", "es"), (f"b{evil}", "rl"))
+        for seed in (1, 2, 3)
+    ]
+    rows = [told(0, 0, evil, 0.0, prompt=evil), told(1, 0, evil, 1.0, prompt=evil)]
+    save_runs(tmp_path, records, lambda _: rows)
+    page = write_report(tmp_path, records, {record.id: measurement(record) for record in records}).read_text()
+    for text in (page, picture_svg(records)):
+        tags = {tag for tag, _ in Tags(text).tags}
+        assert not tags & {"script"}
+        assert "<script" not in text
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_any_number_of_seeds_makes_a_page(tmp_path, seeds):
+    records, measured = a_duel(seeds, random_reward=True)
+    page = write_report(tmp_path, records, measured).read_text()
+    assert ("no interval" in page) == (seeds < 3)
+
+
+def test_a_duel_without_measurements_or_without_any_reward_makes_a_page(tmp_path):
+    records = [run(TASKS[0], name, seed, [None, None]) for name in LEARNERS for seed in (1, 2, 3)]
+    page = write_report(tmp_path, records, {}).read_text()
+    assert 'axis-cpu-s"' not in page
+    assert "nan" not in page.replace("resonan", "")
