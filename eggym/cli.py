@@ -301,7 +301,7 @@ def main(arguments: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     try:
-        app(["--debug"] * debug + [word for word in words if word != "--debug"], standalone_mode=True)
+        app(["--debug"] * debug + [word for word in words if word != "--debug"], prog_name="eggym")
     except EggymError as problem:
         if debug:
             raise

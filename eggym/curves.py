@@ -13,6 +13,7 @@ from eggym.stats import mean_t, on_grid
 
 Axis = Literal["flops", "episodes", "tokens", "cpu-s"]
 AXES: dict[Axis, str] = {"flops": "FLOPs", "episodes": "episodes", "tokens": "tokens", "cpu-s": "CPU-seconds"}
+Curve = tuple[NDArray[np.float64], NDArray[np.float64]]  # places and values
 _GRID_POINTS = 40
 
 
@@ -26,7 +27,7 @@ class Line:
     mean: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
-    seeds: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
+    seeds: tuple[Curve, ...]
 
     @property
     def flat(self) -> bool:
@@ -36,11 +37,11 @@ class Line:
 
 def lines(arena: Arena, mode: Mode, axis: Axis, measured: Mapping[str, Measured]) -> list[Line]:
     """Return the curves of everyone on one task; a learner without numbers on this axis is left out."""
-    count = {"es": 0, "rl": 0}
+    count = {"es": 0, "rl": 0, "control": 0}
     found = []
     for side in arena.sides:
-        css = f"{side.kind}{count[side.kind] % 3}" if side.kind in count else "ctl"
-        count[side.kind] = count.get(side.kind, 0) + 1
+        css = "ctl" if side.kind == "control" else f"{side.kind}{count[side.kind] % 3}"
+        count[side.kind] += 1
         line = _line(side, css, mode, axis, measured)
         if line is not None:
             found.append(line)
@@ -71,8 +72,14 @@ def _line(side: Side, css: str, mode: Mode, axis: Axis, measured: Mapping[str, M
     if len({len(x) for x, _ in known}) == 1:  # evaluated at the same shares of the budget: average point by point
         x, ys = np.mean([x for x, _ in known], axis=0), np.array([y for _, y in known])
     else:
-        x = np.linspace(max(x[0] for x, _ in known), min(x[-1] for x, _ in known), _GRID_POINTS)
-        ys = np.array([on_grid(places, y, x) for places, y in known])
+        x, ys = _on_common_grid(known)
     found = [mean_t(column) for column in ys.T.tolist()]
     mean, low, high = (np.array([getattr(one, name) for one in found], dtype=float) for name in ("mean", "low", "high"))
     return Line(side, css, x, mean, low, high, tuple(known))
+
+
+def _on_common_grid(known: Sequence[Curve]) -> Curve:
+    """Read curves as steps where all are known; one more point, the mean end, keeps what longer curves reach."""
+    x = np.linspace(max(x[0] for x, _ in known), min(x[-1] for x, _ in known), _GRID_POINTS)
+    ys = np.array([[*on_grid(places, y, x), y[-1]] for places, y in known])
+    return np.append(x, np.mean([places[-1] for places, _ in known])), ys

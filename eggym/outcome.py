@@ -110,16 +110,14 @@ def short(task: str) -> str:
 
 
 def amount(value: float) -> str:
-    """Return a large number in few characters.
+    """Return a large number in few characters, as budgets are written.
 
     >>> [amount(v) for v in (0, 950, 12000, 2.5e6, 3e12)]
-    ['0', '950', '12k', '2.5M', '3·10¹²']
+    ['0', '950', '12k', '2.5M', '3e12']
     """
     if value >= 1e9:
-        power = int(f"{value:.1e}".split("e")[1])
-        digits = f"{value / 10**power:.2g}"
-        ten = "10" + "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(digit)] for digit in str(power))
-        return ten if digits == "1" else f"{digits}·{ten}"
+        digits, _, power = f"{value:.1e}".partition("e+")
+        return f"{digits.removesuffix('.0')}e{int(power)}"
     for limit, unit in ((1e6, "M"), (1e3, "k")):
         if value >= limit:
             return f"{value / limit:.3g}{unit}"

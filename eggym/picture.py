@@ -22,7 +22,8 @@ WIDTH, HEIGHT = 380, 292
 _LEFT, _TOP, _BOTTOM = 30, 62, 30  # margins around the plot; the right one depends on the labels
 _LABEL_GAP = 15.0  # between the baselines of two labels
 _EDGE, _GUTTER = 28, 30  # of a sheet: around it, and between panels
-_LONGEST_LABEL = 13  # characters
+_NOTHING = 1e-9  # the width of an axis on which nothing was spent
+_LONGEST_LABEL = 14  # characters
 
 # Blue and orange stay apart for every common colour blindness, and in grey print by marker and label.
 STYLE = """
@@ -113,7 +114,8 @@ def sheet_svg(panels: Sequence[str], title: str, subtitle: str, label: str, colu
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="{escape(label, quote=True)}"><style>text{{{_FONT}}}{STYLE}</style>'
-        f'<rect class="paper" fill="currentColor" width="{width}" height="{height}" rx="6"/>{"".join(heads + placed)}</svg>\n'
+        f'<rect class="paper" fill="currentColor" width="{width}" height="{height}" rx="6"/>'
+        f"{''.join(heads + placed)}</svg>\n"
     )
 
 
@@ -130,7 +132,7 @@ def _scale(arena: Arena, strong: Sequence[Line], beside: Sequence[Arena]) -> Sca
     # a little air above the best point, in tenths of the range
     tenths = np.ceil((_top(low, high, [arena, *beside]) - low) / (high - low) * 10 + 0.7)
     letters = max(len(_name(line.side.label)) for line in strong)
-    x_high = max([float(line.x[-1]) for line in moving] + [1e-9])
+    x_high = max([_NOTHING, *(float(x[-1]) for line in moving for x, _ in line.seeds)])
     return Scale(x_high, low, min(high, low + float(tenths) / 10 * (high - low)), WIDTH - 46 - 6.2 * letters)
 
 
@@ -155,11 +157,11 @@ def _head(arena: Arena, verdict: str, css: str) -> str:
 def _axes(scale: Scale, axis: Axis) -> str:
     bottom = HEIGHT - _BOTTOM
     parts = []
-    for tick in _ticks(scale.y_low, scale.y_high, 4):
+    for tick in _ticks(scale.y_low, scale.y_high, 3):
         y = scale.y(tick)
         parts.append(f'<path class="rule" stroke="currentColor" d="M{_LEFT} {y:.1f}H{scale.right:.1f}"/>')
         parts.append(_text(_LEFT - 6, y + 4, f"{tick:g}", "mute", 11, anchor="end"))
-    ticks = [tick for tick in _ticks(0, scale.x_high, 3) if tick > 0]
+    ticks = _ticks(0, scale.x_high, 2)[1:] if scale.x_high > _NOTHING else []
     for tick in ticks:
         words = f"{amount(tick)} {AXES[axis]}" if tick == ticks[-1] else amount(tick)
         parts.append(_text(scale.x(tick), bottom + 18, words, "mute", 11, anchor="middle"))
@@ -221,12 +223,13 @@ def _labels(strong: Sequence[Line], scale: Scale) -> list[str]:
         x_end = scale.right if line.flat else scale.x(float(line.x[-1]))
         x = scale.right + 12
         if abs(place - y) > 6 or x - x_end > 16:
-            leader = f'd="M{x_end + 5:.1f} {y:.1f}L{x - 2:.1f} {place:.1f}"'
-            parts.append(f'<path class="{line.css}" stroke="currentColor" opacity=".5" fill="none" {leader}/>')
+            leader = f'd="M{x_end + 6:.1f} {y:.1f}H{max(x_end + 6, scale.right):.1f}L{x - 2:.1f} {place:.1f}"'
+            parts.append(
+                f'<path class="{line.css}" stroke="currentColor" stroke-dasharray="1.5 2.5" fill="none" {leader}/>'
+            )
         value = f'<tspan font-weight="700">{line.mean[-1]:.2f}</tspan> {escape(_name(line.side.label))}'
-        parts.append(
-            f'<text class="{line.css}" fill="currentColor" font-size="12" x="{x:.1f}" y="{place + 4:.1f}">{value}</text>'
-        )
+        at = f'x="{x:.1f}" y="{place + 4:.1f}"'
+        parts.append(f'<text class="{line.css}" fill="currentColor" font-size="12" {at}>{value}</text>')
     return parts
 
 
@@ -247,11 +250,11 @@ def _apart(wanted: Sequence[float], low: float, high: float) -> list[float]:
     return places
 
 
-def _ticks(low: float, high: float, about: int) -> list[float]:
-    """Return round numbers between two ends: steps of 1, 2 or 5 times a power of ten."""
-    rough = (high - low) / about
-    power = 10.0 ** np.floor(np.log10(rough))
-    step = next(power * nice for nice in (1, 2, 5, 10) if power * nice >= rough * 0.999)
+def _ticks(low: float, high: float, fewest: int) -> list[float]:
+    """Return round numbers from low to high, as few as there can be beside ``low``: steps of 1, 2, 2.5 or 5 x 10^n."""
+    power = 10.0 ** np.floor(np.log10(high - low))
+    steps = [power * nice for nice in (5, 2.5, 2, 1, 0.5, 0.25, 0.2, 0.1)]
+    step = next(step for step in steps if (high - low) / step >= fewest - 1e-9)
     first, last = np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9)
     return [float(round(index * step, 12)) + 0.0 for index in np.arange(first, last + 1)]
 

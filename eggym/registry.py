@@ -187,12 +187,20 @@ def _load_plugins() -> None:
 def _by_id(ref: str) -> type[Task]:
     task_id = _resolve(ref, _tasks()) or _resolve(ref, _tasks(plugins=True))
     if task_id is None:
-        raise unknown("task", ref, _tasks())
+        raise unknown("task", ref, _as_written(ref))
     if task_id in _registered:
         return _registered[task_id]
     found = _as_task(named(_tasks()[task_id][0], "task"), task_id)
     found.id = task_id
     return found
+
+
+def _as_written(ref: str) -> list[str]:
+    """Return the known ids in the form in which ``ref`` was written, so that the nearest one is found."""
+    ids = list(_tasks())
+    if "/" not in ref:
+        ids = [name.removeprefix("eggym/") for name in ids]
+    return ids if re.search(r"-v\d+$", ref) else [re.sub(r"-v\d+$", "", name) for name in ids]
 
 
 def _resolve(ref: str, table: Table) -> str | None:

@@ -136,7 +136,7 @@ def _settings(arenas: Sequence[Arena]) -> dict[str, Any]:
         "model": ", ".join(sorted({record.model.name for record in every})),
         "weights that may change": f"{first.model.n_trainable:,} of {first.model.n_parameters:,}",
         "number type": first.model.dtype,
-        "budget": ", ".join(sorted({f"{record.budget.limit:g} {record.budget.axis}" for record in every})),
+        "budget": ", ".join(sorted({f"{amount(record.budget.limit)} {record.budget.axis}" for record in every})),
         "metric that decides": f"mean {first.primary} reward",
     }
     return {"shared": shared, "learners": {name: each for name, each in options.items() if name != FROZEN}}

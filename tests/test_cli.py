@@ -38,7 +38,7 @@ def test_every_verb_explains_itself(capsys):
     for verb in ("list", "check", "play", "eval", "train", "duel", "compare", "export", "bake"):
         assert f"  {verb} " in out
         code, text, _ = run(capsys, verb, "--help")
-        assert code == 0 and len(text) > 200
+        assert code == 0 and text.startswith(f"Usage: eggym {verb}")
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_every_verb_explains_itself(capsys):
         (["duel", "--budget", "0flops"], "budget must be above 0 and finite, got '0flops'"),
         (["duel", "--budget", "5parsecs"], "budget '5parsecs' is not a number and a unit"),
         (["duel", "--set", "sigma"], "--set 'sigma' has no name and value"),
-        (["train", "--task", "gues", "--learner", "eggroll"], "no task 'gues'; did you mean 'eggym/guess-v0'?"),
+        (["train", "--task", "gues", "--learner", "eggroll"], "no task 'gues'; did you mean 'guess'?"),
         (["train", "--task", "guess"], "train takes exactly one --learner, got 0"),
         (["eval", "--task", "nothing.py"], "nothing.py"),
         (["compare", "/nonexistent"], "no finished run in /nonexistent"),

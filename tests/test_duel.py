@@ -64,7 +64,7 @@ def test_a_folder_of_another_budget_is_refused_and_left_alone(fought):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"task": ["tiny-programs", "tiny-order"]}, UnknownName, "did you mean 'eggym/tiny-orders-v0'"),
+        ({"task": ["tiny-programs", "tiny-order"]}, UnknownName, "did you mean 'tiny-orders'"),
         ({"learner": ["eggroll", "ppoo"]}, UnknownName, "no learner 'ppoo'"),
         ({"model": "embedded-v1"}, UnknownName, "did you mean 'embedded-v0'"),
         ({"budget": "40episodes"}, BadValue, "use --force"),
