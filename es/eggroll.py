@@ -123,5 +123,5 @@ SPEC = LearnerSpec(
     "es",
     Options,
     Eggroll,
-    {"tiny": {"sigma": 0.03, "update_rms": 0.0075}, "pretrained": {}},
+    {"tiny": {"sigma": 0.04, "update_rms": 0.01}, "pretrained": {}},
 )

@@ -180,5 +180,5 @@ SPEC = LearnerSpec(
     "es",
     Options,
     OpenAIES,
-    {"tiny": {"sigma": 0.03, "update_rms": 0.0075}, "pretrained": {}},
+    {"tiny": {"sigma": 0.04, "update_rms": 0.01}, "pretrained": {}},
 )

@@ -165,9 +165,9 @@ def test_the_update_equals_the_explicit_sum(fresh_policy):
     plus = [directions(fresh_policy, views, 2 * pair) for pair in range(4)]
     for name, weight in SPACE.select(fresh_policy.model).items():
         total = sum(w * e[name] for w, e in zip(weights, plus, strict=True))
-        want = before[name] + 0.0075 * total / math.sqrt((weights**2).sum())
+        want = before[name] + 0.01 * total / math.sqrt((weights**2).sum())
         assert torch.allclose(weight.double(), want, rtol=0, atol=1e-7)
-    assert metrics["update_rms"] == pytest.approx(0.0075, rel=0.1)
+    assert metrics["update_rms"] == pytest.approx(0.01, rel=0.1)
 
 
 def test_the_update_is_the_authors_when_twins_are_uncorrelated():
@@ -215,7 +215,7 @@ def test_swapping_twins_turns_the_update_round(make_policy):
         before = {name: weight.clone() for name, weight in SPACE.select(policy.model).items()}
         subject = learner(policy)
         subject.ask(0)
-        factor = low_rank_step(0.0075, shape(told[:, :, None]).weights_D, 1)
+        factor = low_rank_step(0.01, shape(told[:, :, None]).weights_D, 1)
         moved.append(
             {
                 linear.name: change(
