@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from eggym.outcome import FROZEN, Arena, Side
 from eggym.record import Measured, Mode, Record
-from eggym.stats import mean_t, on_grid
+from eggym.stats import mean_t
 
 Axis = Literal["flops", "episodes", "tokens", "cpu-s"]
 AXES: dict[Axis, str] = {"flops": "FLOPs", "episodes": "episodes", "tokens": "tokens", "cpu-s": "CPU-seconds"}
@@ -79,7 +79,11 @@ def _line(side: Side, css: str, mode: Mode, axis: Axis, measured: Mapping[str, M
 
 
 def _on_common_grid(known: Sequence[Curve]) -> Curve:
-    """Read curves as steps where all are known; one more point, the mean end, keeps what longer curves reach."""
+    """Join the points by straight lines where all are known; one more point, the mean end, keeps what longer ones
+    reach.
+
+    For the eye alone: areas are computed from steps.
+    """
     x = np.linspace(max(x[0] for x, _ in known), min(x[-1] for x, _ in known), _GRID_POINTS)
-    ys = np.array([[*on_grid(places, y, x), y[-1]] for places, y in known])
+    ys = np.array([[*np.interp(x, places, y), y[-1]] for places, y in known])
     return np.append(x, np.mean([places[-1] for places, _ in known])), ys

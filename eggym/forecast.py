@@ -12,12 +12,13 @@ from eggym.budget import Budget, FlopModel, Meter
 from eggym.config import Plan
 from eggym.engine import Engine
 from eggym.errors import BadValue
-from eggym.learner import Learner
+from eggym.learner import Learner, profile_for
 from eggym.rollout import Rollout
 from eggym.views import PolicyViews
 
 FEWEST_STEPS = 5  # below, a comparison says nothing
-_PROBE = 32  # episodes
+_PROBE = 32  # items
+_PROBE_REPLIES = {"tiny": 8, "pretrained": 1}  # small models decode many rows at hardly more cost than few
 _BACKWARD = 3  # forward and backward of a pass, in forwards
 
 
@@ -113,5 +114,6 @@ def _probe(plan: Plan) -> tuple[Meter, float]:
         Engine(plan.policy, meter, plan.memory), plan.task, plan.prompting, plan.config.seed, purpose="forecast"
     )
     began = time.process_time()
-    rollout.run(PolicyViews(n_items, 1, 1.0), items, step=0)
+    n_replies = _PROBE_REPLIES[profile_for(plan.policy.n_parameters)]
+    rollout.run(PolicyViews(n_items, n_replies, 1.0), items, step=0)
     return meter, time.process_time() - began

@@ -15,16 +15,17 @@ _STYLES = {"es": "cyan", "rl": "yellow", "control": "bright_black"}
 def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
     """Print every learner of every task, the paired differences and the verdicts."""
     primary = summary["primary"]
-    other = "sampled" if primary == "greedy" else "greedy"
-    table = Table(box=None, padding=(0, 1), header_style="dim", title_justify="left")
-    table.add_column("task / learner", no_wrap=True)
-    for name in ("start", "end", other, "over frozen", "episodes", "tokens", "FLOPs", "CPU s", "memory"):
+    other, label = ("sampled", "T=1") if primary == "greedy" else ("greedy", "greedy")
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("", overflow="fold", min_width=15)
+    for name in ("start", "end", label, "gain", "episodes", "tokens", "FLOPs", "CPU s", "memory"):
         table.add_column(name, justify="right", no_wrap=True)
     for task in summary["tasks"]:
         table.add_row(Text(short(task["task"]), "bold"))
         for one in task["learners"]:
             table.add_row(*_row(one, primary, other))
     console.print(table)
+    console.print(_legend(summary, label), style="dim", highlight=False)
     for verdict in summary["verdicts"]:
         console.print(_verdict(verdict), soft_wrap=True, highlight=False)
 
@@ -86,14 +87,14 @@ def size(value: float | None) -> str:
 def _row(one: Mapping[str, Any], primary: str, other: str) -> list[Text | str]:
     spent = one["spent"]
     return [
-        Text("  " + one["learner"], _STYLES.get(one["kind"], "")),
+        Text(" " + one["learner"], _STYLES.get(one["kind"], "")),
         _number(one["start"][primary]["mean"]),
         _number(one["end"][primary]["mean"]),
         _number(one["end"][other]["mean"]),
         "" if one["learner"] == "frozen" else _interval(one["gain"][primary], "difference"),
         *(amount(spent[name]) for name in ("episodes", "tokens", "flops")),
         amount(one["cpu_s"]),
-        size(one["peak_rss_bytes"]),
+        size(one["peak_rss_bytes"]).replace(" ", "").removesuffix("iB"),
     ]
 
 
@@ -105,12 +106,24 @@ def _verdict(verdict: Mapping[str, Any]) -> Text:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _interval(found: Mapping[str, Any], middle: str) -> str:
     if found[middle] is None:
         return "-"
-    if found["low"] is None:
-        return f"{found[middle]:+.3f}"
-    return f"{found[middle]:+.3f} [{found['low']:+.2f}, {found['high']:+.2f}]"
+    half = "" if found["low"] is None else f" ±{(found['high'] - found['low']) / 2:.2f}"
+    return f"{found[middle]:+.2f}{half}"
+
+
+def _legend(summary: Mapping[str, Any], label: str) -> str:
+    over = {one["gain_over"] for task in summary["tasks"] for one in task["learners"]}
+    base = "the frozen base" if over == {"frozen"} else "the frozen base, or each run's own start where there is none"
+    n = len(summary["seeds"])
+    interval = "with a 95 % t interval" if n > 2 else "without an interval, which needs 3 seeds"
+    main = "greedy reward" if summary["primary"] == "greedy" else "reward at temperature 1"
+    end = "reward at temperature 1 at the end" if label == "T=1" else "greedy reward at the end"
+    return (
+        f"Means over {n} seed{'s' * (n > 1)} on held-out items. start, end: {main}; {label}: {end}; "
+        f"gain: over {base}, {interval}.\n"
+    )

@@ -288,7 +288,7 @@ def test_seeds_evaluated_at_other_places_meet_on_a_common_grid():
     runs = [run(TASKS[0], "eggroll", 1, [0.2, 0.4, 0.6]), run(TASKS[0], "eggroll", 2, [0.2, 0.6])]
     (line,) = lines(arrange(runs)[0], "greedy", "flops", {})
     assert (line.mean[0], line.mean[-1]) == pytest.approx((0.2, 0.6))
-    assert line.mean[len(line.mean) // 2] == pytest.approx(0.3)  # steps: 0.4 and, until its end, 0.2
+    assert line.mean[len(line.mean) // 2] == pytest.approx(0.4, abs=0.02)  # both lines stand at 0.4 halfway
 
 
 def test_cpu_seconds_are_an_axis_only_where_they_were_measured(duel):
