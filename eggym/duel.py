@@ -15,10 +15,10 @@ from typing import Any
 from eggym import errors
 from eggym.config import CONFIG, DEFAULT_BUDGET, RunConfig, refuse_other
 from eggym.errors import BadValue, EggymError
-from eggym.files import read_json, sha256_json, write_json
+from eggym.files import read_json, sha256_json, write_bytes, write_json
 from eggym.outcome import summary
 from eggym.record import RECORD_FILE, Measured, Record, load_measured, load_record
-from eggym.report import write_report
+from eggym.report import picture_svg, write_report
 from eggym.worker import Message, Worker
 
 DEFAULT_TASKS = ("eggym/tiny-arithmetic-v0", "eggym/tiny-orders-v0", "eggym/tiny-programs-v0")
@@ -26,6 +26,7 @@ DEFAULT_LEARNERS = ("eggroll", "dr_grpo", "frozen")
 DEFAULT_SEEDS = 3
 DEFAULT_WORKERS = 2
 SUMMARY = "summary.json"
+PICTURE = "picture.svg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +173,13 @@ def plan_duel(config: DuelConfig, folder: Path, force: bool, pool: "_Pool | None
 
 
 def conclude(folder: Path, runs: Sequence[Path]) -> DuelResult:
-    """Read finished runs, write summary and report, and return it all."""
+    """Read finished runs, write summary, picture and report, and return it all."""
     records = [load_record(path) for path in runs]
     found = [(record.id, load_measured(path)) for record, path in zip(records, runs, strict=True)]
     measured = {name: one for name, one in found if one is not None}
     numbers = summary(records, measured)
     write_json(folder / SUMMARY, numbers)
+    write_bytes(folder / PICTURE, picture_svg(records).encode())
     return DuelResult(folder, records, measured, numbers, write_report(folder, records, measured))
 
 
