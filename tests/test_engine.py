@@ -75,11 +75,11 @@ def test_leaving_finished_rows_in_the_batch_changes_nothing(policy):
         assert (early.ids, early.logprobs) == (late.ids, late.logprobs)
 
 
-def two_turns(policy, rows):
+def two_turns(policy, rows, max_new=9):
     every = prompts(policy, 64)
     with engine(policy).open(Nobody(), [0] * len(rows)) as session:
         session.feed([every[row] for row in rows])
-        first = session.sample(draw(rows), 9)
+        first = session.sample(draw(rows), max_new)
         kept = [place for place in range(len(rows)) if rows[place] % 3]
         session.keep(kept)
         session.feed([policy.tokenizer.encode("next" * (1 + rows[place] % 4)) for place in kept])
@@ -95,12 +95,18 @@ def test_a_second_turn_continues_from_the_cache_as_if_all_had_been_read_anew(pol
         assert second.logprobs == pytest.approx(want, abs=2e-5)
 
 
-def test_chunking_changes_nothing_over_turns(policy):
-    together = two_turns(policy, list(range(40)))
-    for start in range(0, 40, 10):
-        for row, (first, second) in two_turns(policy, list(range(start, start + 10))).items():
+def test_chunking_changes_nothing_over_turns(policy, monkeypatch):
+    # many end tokens, so that the longest reply differs from chunk to chunk and the second turn starts elsewhere
+    monkeypatch.setattr(policy.model.generation_config, "eos_token_id", list(range(4, 40)))
+    together = two_turns(policy, list(range(40)), 30)
+    longest = set()
+    for start in range(0, 40, 4):
+        part = two_turns(policy, list(range(start, start + 4)), 30)
+        longest.add(max(len(first.ids) for first, _ in part.values()) // 2)
+        for row, (first, second) in part.items():
             assert first.ids == together[row][0].ids
             assert (second.ids, second.logprobs) == (together[row][1].ids, together[row][1].logprobs)
+    assert len(longest) > 3  # or this test would test nothing
 
 
 def test_each_position_is_computed_once(policy):

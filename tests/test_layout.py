@@ -20,7 +20,7 @@ FLOORS = (
     ("check_rules", "check", "play", "evaluate", "forecast", "result", "train"),
     ("base_model", "base_score", "recipe", "muon", "bake", "export"),
     ("outcome", "transcripts", "curves", "picture", "report", "worker", "duel"),
-    ("settings", "tables", "progress", "cli", "__main__"),
+    ("settings", "tables", "progress", "flags", "run_verbs", "task_verbs", "cli", "__main__"),
 )
 RANK = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 

@@ -1,0 +1,47 @@
+"""The flags of the command and what its verbs share; no heavy import stands here.
+
+Results go to standard output, progress to standard error.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Tasks = Annotated[list[str] | None, typer.Option("--task", help="Task: id, my_task.py or module:NAME. Repeatable.")]
+Learners = Annotated[list[str] | None, typer.Option("--learner", help="Learner name. Repeatable.")]
+Model = Annotated[str | None, typer.Option(help="embedded-v0, a folder, or a hub id.")]
+Data = Annotated[str | None, typer.Option(help="Where a data-set task finds its rows: a JSONL file or folder.")]
+Split = Annotated[str | None, typer.Option(help="train, validation, test or test:SALT.")]
+BudgetText = Annotated[str | None, typer.Option(help="512episodes, 2e6tokens, 1e18flops, 60cpu-s or 10min.")]
+Seed = Annotated[list[int] | None, typer.Option("--seed", help="One seed. Repeatable.")]
+Seeds = Annotated[int | None, typer.Option(help="How many seeds: 0, 1, ...")]
+Out = Annotated[str | None, typer.Option(help="Folder for the result.")]
+Memory = Annotated[str | None, typer.Option(help="What the engine may use, such as 8GiB.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")]
+Dtype = Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Any setting, as a.b=c (eggroll.sigma=0.02). Repeatable.")]
+Config = Annotated[Path | None, typer.Option(help="YAML file with the names of these flags; flags override it.")]
+Workers = Annotated[int | None, typer.Option(help="Worker processes, one thread each.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what it would take, and write nothing.")]
+Force = Annotated[bool, typer.Option("--force", help="Also run a budget that is too small for 5 updates.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(
+        1
+    )  # a small model gains nothing from more, and results must not depend on the machine's cores
+
+
+def console(stderr: bool = False) -> Any:
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, allow_nan=False))

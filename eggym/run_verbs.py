@@ -1,0 +1,234 @@
+"""The verbs that run models: duel, train, eval. Heavy imports stand inside them, so that help costs little."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from eggym.flags import (
+    BudgetText,
+    Config,
+    Data,
+    Device,
+    DryRun,
+    Dtype,
+    Force,
+    Json,
+    Learners,
+    Memory,
+    Model,
+    Out,
+    Seed,
+    Seeds,
+    Set,
+    Split,
+    Tasks,
+    Workers,
+    console,
+    one_thread,
+    print_json,
+)
+
+
+def duel(
+    task: Tasks = None,
+    learner: Learners = None,
+    model: Model = None,
+    data: Data = None,
+    split: Split = None,
+    budget: BudgetText = None,
+    seed: Seed = None,
+    seeds: Seeds = None,
+    out: Out = None,
+    memory: Memory = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    set_: Set = None,
+    config: Config = None,
+    workers: Workers = None,
+    dry_run: DryRun = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Run learners against each other on equal budgets.
+
+    Over seeds, paired. Without flags: eggroll, dr_grpo and frozen on three small tasks, three seeds, from the embedded
+    model. The same
+    command continues what was stopped; more seeds, tasks or learners reuse what is finished.
+
+    Example: eggym duel --model Qwen/Qwen2.5-0.5B-Instruct --task gsm8k --learner eggroll --learner dr_grpo --budget
+    1e18flops
+    """
+    from eggym.config import parse_set
+    from eggym.settings import duel_config, gather
+
+    flags = {
+        "task": task, "learner": learner, "model": model, "data": data, "split": split, "budget": budget,
+        "seed": seed, "seeds": seeds, "out": out, "memory": memory, "device": device, "dtype": dtype,
+        "set": parse_set(set_ or []), "workers": workers,
+    }  # fmt: skip
+    settings = gather(config, flags)
+    asked = duel_config(settings)
+    folder = Path(settings["out"]) if "out" in settings else asked.folder()
+    if dry_run:
+        _show_plan(asked, folder, force, as_json)
+    else:
+        _run_duel(asked, folder, force, as_json)
+
+
+def train(
+    task: Tasks = None,
+    learner: Learners = None,
+    model: Model = None,
+    data: Data = None,
+    split: Split = None,
+    budget: BudgetText = None,
+    seed: Seed = None,
+    out: Out = None,
+    memory: Memory = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    set_: Set = None,
+    config: Config = None,
+    dry_run: DryRun = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Run one learner on one task with one seed.
+
+    The same command continues it.
+
+    Example: eggym train --task tiny-orders --learner eggroll --budget 1e11flops --out runs/mine
+    """
+    from eggym.config import parse_set
+    from eggym.settings import gather, run_config
+
+    flags = {
+        "task": task, "learner": learner, "model": model, "data": data, "split": split, "budget": budget,
+        "seed": seed, "out": out, "memory": memory, "device": device, "dtype": dtype, "set": parse_set(set_ or []),
+    }  # fmt: skip
+    settings = gather(config, flags)
+    asked = run_config(settings)
+    if dry_run:
+        _show_single_plan(asked, force, as_json)
+    else:
+        _train(asked, settings.get("out"), force, as_json)
+
+
+def eval_(
+    task: Tasks = None,
+    model: Model = None,
+    data: Data = None,
+    split: Split = None,
+    seed: Annotated[int, typer.Option(help="Of the random numbers at temperature 1.")] = 0,
+    items: Annotated[int, typer.Option(help="How many items.")] = 200,
+    memory: Memory = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Evaluate a model on tasks, greedy and sampled.
+
+    Example: eggym eval --task tiny-orders --task tiny-programs --items 100
+    """
+    from eggym.config import parse_set
+    from eggym.evaluate import evaluate
+
+    if not task:
+        raise typer.BadParameter("give at least one --task; eggym list shows them")
+    settings: dict[str, Any] = {"memory": memory, "device": device, "dtype": dtype, "data": data}
+    given = {name: value for name, value in settings.items() if value is not None}
+    overrides = {"eval.items": items, **({"eval.split": split} if split else {}), **parse_set(set_ or [])}
+    one_thread()
+    found = {name: evaluate(name, model or "embedded-v0", seed, set=overrides, **given) for name in task}
+    if as_json:
+        body = {
+            name: {"greedy": one.greedy.model_dump(), "sampled": one.sampled.model_dump()}
+            for name, one in found.items()
+        }
+        print_json(body)
+        return
+    from eggym.tables import print_rows
+
+    rows = [(name, mode, *_score(score)) for name, one in found.items() for mode, score in _modes(one)]
+    print_rows(console(), ("task", "mode", "mean", "standard error", "items", "states"), rows)
+
+
+def _run_duel(asked: Any, folder: Path, force: bool, as_json: bool) -> None:
+    from eggym.duel import run_duel
+    from eggym.progress import Progress
+    from eggym.tables import print_summary
+
+    with Progress(asked.workers) as progress:
+        result = run_duel(asked, folder, force, progress)
+    if as_json:
+        print_json({**result.summary, "folder": str(result.folder), "report": str(result.report)})
+        return
+    print_summary(console(), result.summary)
+    console().print(f"\n{result.summary['headline']}\nreport: {result.report}", highlight=False, soft_wrap=True)
+
+
+def _show_plan(asked: Any, folder: Path, force: bool, as_json: bool) -> None:
+    from eggym.duel import plan_duel
+    from eggym.tables import print_plan
+
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for entry in plan_duel(asked, folder, force):
+        row = rows.setdefault((entry.task, entry.learner), {"task": entry.task, "learner": entry.learner, "runs": 0})
+        row.update(entry.forecast)
+        row["runs"] += not entry.finished
+    if as_json:
+        print_json({"folder": str(folder), "runs": list(rows.values())})
+    else:
+        print_plan(console(), list(rows.values()), asked.workers)
+
+
+def _train(asked: Any, out: str | None, force: bool, as_json: bool) -> None:
+    from eggym.config import resolve
+    from eggym.progress import show_events
+    from eggym.train import default_folder, run_plan
+
+    one_thread()
+    plan = resolve(asked)
+    folder = Path(out) if out else default_folder(plan)
+    record = run_plan(plan, folder, show_events(console(stderr=True)), force)
+    if as_json:
+        print_json({"folder": str(folder), "record": record.model_dump(by_alias=True)})
+    else:
+        start, end = record.start(record.primary).mean, record.final(record.primary).mean
+        typer.echo(f"{record.primary} reward on {record.task.id}: {start:.3f} -> {end:.3f} in {record.n_steps} updates")
+        typer.echo(str(folder))
+
+
+def _show_single_plan(asked: Any, force: bool, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from eggym.config import resolve
+    from eggym.tables import print_plan
+    from eggym.train import look_ahead
+
+    one_thread()
+    plan = resolve(asked)
+    found = look_ahead(plan, force)
+    row = {
+        "task": plan.task.id,
+        "learner": plan.spec.name,
+        "runs": 1,
+        **asdict(found),
+        "total_seconds": found.total_seconds,
+    }
+    if as_json:
+        print_json(row)
+    else:
+        print_plan(console(), [row], 1)
+
+
+def _modes(found: Any) -> list[tuple[str, Any]]:
+    return [("greedy", found.greedy), ("sampled", found.sampled)]
+
+
+def _score(score: Any) -> list[str]:
+    numbers = ["-" if value is None else f"{value:.3f}" for value in (score.mean, score.se)]
+    states = ", ".join(f"{count} {state}" for state, count in sorted(score.states.items()))
+    return [*numbers, str(score.n_items), states]

@@ -1,0 +1,131 @@
+"""The verbs that look at tasks and finished runs, and bake. Heavy imports stand inside: help must cost little."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eggym.flags import Data, Json, console, one_thread, print_json
+
+
+def list_(as_json: Json = False) -> None:
+    """List tasks and learners."""
+    from eggym.registry import learner_table, task_table
+
+    tasks, learners = task_table(), learner_table()
+    if as_json:
+        print_json(
+            {
+                "tasks": [{"id": name, "summary": line} for name, line in tasks.items()],
+                "learners": [{"name": name, "summary": line} for name, line in learners.items()],
+            }
+        )
+        return
+    from eggym.tables import print_rows
+
+    print_rows(console(), ("task", ""), list(tasks.items()))
+    console().print()
+    print_rows(console(), ("learner", ""), list(learners.items()))
+
+
+def check(
+    task: Annotated[
+        list[str] | None, typer.Argument(help="Tasks: id, my_task.py or module:NAME. None: every id.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check the contract of tasks; exit code 1 on a failure.
+
+    Determinism, disjoint splits, oracle, floor, hostile replies and more: each rule is a row.
+    """
+    from eggym.check import check_task
+    from eggym.registry import task_table
+
+    reports = [check_task(name) for name in (task or task_table())]
+    if as_json:
+        print_json({report.task: report.as_dict() for report in reports})
+    else:
+        from eggym.tables import print_rows
+
+        rows = [
+            (report.task, finding.rule, "ok" if finding.passed else "FAILED", finding.detail)
+            for report in reports
+            for finding in report.findings
+        ]
+        print_rows(console(), ("task", "rule", "", "detail"), rows)
+    if not all(report.ok for report in reports):
+        raise typer.Exit(1)
+
+
+def play(
+    task: Annotated[str, typer.Argument(help="Task: id, my_task.py or module:NAME.")],
+    split: Annotated[str, typer.Option(help="train, validation, test or test:SALT.")] = "train",
+    item: Annotated[int, typer.Option(help="Which item.")] = 0,
+    data: Data = None,
+) -> None:
+    """Play one episode of a task yourself."""
+    from eggym.play import play as play_episode
+    from eggym.registry import load_task
+
+    loaded = load_task(task, **({"data": data} if data else {}))
+
+    def ask(text: str) -> str:
+        try:
+            return input(text)
+        except EOFError as problem:
+            raise typer.Exit(1) from problem
+
+    play_episode(loaded, split, item, ask, typer.echo)
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders of runs such as a duel's.")],
+    as_json: Json = False,
+) -> None:
+    """Compare finished runs, wherever they lie.
+
+    Prints the table and the verdicts of a duel.
+    """
+    from eggym.errors import UnknownName
+    from eggym.outcome import summary
+    from eggym.record import find_runs, load_measured, load_record
+    from eggym.tables import print_summary
+
+    found = [path for folder in runs for path in find_runs(folder)]
+    if not found:
+        raise UnknownName(f"no finished run in {', '.join(map(str, runs))}: there is no record.json at or below it")
+    records = [load_record(path) for path in dict.fromkeys(found)]
+    measured = {record.id: load_measured(path) for record, path in zip(records, dict.fromkeys(found), strict=True)}
+    numbers = summary(records, {name: one for name, one in measured.items() if one is not None})
+    if as_json:
+        print_json(numbers)
+    else:
+        print_summary(console(), numbers)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
+    to: Annotated[Path, typer.Option(help="The new folder.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the folder.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a run's model as a folder for `from_pretrained`."""
+    from eggym.export import export_run
+
+    done = export_run(run, to, force)
+    if as_json:
+        print_json({"folder": str(done)})
+    else:
+        typer.echo(f"{done}: load it with transformers.AutoModelForCausalLM.from_pretrained({str(done)!r})")
+
+
+def bake(
+    out: Annotated[Path, typer.Option(help="The new folder.")],
+    seed: Annotated[int, typer.Option(help="Of the weights and the lessons.")] = 0,
+) -> None:
+    """Rebuild the embedded base model from a seed (minutes)."""
+    from eggym.bake import bake as bake_model
+
+    one_thread()
+    bake_model(out, seed, lambda line: typer.echo(line, err=True))
+    typer.echo(str(out))
