@@ -80,3 +80,17 @@ def test_another_kind_of_attention_is_refused_by_name(policy):
         Engine(subject, Meter(FlopModel.of(model))).open(Nobody(), [0]),
     ):
         pass
+
+
+@pytest.mark.parametrize("family", ["GPT2", "Mistral"])
+def test_training_scores_padded_segments_as_it_would_alone(family, policy):
+    from eggym.agents.scoring import action_logprobs
+    from eggym.episode import Segment
+
+    subject = Policy(build(family).eval().requires_grad_(False), policy.tokenizer, family)
+    segments = [Segment([1, *range(4, 4 + n), 2], [False] * 3 + [True] * (n - 1), [0.0] * (n + 2)) for n in (4, 9, 15)]
+    together = action_logprobs(subject, segments, 1.0).split([sum(one.actions) for one in segments])
+    for one, found in zip(segments, together, strict=True):
+        logprobs = subject.model(torch.tensor([one.ids])).logits[0].float().log_softmax(-1)
+        want = [logprobs[place - 1, one.ids[place]].item() for place in range(3, len(one.ids))]
+        assert found.tolist() == pytest.approx(want, abs=3e-5)
