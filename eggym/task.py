@@ -1,7 +1,7 @@
 """Tasks: what is asked, and how a reply is scored.
 
 A task makes `Item`s and judges replies; both are pure functions, so that any reply can be scored again, by anyone.
-Three ways to write one (a fourth, any `gymnasium.Env`, is in `eggym.envs.adapt`):
+Three ways to write one:
 
 - single turn: `SingleTurnTask` with ``generate(rng) -> Item`` and ``score(item, reply)``;
 - several turns: `MultiTurnTask` with ``generate``, ``start``, ``reply`` and ``score(state)``;

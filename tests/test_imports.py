@@ -31,6 +31,22 @@ def test_light_imports_stay_light(code):
     assert run(f"{code}\nimport sys\nprint([name for name in {HEAVY} if name in sys.modules])") == "[]"
 
 
+@pytest.mark.parametrize("words", [["--help"], ["duel", "--help"], ["train", "--help"], ["list"], ["list", "--json"]])
+def test_help_and_lists_import_nothing_heavy(words):
+    # rich draws the tables of `list`, and typer brings pydantic; both are light enough
+    heavy = tuple(name for name in HEAVY if name not in ("rich", "pydantic"))
+    out = run(f"""
+        import sys
+        from eggym.cli import main
+        try:
+            main({words!r})
+        except SystemExit as stop:
+            assert not stop.code
+        print([name for name in {heavy} if name in sys.modules])
+    """)
+    assert out.splitlines()[-1] == "[]"
+
+
 def test_every_public_name_is_there_and_says_where_it_lives():
     out = run("""
         import eggym
