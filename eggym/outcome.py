@@ -13,6 +13,7 @@ from eggym.errors import BadValue
 from eggym.files import sha256_json
 from eggym.record import Measured, Mode, Record
 from eggym.stats import Comparison, Interval, area_under, mean_t, paired, paired_items, seeds_needed
+from eggym.wording import amount, short
 
 MODES: tuple[Mode, ...] = ("greedy", "sampled")
 FROZEN = "frozen"  # the control that never changes
@@ -102,26 +103,6 @@ def summary(records: Sequence[Record], measured: Mapping[str, Measured]) -> dict
         "tasks": tasks,
         "verdicts": [{key: one[key] for key in ("task", "es", "rl", "verdict", "sentence")} for one in verdicts],
     }
-
-
-def short(task: str) -> str:
-    """Return a task's id without the parts that do not distinguish: ``eggym/tiny-orders-v0`` is ``tiny-orders``."""
-    return task.removeprefix("eggym/").removesuffix("-v0")
-
-
-def amount(value: float) -> str:
-    """Return a large number in few characters, as budgets are written.
-
-    >>> [amount(v) for v in (0, 950, 12000, 2.5e6, 3e12)]
-    ['0', '950', '12k', '2.5M', '3e12']
-    """
-    if value >= 1e9:
-        digits, _, power = f"{value:.1e}".partition("e+")
-        return f"{digits.removesuffix('.0')}e{int(power)}"
-    for limit, unit in ((1e6, "M"), (1e3, "k")):
-        if value >= limit:
-            return f"{value / limit:.3g}{unit}"
-    return f"{value:.3g}"
 
 
 def headline(arenas: Sequence[Arena], verdicts: Sequence[Mapping[str, Any]]) -> str:

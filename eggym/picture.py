@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eggym.curves import AXES, Axis, Line, lines
-from eggym.outcome import Arena, amount, short
+from eggym.outcome import Arena
 from eggym.record import Measured
 from eggym.stats import FEWEST, mean_t
+from eggym.wording import amount, short
 
 WIDTH, HEIGHT = 380, 292
 _LEFT, _TOP, _BOTTOM = 30, 62, 30  # margins around the plot; the right one depends on the labels

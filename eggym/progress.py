@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eggym.duel import Entry
-from eggym.outcome import short
+from eggym.wording import short
 from eggym.worker import Message
 
 _BLOCKS = "▁▂▃▄▅▆▇█"

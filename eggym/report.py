@@ -13,10 +13,11 @@ from typing import Any
 from eggym.curves import AXES, Axis, has_axis
 from eggym.errors import EggymError
 from eggym.files import write_bytes
-from eggym.outcome import FROZEN, Arena, amount, arrange, short, summary
+from eggym.outcome import FROZEN, Arena, arrange, summary
 from eggym.picture import STYLE, describe, panel, panel_svgs, sheet_svg
 from eggym.record import Measured, Record, find_runs, load_record
 from eggym.transcripts import examples
+from eggym.wording import amount, short
 
 __all__ = ["REPORT_FILE", "picture_svg", "summary", "write_report"]
 

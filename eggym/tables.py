@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from eggym.outcome import short
+from eggym.wording import amount, short, size
 
 _STYLES = {"es": "cyan", "rl": "yellow", "control": "bright_black"}
 
@@ -66,24 +66,6 @@ def print_rows(console: Console, names: Sequence[str], rows: Sequence[Sequence[s
     console.print(table)
 
 
-def amount(value: float | None) -> str:
-    """Return a count in a few characters: 950, 12.3k, 4.0M, 1.9e11."""
-    if value is None:
-        return "-"
-    for limit, unit in ((1e3, ""), (1e6, "k"), (1e9, "M")):
-        if abs(value) < limit:
-            scaled = value / (limit / 1e3)
-            return f"{scaled:.0f}{unit}" if not unit or scaled >= 100 else f"{scaled:.1f}{unit}"
-    return f"{value:.2g}".replace("e+", "e")
-
-
-def size(value: float | None) -> str:
-    """Return bytes as MiB or GiB."""
-    if value is None:
-        return "-"
-    return f"{value / (1 << 20):.0f} MiB" if value < 1 << 30 else f"{value / (1 << 30):.1f} GiB"
-
-
 def _row(one: Mapping[str, Any], primary: str, other: str) -> list[Text | str]:
     spent = one["spent"]
     return [
@@ -93,7 +75,7 @@ def _row(one: Mapping[str, Any], primary: str, other: str) -> list[Text | str]:
         _number(one["end"][other]["mean"]),
         "" if one["learner"] == "frozen" else _interval(one["gain"][primary], "difference"),
         *(amount(spent[name]) for name in ("episodes", "tokens", "flops")),
-        amount(one["cpu_s"]),
+        "-" if one["cpu_s"] is None else amount(round(one["cpu_s"])),
         size(one["peak_rss_bytes"]).replace(" ", "").removesuffix("iB"),
     ]
 

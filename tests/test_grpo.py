@@ -187,6 +187,19 @@ def test_a_step_raises_the_probability_of_what_was_better(fresh_policy):
     assert not any(weight.requires_grad for weight in fresh_policy.model.parameters())
 
 
+def test_bf16_weights_follow_their_float32_masters(make_policy):
+    policy = make_policy(dtype=torch.bfloat16)
+    before = {name: weight.clone() for name, weight in SPACE.select(policy.model).items()}
+    subject = learner(policy, lr=1e-5)  # below the last bit of most weights
+    for _ in range(3):
+        subject.tell(batch(SEGMENTS, REWARDS))
+    moved = {name: master - before[name].float() for name, master in subject._weights.masters.items()}
+    assert all(change.abs().max() > 5e-6 for change in moved.values())
+    for name, weight in SPACE.select(policy.model).items():
+        assert torch.equal(weight, subject._weights.masters[name].bfloat16())
+    assert any(not torch.equal(weight, before[name]) for name, weight in SPACE.select(policy.model).items())
+
+
 def test_micro_batches_cover_all_and_respect_the_limit():
     found = list(micro_batches(SEGMENTS, 20))
     assert sorted(index for one in found for index in one) == list(range(6))

@@ -12,7 +12,7 @@ LEAVES = ("envs", "es", "agents", "leaderboards")
 
 # A core file imports from lower floors, or from those left of it on its own.
 FLOORS = (
-    ("errors", "seeding", "counter", "files", "source", "origin"),
+    ("errors", "seeding", "counter", "files", "source", "origin", "wording"),
     ("task", "episode", "views", "weights", "policy", "rows"),
     ("env", "vector", "sampling", "budget", "cache"),
     ("learner", "registry", "gymnasium_hook", "dataset", "engine"),

@@ -14,10 +14,11 @@ import pytest
 from eggym.curves import has_axis, lines
 from eggym.errors import BadValue
 from eggym.files import canonical_json, sha256_json, write_json
-from eggym.outcome import amount, arrange, short, summary
+from eggym.outcome import arrange, summary
 from eggym.record import Measured, Record, Spent, run_id
 from eggym.report import picture_svg, write_report
 from eggym.transcripts import clipped, examples
+from eggym.wording import amount, short
 
 TASKS = ("eggym/tiny-arithmetic-v0", "eggym/tiny-orders-v0", "eggym/tiny-programs-v0")
 LEARNERS = {"eggroll": "es", "dr_grpo": "rl", "frozen": "control"}

@@ -14,6 +14,7 @@ from eggym.files import sha256_file
 from eggym.fitness import FitnessLog
 from eggym.forecast import forecast
 from eggym.record import load_measured, load_record
+from eggym.replies import cut_shards
 from eggym.result import deterministic_files
 from eggym.train import Event, train
 
@@ -88,6 +89,15 @@ def test_what_was_torn_by_a_crash_is_cut_off(finished, tmp_path):
     (broken / "episodes" / ".000099.jsonl.gz.part").write_bytes(b"x")
     train(config(learner), broken)
     assert fingerprint(broken) == fingerprint(folder)
+
+
+def test_shards_after_a_checkpoint_are_removed(tmp_path):
+    # a budget in seconds may buy fewer steps the second time
+    (tmp_path / "episodes").mkdir()
+    for step in range(4):
+        (tmp_path / "episodes" / f"{step:06d}.jsonl.gz").write_bytes(b"x")
+    cut_shards(tmp_path, 2)
+    assert sorted(path.name[:6] for path in (tmp_path / "episodes").iterdir()) == ["000000", "000001"]
 
 
 def test_a_damaged_checkpoint_is_not_used(finished, tmp_path):

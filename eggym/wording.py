@@ -1,0 +1,28 @@
+"""How names and numbers are written for people, in the terminal and on the page."""
+
+
+def short(task: str) -> str:
+    """Return a task's id without the parts that do not distinguish: ``eggym/tiny-orders-v0`` is ``tiny-orders``."""
+    return task.removeprefix("eggym/").removesuffix("-v0")
+
+
+def amount(value: float) -> str:
+    """Return a large number in few characters, as budgets are written.
+
+    >>> [amount(v) for v in (0, 950, 12000, 2.5e6, 3e12)]
+    ['0', '950', '12k', '2.5M', '3e12']
+    """
+    if value >= 1e9:
+        digits, _, power = f"{value:.1e}".partition("e+")
+        return f"{digits.removesuffix('.0')}e{int(power)}"
+    for limit, unit in ((1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def size(value: float | None) -> str:
+    """Return bytes as MiB or GiB."""
+    if value is None:
+        return "-"
+    return f"{value / (1 << 20):.0f} MiB" if value < 1 << 30 else f"{value / (1 << 30):.1f} GiB"
