@@ -21,7 +21,7 @@ from eggym.checkpoint import remove_checkpoints
 from eggym.config import CONFIG, Plan
 from eggym.files import sha256_file, write_bytes, write_json
 from eggym.learner import options_dict
-from eggym.policy import model_sha256
+from eggym.policy import model_sha256 as hash_model
 from eggym.record import (
     MEASURED_FILE,
     RECORD_FILE,
@@ -37,7 +37,6 @@ from eggym.record import (
     run_id,
 )
 from eggym.replies import EVALUATIONS, SHARDS
-from eggym.task import digest
 
 FITNESS = "fitness.bin"
 STEPS = "steps.jsonl"
@@ -84,10 +83,9 @@ def write_weights(path: Path, parameters: Mapping[str, torch.Tensor]) -> None:
 
 def _record(run: Finished) -> Record:
     plan, made = run.plan, provenance(run.identity)
-    task_digest = digest(plan.task)
-    data = plan.task.difficulty.get("data")
+    task_digest, model_sha256 = run.identity["task_digest"], run.identity["model_sha256"]
     return Record(
-        id=run_id(made.config_sha256, plan.config.seed, task_digest, run.identity["model_sha256"]),
+        id=run_id(made.config_sha256, plan.config.seed, task_digest, model_sha256),
         config=run.identity,
         seed=plan.config.seed,
         learner=LearnerInfo(
@@ -99,11 +97,11 @@ def _record(run: Finished) -> Record:
             digest=task_digest,
             floor=plan.task.floor,
             reward_range=plan.task.reward_range,
-            data=data if isinstance(data, str) else None,
+            data=_source(getattr(plan.task, "data", None)),
         ),
         model=ModelInfo(
             name=plan.config.model,
-            sha256=run.identity["model_sha256"],
+            sha256=model_sha256,
             n_parameters=plan.policy.n_parameters,
             n_trainable=sum(weight.numel() for weight in run.parameters.values()),
             dtype=run.identity["dtype"],
@@ -115,10 +113,17 @@ def _record(run: Finished) -> Record:
         training_states=run.states,
         primary="greedy" if plan.evaluation.primary == "greedy" else "sampled",
         points=run.points,
-        weights_sha256=model_sha256(plan.policy.model),
+        weights_sha256=hash_model(plan.policy.model),
         files={name: sha256_file(run.folder / name) for name in deterministic_files(run.folder)},
         provenance=made,
     )
+
+
+def _source(data: Any) -> str | None:
+    """Where a task's rows came from: a hub id, or the last part of a path; the digest says what was in it."""
+    if not isinstance(data, str | Path):
+        return None
+    return Path(data).name if Path(data).exists() else str(data)
 
 
 def deterministic_files(folder: Path) -> list[str]:

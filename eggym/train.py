@@ -30,7 +30,7 @@ from eggym.replies import EVALUATIONS, append_lines, cut_file, cut_shards, write
 from eggym.result import FITNESS, STEPS, finish
 from eggym.rollout import Rollout
 from eggym.seeding import stream
-from eggym.task import Item
+from eggym.task import Item, digest
 
 _LOCK_TRIES = 50  # tenths of a second
 CHECKPOINT_EVERY_S = 20.0  # of wall time; when a checkpoint falls changes nothing in the result
@@ -89,8 +89,9 @@ def default_folder(plan: Plan) -> Path:
 
 
 def identify(plan: Plan) -> dict[str, Any]:
-    """Return what makes a run this run: its resolved configuration and the hash of its start weights."""
-    return {**plan.identity(), "model_sha256": model_sha256(plan.policy.model)}
+    """Return what makes a run this run: its resolved configuration, and hashes of the task and of the start weights."""
+    hashes = {"model_sha256": model_sha256(plan.policy.model), "task_digest": digest(plan.task)}
+    return {**plan.identity(), **hashes}
 
 
 def look_ahead(plan: Plan, force: bool) -> Forecast:
