@@ -1,4 +1,4 @@
-"""Every block of code in the README is run: those marked ``run`` as they stand, the rest by what they promise."""
+"""Every block of code in the README and in docs/tasks.md is run: those marked ``run`` as they stand."""
 
 import os
 import re
@@ -10,14 +10,16 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"(?:<!-- ([^\n]*) -->\n)?```(\w+)\n(.*?)```", TEXT, re.DOTALL)
-PROGRAMS = [(kind, body) for mark, kind, body in BLOCKS if mark == "run"]
+BLOCK = re.compile(r"(?:<!-- ([^\n]*) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
+BLOCKS = BLOCK.findall(TEXT)
+MORE = BLOCK.findall((ROOT / "docs" / "tasks.md").read_text())
+PROGRAMS = [(kind, body) for mark, kind, body in BLOCKS + MORE if mark == "run"]
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
-    for mark, _, body in BLOCKS:
+    for mark, _, body in BLOCKS + MORE:
         if mark.startswith("file: "):
             (folder / mark.removeprefix("file: ")).write_text(body)
     return folder
