@@ -47,6 +47,8 @@ class Options:
         """Refuse values outside their range."""
         if self.items < 1 or self.replies < 2:
             raise BadValue(f"items must be at least 1 and replies at least 2, got {self.items} and {self.replies}")
+        if not 0 <= self.beta1 < 1 or not 0 <= self.beta2 < 1 or self.weight_decay < 0:
+            raise BadValue("beta1 and beta2 must lie from 0 to below 1, weight_decay from 0")
         for name in ("lr", "temperature", "length", "max_grad_norm", "tokens_per_pass"):
             if not getattr(self, name) > 0:
                 raise BadValue(f"{name} must be above 0, got {getattr(self, name)}")

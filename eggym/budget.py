@@ -68,8 +68,8 @@ class Budget:
 
     def __str__(self) -> str:
         """Return the text that `parse` reads."""
-        number = f"{self.limit:.0f}" if self.limit < 1e6 and self.limit == int(self.limit) else f"{self.limit:g}"
-        return f"{number}{self.axis}"
+        short = f"{self.limit:.0f}" if self.limit < 1e6 else f"{self.limit:g}".replace("e+", "e")
+        return f"{short if float(short) == self.limit else repr(self.limit)}{self.axis}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,13 @@ class FlopModel:
         In a mixture of experts, a 3-D weight counts for the experts that a token is sent to.
         """
         config = model.config.get_text_config()  # type: ignore[operator, union-attr]
-        layers, heads = int(config.num_hidden_layers), int(config.num_attention_heads)
-        head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+        try:
+            layers, heads = int(config.num_hidden_layers), int(config.num_attention_heads)
+            head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+        except (AttributeError, TypeError) as problem:
+            raise BadValue(
+                f"model of type {config.model_type!r} has no attention heads; the engine decodes transformers only"
+            ) from problem
         output = model.get_output_embeddings()  # type: ignore[operator]
         embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
         skip = embeddings | ({id(output.weight)} if output is not None else set())

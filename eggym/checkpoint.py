@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eggym.files import canonical_json, sha256_file, write_bytes
+from eggym.files import canonical_json, sha256_file, sha256_json, write_bytes
 
 _TENSOR = "__tensor__"
 
@@ -33,7 +33,8 @@ def save_checkpoint(folder: Path, step: int, state: Mapping[str, Any]) -> None:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     write_bytes(part / "state.safetensors", save(tensors) if tensors else b"")
-    body = {"state": plain, "tensors_sha256": sha256_file(part / "state.safetensors")}
+    tensors_sha256 = sha256_file(part / "state.safetensors")
+    body = {"state": plain, "tensors_sha256": tensors_sha256, "sha256": sha256_json([plain, tensors_sha256])}
     write_bytes(part / "state.json", canonical_json(body).encode())
     target = folder / f"checkpoint-{step:08d}"
     shutil.rmtree(target, ignore_errors=True)  # only a repeat of the same step finds one
@@ -67,9 +68,10 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         body = json.loads((path / "state.json").read_text(encoding="utf-8"))
         data = (path / "state.safetensors").read_bytes()
-        if sha256_file(path / "state.safetensors") != body["tensors_sha256"]:
+        whole = sha256_json([body["state"], body["tensors_sha256"]]) == body["sha256"]
+        if not whole or sha256_file(path / "state.safetensors") != body["tensors_sha256"]:
             return None
-    except (OSError, ValueError, KeyError):  # damaged: an older one may be whole
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # damaged: an older one may be whole
         return None
     state: dict[str, Any] = _put_tensors(body["state"], load(data) if data else {})
     return state

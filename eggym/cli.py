@@ -11,6 +11,7 @@ import typer
 from eggym.errors import EggymError
 from eggym.run_verbs import duel, eval_, train
 from eggym.task_verbs import bake, check, compare, export, list_, play
+from eggym.wording import printable
 
 app = typer.Typer(
     name="eggym",
@@ -23,8 +24,19 @@ app = typer.Typer(
 )
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from eggym.origin import version
+
+        typer.echo(f"eggym {version('eggym')}")
+        raise typer.Exit
+
+
 @app.callback()
-def top(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False) -> None:
+def top(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
+) -> None:
     """Options of every verb."""
 
 
@@ -49,13 +61,15 @@ def main(arguments: list[str] | None = None) -> None:
         if debug:
             raise
         _fail(" ".join(str(problem).split()), 2)
-    except KeyboardInterrupt:
-        _fail("stopped; the same command continues where it was", 130)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stderr.close()
         sys.exit(0)
+    except OSError as problem:  # a disk or folder that fails at some place nobody thought of
+        if debug:
+            raise
+        _fail(f"{problem.filename or 'the system'}: {problem.strerror or problem}", 2)
 
 
 def _fail(line: str, code: int) -> None:
-    print(f"eggym: {line}", file=sys.stderr)
+    print(f"eggym: {printable(line)}", file=sys.stderr)
     sys.exit(code)

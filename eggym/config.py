@@ -9,14 +9,14 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from eggym.budget import Budget
 from eggym.engine import DEFAULT_MEMORY, parse_memory
 from eggym.errors import BadValue, RunMismatch, unknown
-from eggym.learner import LearnerSpec, options_dict, profile_for
+from eggym.learner import LearnerSpec, options_dict, profile_for, typed
 from eggym.policy import Policy, Prompting, load_policy
-from eggym.registry import load_learner, load_task
+from eggym.registry import learner_table, load_learner, load_task
 from eggym.task import Task, check_split
 from eggym.views import ParameterSpace
 
@@ -124,6 +124,14 @@ def resolve(config: RunConfig) -> Plan:
     return Plan(config, policy, task, spec, profile, options, prompting, evaluation, space, budget, memory)
 
 
+def refuse_unknown_fields(kind: type[Any], settings: Mapping[str, Any]) -> None:
+    """Refuse names that are no field of a configuration, with the nearest one."""
+    known = [found.name for found in dataclasses.fields(kind)]
+    for name in settings:
+        if name not in known:
+            raise unknown("setting", name, known)
+
+
 def parse_set(pairs: Iterable[str]) -> dict[str, Any]:
     """Read ``a.b=c`` settings; values are YAML scalars or lists."""
     import yaml
@@ -135,7 +143,7 @@ def parse_set(pairs: Iterable[str]) -> dict[str, Any]:
             raise BadValue(f"--set {pair!r} has no name and value; write for example --set eggroll.sigma=0.02")
         try:
             found[name.strip()] = _number(yaml.safe_load(text))
-        except yaml.YAMLError as problem:
+        except (yaml.YAMLError, ValueError, RecursionError) as problem:
             raise BadValue(f"--set {pair!r}: the value is no YAML: {str(problem).splitlines()[0]}") from problem
     return found
 
@@ -145,14 +153,33 @@ def read_file(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.load(path.read_text(encoding="utf-8"), _once_only())
+        settings = found.get("set") if isinstance(found, dict) else None
+        flat = dict(_flat("", settings or {})) if isinstance(settings, dict | None) else None
     except (OSError, UnicodeDecodeError) as problem:
         raise BadValue(f"cannot read config file {str(path)!r}: {problem}") from problem
-    except yaml.YAMLError as problem:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as problem:
         raise BadValue(f"config file {str(path)!r} is no YAML: {' '.join(str(problem).split())}") from problem
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         raise BadValue(f"config file {str(path)!r} must hold names and values, such as `budget: 1e18flops`")
-    return {**found, "set": dict(_flat("", found.get("set") or {}))}
+    if flat is None:
+        raise BadValue(f"set in config file {str(path)!r} must hold names and values, such as `eggroll.sigma: 0.02`")
+    return {**found, "set": {name: _number(value) for name, value in flat.items()}}
+
+
+def _once_only() -> Any:
+    """A safe YAML loader that refuses a name given twice: the last one would win unseen."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            names = [self.construct_object(key, deep=True) for key, _ in node.value]
+            twice = next((name for name in names if isinstance(name, str) and names.count(name) > 1), None)
+            if twice is not None:
+                raise yaml.constructor.ConstructorError(None, None, f"{twice!r} is given twice", node.start_mark)
+            return super().construct_mapping(node, deep)
+
+    return Loader
 
 
 def refuse_other(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -174,24 +201,25 @@ def refuse_other(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]
 def _sections(config: RunConfig, spec: LearnerSpec) -> dict[str, Any]:
     """Sort the settings by section; those of other learners are left to them."""
     found: dict[str, Any] = {"task": {}, "prompt": {}, "eval": {}, "space": {}, "options": {}, "profile": None}
-    bare = spec.name.rpartition(":")[2]
+    own = (spec.name, bare_name(config.learner))
     for name, value in config.set.items():
         section, _, rest = name.partition(".")
         if section == "profile" and not rest:
-            found["profile"] = value
-        elif section in (spec.name, bare) and rest:
+            found["profile"] = str(value)
+        elif section in own and rest:
             found["options"][rest] = value
         elif section in SECTIONS and rest:
             found[section][rest] = value
-        elif not rest or not _is_learner(section):
-            raise unknown("setting", name, [f"{section}.…" for section in (*SECTIONS[:-1], bare)])
+        elif section in learner_table() and rest:  # a setting of a learner that does not take part: it must exist
+            load_learner(section).kind_of(rest)
+        else:
+            raise unknown("setting", name, [f"{section}." for section in (*SECTIONS[:-1], own[1])])
     return found
 
 
-def _is_learner(name: str) -> bool:
-    from eggym.registry import learner_table
-
-    return name in learner_table()
+def bare_name(learner: str) -> str:
+    """Return the name under which a learner is set: that of the learner inside ``random-reward:``, or of a file."""
+    return learner.removeprefix("random-reward:")
 
 
 def _task(config: RunConfig, overrides: Mapping[str, Any]) -> Task:
@@ -203,10 +231,11 @@ def _task(config: RunConfig, overrides: Mapping[str, Any]) -> Task:
 
 def _fields(kind: Any, section: str, values: Mapping[str, Any]) -> Any:
     known = [found.name for found in dataclasses.fields(kind)]
+    hints = get_type_hints(kind)
     for name in values:
         if name not in known:
             raise unknown(f"setting {section}", name, known)
-    return kind(**values)
+    return kind(**{name: typed(f"{section}.{name}", value, hints[name]) for name, value in values.items()})
 
 
 def _number(value: Any) -> Any:

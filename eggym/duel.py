@@ -13,18 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from eggym import errors
-from eggym.config import CONFIG, DEFAULT_BUDGET, RunConfig, refuse_other
+from eggym.config import CONFIG, DEFAULT_BUDGET, RunConfig, bare_name, refuse_other, refuse_unknown_fields
 from eggym.errors import BadValue, EggymError
 from eggym.files import read_json, sha256_json, write_bytes, write_json
 from eggym.outcome import summary
 from eggym.record import RECORD_FILE, Measured, Record, load_measured, load_record
+from eggym.registry import reference
 from eggym.report import picture_svg, write_report
+from eggym.task import Task
 from eggym.worker import Message, Worker
 
 DEFAULT_TASKS = ("eggym/tiny-arithmetic-v0", "eggym/tiny-orders-v0", "eggym/tiny-programs-v0")
 DEFAULT_LEARNERS = ("eggroll", "dr_grpo", "frozen")
 DEFAULT_SEEDS = 3
 DEFAULT_WORKERS = 2
+MOST_SEEDS = 1000
 SUMMARY = "summary.json"
 PICTURE = "picture.svg"
 
@@ -55,13 +58,22 @@ class DuelConfig:
             twice = next((value for value in values if list(values).count(value) > 1), None)
             if twice is not None:
                 raise BadValue(f"{name.removesuffix('s')} {twice!r} is given twice; give each once")
+        if len(self.seeds) > MOST_SEEDS or any(not 0 <= seed < 1 << 63 for seed in self.seeds):
+            raise BadValue(f"seeds must be at most {MOST_SEEDS} whole numbers from 0, got {list(self.seeds)[:4]}...")
         if self.workers < 1:
             raise BadValue(f"workers must be at least 1, got {self.workers}")
 
     def run(self, task: str, learner: str, seed: int) -> RunConfig:
         """Return the configuration of one run."""
         shared = ("model", "budget", "data", "split", "memory", "device", "dtype")
-        return RunConfig(task, learner, seed=seed, set=dict(self.set), **{name: getattr(self, name) for name in shared})
+        return RunConfig(
+            task, learner, seed=seed, set=self._settings(learner), **{name: getattr(self, name) for name in shared}
+        )
+
+    def _settings(self, learner: str) -> dict[str, Any]:
+        """Leave the settings of the other learners to them; what belongs to nobody is refused by the run."""
+        others = {bare_name(other) for other in self.learner} - {bare_name(learner)}
+        return {name: value for name, value in self.set.items() if name.partition(".")[0] not in others}
 
     def folder(self) -> Path:
         """Return the default folder: the same for every set of tasks, learners and seeds that can be compared."""
@@ -98,7 +110,7 @@ Watch = Callable[[str, Entry, Message], None]  # what happened ("planned", "even
 
 
 def duel(
-    task: str | Sequence[str] = DEFAULT_TASKS,
+    task: str | type[Task] | Sequence[str | type[Task]] = DEFAULT_TASKS,
     learner: str | Sequence[str] = DEFAULT_LEARNERS,
     seeds: int | Sequence[int] = DEFAULT_SEEDS,
     out: str | Path | None = None,
@@ -109,7 +121,7 @@ def duel(
     """Run a duel, or continue it, or read it if it is finished.
 
     Args:
-        task: ids, ``module:name`` or files.
+        task: ids, ``module:name``, files, or task classes of a module that can be imported.
         learner: names.
         seeds: how many (0, 1, ...), or which.
         out: its folder; None: one under ``runs/``, named by what makes runs comparable.
@@ -120,13 +132,23 @@ def duel(
     Raises:
         EggymError: anything a user can mend, in one line; then nothing new was written.
     """
+    refuse_unknown_fields(DuelConfig, settings)
     config = DuelConfig(
-        (task,) if isinstance(task, str) else tuple(task),
+        tuple(reference(one) for one in ((task,) if isinstance(task, str | type) else task)),
         (learner,) if isinstance(learner, str) else tuple(learner),
-        tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
+        seed_list(seeds),
         **settings,
     )
     return run_duel(config, Path(out) if out is not None else config.folder(), force, watch or (lambda *_: None))
+
+
+def seed_list(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """Return the seeds of a count or a list."""
+    if isinstance(seeds, int):
+        if not 1 <= seeds <= MOST_SEEDS:
+            raise BadValue(f"seeds must be a count from 1 to {MOST_SEEDS}, got {seeds}")
+        return tuple(range(seeds))
+    return tuple(seeds)
 
 
 def run_duel(config: DuelConfig, folder: Path, force: bool, watch: Watch) -> DuelResult:
@@ -155,6 +177,10 @@ def plan_duel(config: DuelConfig, folder: Path, force: bool, pool: "_Pool | None
     finally:
         if pool is None:
             own.stop()
+    pairs = [(message["task"], message["learner"]) for _, message in plans]
+    for task, learner in pairs:
+        if pairs.count((task, learner)) > 1:
+            raise BadValue(f"{learner} on {task} is asked for twice, under two names; give each once")
     entries = []
     for first, message in plans:
         for seed in config.seeds:
@@ -248,8 +274,8 @@ class _Pool:
             worker.stop()
 
 
-class WorkerCrash(RuntimeError):
-    """A worker process met a bug, or was killed. ``trace`` is its traceback."""
+class WorkerCrash(EggymError):
+    """A worker process met a bug, or was killed. ``trace`` is its traceback; ``--debug`` shows it."""
 
     def __init__(self, message: str, trace: str = "") -> None:
         """Keep the traceback beside the message."""
@@ -262,7 +288,7 @@ def _raise_trouble(message: Message) -> None:
         kind = getattr(errors, message["error"], EggymError)
         raise kind(message["message"])
     if message["type"] == "crashed":
-        raise WorkerCrash(message["message"], message["trace"])
+        raise WorkerCrash(f"a worker failed: {message['message']}; --debug shows where", message["trace"])
     if message["type"] == "died":
         raise WorkerCrash(
             f"a worker process ended with code {message['code']} (out of memory, or killed); "

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from eggym.budget import FlopModel, Meter
-from eggym.config import Plan, RunConfig, resolve
+from eggym.config import Plan, RunConfig, refuse_unknown_fields, resolve
 from eggym.engine import Engine
 from eggym.episode import EpisodeBatch
+from eggym.errors import BadValue
+from eggym.files import sha256_json
 from eggym.record import Score
 from eggym.replies import evaluation_lines
 from eggym.rollout import Rollout
@@ -15,6 +17,7 @@ from eggym.task import Item
 from eggym.views import PolicyViews
 
 SAMPLED_TEMPERATURE = 1.0
+_MOST_DRAWS = 20  # for each item that is wanted, where a split is endless
 
 
 @dataclass(frozen=True)
@@ -49,22 +52,43 @@ class Evaluator:
 
 
 def evaluation_items(plan: Plan) -> list[Item]:
-    """Return the first items of the evaluation split: fewer where the split is smaller."""
-    split = plan.evaluation.split
+    """Return the first different items of the evaluation split: fewer where the split holds fewer.
+
+    A problem that comes twice would count as two in the error over items, which it is not.
+
+    Raises:
+        BadValue: the split is empty.
+    """
+    split, wanted = plan.evaluation.split, plan.evaluation.items
     available = plan.task.n_items(split)
-    count = plan.evaluation.items if available is None else min(available, plan.evaluation.items)
-    return [plan.task.item(split, index) for index in range(count)]
+    found: dict[str, Item] = {}
+    for index in range(_MOST_DRAWS * wanted if available is None else available):
+        item = plan.task.item(split, index)
+        found.setdefault(sha256_json([item.prompt, item.truth]), item)
+        if len(found) == wanted:
+            break
+    if not found:
+        raise BadValue(
+            f"task {plan.task.id!r} has no items in split {split!r}; choose another with --set eval.split=..."
+        )
+    return list(found.values())
 
 
-def evaluate(task: str, model: str = "embedded-v0", seed: int = 0, **settings: Any) -> Evaluated:
+def evaluate(
+    task: str, model: str = "embedded-v0", seed: int = 0, items: int | None = None, **settings: Any
+) -> Evaluated:
     """Evaluate a model on a task.
 
     Args:
         task: id, ``module:name`` or file.
         model: ``embedded-v0``, a folder or a hub id.
         seed: of the random numbers at temperature 1.
+        items: how many; None: 200.
         settings: other fields of `eggym.config.RunConfig`, such as ``data``, ``device`` or ``set``.
     """
+    refuse_unknown_fields(RunConfig, settings)
+    if items is not None:
+        settings["set"] = {"eval.items": items, **settings.get("set", {})}
     plan = resolve(RunConfig(task, "frozen", model, seed, **settings))
     meter = Meter(FlopModel.of(plan.policy.model))
     with meter.watch(plan.policy.model):

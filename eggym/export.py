@@ -3,10 +3,13 @@
 import shutil
 from pathlib import Path
 
+from torch import Tensor
+
 from eggym.checkpoint import copy_into
 from eggym.errors import BadValue
+from eggym.files import write_problem
 from eggym.policy import load_policy, model_sha256
-from eggym.record import load_record
+from eggym.record import find_runs, load_record
 from eggym.result import WEIGHTS
 
 
@@ -21,23 +24,52 @@ def export_run(run: Path, to: Path, force: bool = False) -> Path:
     Raises:
         EggymError: no finished run, another base model than the run's, damaged weights, or ``to`` exists.
     """
-    from safetensors.torch import load_file
-
+    inside = find_runs(run)
+    if inside and run not in inside:
+        raise BadValue(f"{str(run)!r} holds {len(inside)} runs; give one of them, such as {str(inside[0])!r}")
     record = load_record(run)
-    if to.exists() and not force:
-        raise BadValue(f"{str(to)!r} exists already; choose another folder with --to, or use --force to replace it")
+    _refuse_target(run, to, force)
     policy = load_policy(record.model.name, "cpu", record.model.dtype)
     if model_sha256(policy.model) != record.model.sha256:
         raise BadValue(f"model {record.model.name!r} is not the one that {run} started from; its weights have changed")
     parameters = dict(policy.model.named_parameters())
-    copy_into(parameters, load_file(run / WEIGHTS))
+    copy_into(parameters, _weights(run / WEIGHTS))
     if model_sha256(policy.model) != record.weights_sha256:
         raise BadValue(f"{run / WEIGHTS} does not hold the weights of the record; restore the file, or run again")
     part = to.with_name(f".{to.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    policy.model.save_pretrained(part)
-    policy.tokenizer.save_pretrained(part)
-    if to.exists():
-        shutil.rmtree(to)
-    part.rename(to)
+    try:
+        policy.model.save_pretrained(part)
+        policy.tokenizer.save_pretrained(part)
+        if to.exists():
+            shutil.rmtree(to)
+        part.rename(to)
+    except OSError as problem:
+        shutil.rmtree(part, ignore_errors=True)
+        raise write_problem(to, problem) from problem
     return to
+
+
+def _weights(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        found: dict[str, Tensor] = load_file(path)
+    except (OSError, SafetensorError) as problem:
+        raise BadValue(f"{path} cannot be read: {problem}; restore the file, or run again") from problem
+    return found
+
+
+def _refuse_target(run: Path, to: Path, force: bool) -> None:
+    """Replace nothing but an earlier export: a folder with a model in it and no folder of somebody's."""
+    place = to.resolve()
+    if place == run.resolve() or place in run.resolve().parents or not place.name:
+        raise BadValue(f"--to {str(to)!r} holds the run itself; choose another folder")
+    if not to.exists():
+        return
+    if not force:
+        raise BadValue(f"{str(to)!r} exists already; choose another folder with --to, or use --force to replace it")
+    looks = to.is_dir() and (to / "config.json").is_file() and not any(path.is_dir() for path in to.iterdir())
+    if not looks:
+        raise BadValue(f"{str(to)!r} is no exported model, and is not replaced; choose another folder with --to")

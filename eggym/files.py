@@ -87,6 +87,12 @@ def write_problem(path: Path, problem: OSError) -> EggymError:
     return EggymError(f"cannot write {path}: {problem.strerror or problem}; choose another folder with --out")
 
 
+def unwritable(folder: Path, problem: Exception) -> EggymError:
+    """Return the error for a folder that cannot be made or written."""
+    reason = getattr(problem, "strerror", None) or str(problem)
+    return EggymError(f"cannot write into folder {str(folder)!r}: {reason}; choose another with --out")
+
+
 def _sync_folder(folder: Path) -> None:
     # The rename itself must survive a power cut. Some file systems cannot sync a folder: then that is all.
     handle = os.open(folder, os.O_RDONLY)

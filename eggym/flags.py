@@ -3,7 +3,10 @@
 Results go to standard output, progress to standard error.
 """
 
+import contextlib
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,3 +48,13 @@ def console(stderr: bool = False) -> Any:
 
 def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn Ctrl-C into one line and exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        print("eggym: stopped; the same command continues where it was", file=sys.stderr)
+        raise typer.Exit(130) from stop

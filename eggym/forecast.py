@@ -4,7 +4,6 @@ The costs of a step come from a probe: a few episodes of the untrained policy. T
 grow or shrink as the policy learns; for RL they assume that every group is informative, which is the dearest case.
 """
 
-import dataclasses
 import time
 from dataclasses import dataclass
 
@@ -26,12 +25,14 @@ _BACKWARD = 3  # forward and backward of a pass, in forwards
 class Forecast:
     """The estimate for one run."""
 
-    steps: int
+    steps: int | None  # None: the learner asks for nothing
     episodes: int
     tokens: int
     flops: int
     seconds: float  # CPU seconds of training on this machine
     evaluation_seconds: float
+    most_steps: int  # if no pass of the learner cost anything
+    cost_share: float  # how much of a step the budget buys: 1 is one step
     memory_bytes: int  # granted to the engine, and the model beside it
     disk_bytes: int
 
@@ -51,9 +52,9 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
     views = learner.ask(0)
     weights = sum(weight.numel() * weight.element_size() for weight in plan.policy.model.parameters())
     if views is None:
-        return Forecast(0, 0, 0, 0, 0.0, evaluation_s * 2, plan.memory + weights, n_evaluated * 400)
+        return Forecast(None, 0, 0, 0, 0.0, evaluation_s, 0, 0.0, plan.memory + weights, n_evaluated * 400)
     per_step = views.n_members * views.n_items * views.n_replies
-    factor = (1 + _BACKWARD) if plan.spec.kind == "rl" else 1
+    factor = 1 + _BACKWARD if isinstance(views, PolicyViews) else 1  # who asks for the policy itself will train on it
     share = per_step / n_probe
     cost = {
         "episodes": float(per_step),
@@ -70,35 +71,29 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
         int(steps * cost["flops"]),
         steps * cost["cpu-s"],
         evaluation_s * n_points,
+        int(plan.budget.limit * factor // cost[plan.budget.axis]) if cost[plan.budget.axis] else 0,
+        plan.budget.limit / cost[plan.budget.axis] if cost[plan.budget.axis] else 0.0,
         plan.memory + weights,
         steps * per_step * 60 + n_points * n_evaluated * 400 + 3 * weights,
     )
 
 
 def refuse_short(plan: Plan, found: Forecast, force: bool) -> None:
-    """Refuse a budget that is too small for 5 updates, unless forced; the frozen control needs none.
+    """Refuse a budget that is too small for 5 updates, or with ``force`` for one; who asks for nothing needs none.
 
     Raises:
         BadValue: naming the budget that would do.
     """
-    if (
-        force
-        or found.steps >= FEWEST_STEPS
-        or (found.episodes == 0 and found.steps == 0 and plan.spec.name == "frozen")
-    ):
+    least = 1 if force else FEWEST_STEPS
+    if found.steps is None or found.steps >= least or (force and found.most_steps >= 1):
         return
-    per_step = _limit_for(plan, found)
+    enough = plan.budget.limit / found.cost_share * (FEWEST_STEPS + 1) if found.cost_share else 0
+    better = f" to about {Budget(plan.budget.axis, float(f'{enough:.1e}'))}" if enough else ""
+    rather = "" if force else ", or use --force"
     raise BadValue(
         f"budget {plan.budget} is good for about {found.steps} updates of {plan.spec.name} on {plan.task.id}; "
-        f"{FEWEST_STEPS} are the least that says anything: raise --budget{per_step}, or use --force"
+        f"{least} {'is' if least == 1 else 'are'} the least: raise --budget{better}{rather}"
     )
-
-
-def _limit_for(plan: Plan, found: Forecast) -> str:
-    if not found.steps:
-        return ""
-    enough = dataclasses.replace(plan.budget, limit=plan.budget.limit / found.steps * (FEWEST_STEPS + 1))
-    return f" to about {Budget(enough.axis, float(f'{enough.limit:.1e}'))}"
 
 
 def _steps(budget: Budget, cost: dict[str, float]) -> int:

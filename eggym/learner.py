@@ -5,6 +5,7 @@ A learner sees neither the environment nor the budget: the loop owns both. Each 
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_type_hints
@@ -63,13 +64,17 @@ class LearnerSpec:
         """Return the options: defaults, then the profile, then ``overrides``, checked by type and range."""
         if profile not in PROFILES:
             raise unknown("profile", profile, PROFILES)
-        fields = get_type_hints(self.options)
         values = dict(self.profiles.get(profile, {}))
         for name, value in overrides.items():
-            if name not in fields:
-                raise unknown(f"option of {self.name}", name, fields)
-            values[name] = _typed(f"{self.name}.{name}", value, fields[name])
+            values[name] = typed(f"{self.name}.{name}", value, self.kind_of(name))
         return self.options(**values)
+
+    def kind_of(self, name: str) -> Any:
+        """Return the type of an option, or refuse a name that is none."""
+        fields = get_type_hints(self.options)
+        if name not in fields:
+            raise unknown(f"option of {self.name}", name, fields)
+        return fields[name]
 
 
 def options_dict(options: Any) -> dict[str, Any]:
@@ -82,10 +87,15 @@ def profile_for(n_parameters: int) -> str:
     return "tiny" if n_parameters < TINY_LIMIT else "pretrained"
 
 
-def _typed(name: str, value: Any, kind: Any) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+def typed(name: str, value: Any, kind: Any) -> Any:
+    """Return a value as the type that a dataclass field asks for (bool, int, float or str), or refuse it by name."""
+    if kind is float and type(value) is int:
+        value = float(value)
     plain = kind if isinstance(kind, type) else str  # a Literal of strings: the dataclass itself checks the choice
-    if not isinstance(value, plain) or (plain is int and isinstance(value, bool)):
+    if type(value) is not plain:
         raise BadValue(f"{name} must be of type {plain.__name__}, got {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadValue(f"{name} must be finite, got {value!r}")
+    if isinstance(value, int) and abs(value) >= 1 << 31:
+        raise BadValue(f"{name} must lie within 31 bits, got {value!r}")
     return value

@@ -18,6 +18,7 @@ from eggym.wording import amount, short
 MODES: tuple[Mode, ...] = ("greedy", "sampled")
 FROZEN = "frozen"  # the control that never changes
 _VERDICTS = {"a": "ES ahead", "b": "RL ahead", None: "not resolved"}
+_OWN = ("learner", "options", "profile", "seed")  # what the runs of a comparison may differ in
 _KINDS = ("es", "rl", "control")
 
 
@@ -67,7 +68,8 @@ def arrange(records: Sequence[Record]) -> list[Arena]:
     """Arrange runs by task and learner, both in the order of their first appearance (learners: ES, RL, controls).
 
     Raises:
-        BadValue: there is no run; two runs of one learner on one task share a seed; the primary metrics differ.
+        BadValue: there is no run; two runs of one learner on one task share a seed; the primary metrics differ; the
+            runs of a task differ in more than learner and seed, in their budget or model for example.
     """
     if not records:
         raise BadValue("there is no finished run to compare; give a folder that holds record.json files")
@@ -76,10 +78,25 @@ def arrange(records: Sequence[Record]) -> list[Arena]:
     unique = list({record.id: record for record in records}.values())
     tasks = _group(unique, lambda record: (record.task.id, record.task.digest))
     several = {key[0] for key in tasks if sum(other[0] == key[0] for other in tasks) > 1}
-    return [
+    arenas = [
         Arena(f"{name} {digest[:6]}" if name in several else name, _sides(runs))
         for (name, digest), runs in tasks.items()
     ]
+    for runs in tasks.values():
+        _refuse_unequal(runs)
+    return arenas
+
+
+def _refuse_unequal(runs: Sequence[Record]) -> None:
+    first, *others = runs
+    for other in others:
+        keys = (first.config.keys() | other.config.keys()) - set(_OWN)
+        for key in sorted(keys):
+            if first.config.get(key) != other.config.get(key):
+                raise BadValue(
+                    f"runs {first.id} ({first.learner.name}) and {other.id} ({other.learner.name}) on {first.task.id} "
+                    f"cannot be compared: {key} is {first.config.get(key)!r} and {other.config.get(key)!r}"
+                )
 
 
 def summary(records: Sequence[Record], measured: Mapping[str, Measured]) -> dict[str, Any]:

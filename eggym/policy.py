@@ -39,12 +39,18 @@ class Prompting:
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
-        if self.max_new_tokens < 1:
-            raise BadValue(f"max_new_tokens must be at least 1, got {self.max_new_tokens}")
-        if self.chat not in ("auto", "on", "off"):
-            raise BadValue(f"chat must be auto, on or off, got {self.chat!r}")
-        if any(not stop for stop in self.stop):
-            raise BadValue("a stop string must not be empty")
+        pairs = isinstance(self.few_shot, tuple) and all(isinstance(pair, tuple) for pair in self.few_shot)
+        allowed = {
+            "system": (self.system is None or isinstance(self.system, str), "a text"),
+            "few_shot": (pairs and all(len(p) == 2 and _texts(p) for p in self.few_shot), "pairs of prompt and reply"),
+            "stop": (isinstance(self.stop, tuple) and _texts(self.stop) and all(self.stop), "a list of texts"),
+            "max_new_tokens": (type(self.max_new_tokens) is int and self.max_new_tokens >= 1, "a whole number from 1"),
+            "chat": (self.chat in ("auto", "on", "off"), "auto, on or off"),
+            "thinking": (self.thinking in (None, True, False), "true or false"),
+        }
+        for name, (good, what) in allowed.items():
+            if not good:
+                raise BadValue(f"prompt.{name} must be {what}, got {getattr(self, name)!r}")
 
     @classmethod
     def of(cls, task: Task, overrides: Mapping[str, Any]) -> "Prompting":
@@ -100,6 +106,13 @@ class Policy:
         return tuple(sorted(found))
 
     @property
+    def tokenizer_sha256(self) -> str:
+        """The SHA-256 of what turns text into tokens: vocabulary, special tokens and chat template."""
+        parts = [sorted(self.tokenizer.get_vocab().items()), getattr(self.tokenizer, "chat_template", None)]
+        special = sorted((name, str(token)) for name, token in self.tokenizer.special_tokens_map.items())
+        return hashlib.sha256(repr([*parts, special]).encode("utf-8", "surrogatepass")).hexdigest()
+
+    @property
     def pad_id(self) -> int:
         """A token for masked places; its value never matters."""
         pad = self.tokenizer.pad_token_id
@@ -122,10 +135,11 @@ class Policy:
             shown = [prompting.system] if prompting.system else []
             shown += [f"{question}\n{reply}\n" for question, reply in prompting.few_shot]
             ids = self._ids("\n".join([*shown, f"{observation}\n"]), special=True)
-        if len(ids) >= self.context:
+        if len(ids) + prompting.max_new_tokens > self.context:
             raise BadValue(
-                f"the prompt has {len(ids)} tokens, but model {self.name!r} sees {self.context}; "
-                f"shorten the prompt (it begins {observation[:40]!r}) or choose a model with a longer context"
+                f"the prompt has {len(ids)} tokens and its reply up to {prompting.max_new_tokens}, "
+                f"but model {self.name!r} sees {self.context}; shorten the prompt (it begins "
+                f"{observation[:40]!r}), lower --set prompt.max_new_tokens, or choose a model with a longer context"
             )
         return ids
 
@@ -163,7 +177,14 @@ class Policy:
             before += [("user", question), ("assistant", reply)]
         messages = [{"role": role, "content": content} for role, content in [*before, *talk]]
         extra = {} if prompting.thinking is None else {"enable_thinking": prompting.thinking}
-        text: str = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **extra)
+        try:
+            text: str = self.tokenizer.apply_chat_template(
+                messages, add_generation_prompt=True, tokenize=False, **extra
+            )
+        except Exception as problem:  # a template is a program of somebody else's: it may raise anything
+            raise BadValue(
+                f"the chat template of {self.name!r} cannot render this: {problem}; use --set prompt.chat=off"
+            ) from problem
         return text
 
     def _ids(self, text: str, special: bool) -> list[int]:
@@ -201,10 +222,13 @@ def load_policy(name: str, device: str = "auto", dtype: str = "auto") -> Policy:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     attention = "sdpa" if where.type == "cuda" else "eager"
     try:
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=kind, attn_implementation=attention)
+        model, found = AutoModelForCausalLM.from_pretrained(
+            source, dtype=kind, attn_implementation=attention, output_loading_info=True
+        )
         tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as problem:  # what the library raises for missing, odd or unreachable names
+    except Exception as problem:  # missing, odd, damaged, unreachable: the library raises many things
         raise _unloadable(name, problem) from problem
+    _refuse_incomplete(name, model, found)
     model = model.to(where).eval().requires_grad_(False)
     return Policy(model, tokenizer, name)
 
@@ -225,6 +249,22 @@ def _source(name: str) -> str:
     if path.is_dir() and not (path / "config.json").is_file():
         raise BadValue(f"folder {name!r} holds no model: there is no config.json in it")
     return str(path) if path.is_dir() else name
+
+
+def _refuse_incomplete(name: str, model: nn.Module, found: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint that does not hold every weight: the library would draw the missing ones at random."""
+    for kind in ("missing_keys", "mismatched_keys"):
+        if found.get(kind):
+            first = str(sorted(map(str, found[kind]))[0])
+            raise BadValue(
+                f"model {name!r} lacks {len(found[kind])} weights that its config.json asks for, first {first}; "
+                "config and weights do not belong together"
+            )
+    for weight_name, weight in model.named_parameters():
+        if not bool(weight.isfinite().all()):
+            raise BadValue(
+                f"model {name!r} holds numbers that are not finite in {weight_name}; its weights are damaged"
+            )
 
 
 def _unloadable(name: str, problem: Exception) -> Exception:
@@ -255,6 +295,10 @@ def _dtype(name: str, device: torch.device) -> torch.dtype | str:
     if name not in DTYPES:
         raise unknown("dtype", name, ["auto", *DTYPES])
     return DTYPES[name]
+
+
+def _texts(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 def _frozen(value: Any) -> Any:

@@ -15,6 +15,7 @@ from eggym.wording import short
 from eggym.worker import Message
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
+_STARTING = "starting the workers; trying every task and learner before anything is written ..."
 _WIDTH = 24  # steps of a sparkline
 _COLOURS = {"es": "cyan", "rl": "yellow", "control": "bright_black"}
 
@@ -45,6 +46,8 @@ class Progress:
         """Start showing."""
         if self._console.is_terminal:
             self._live.start()
+        else:
+            self._console.print(_STARTING, highlight=False)
         return self
 
     def __exit__(
@@ -98,6 +101,8 @@ class Progress:
                 Text(_sparkline(latest.rewards), colour),
                 f"{sum(scores) / len(scores):.2f}" if scores else "",
             )
+        if not self._runs:
+            return Group(Text(_STARTING, "dim"))
         return Group(table, Text(self._left(), "dim"))
 
     def _grouped(self) -> dict[tuple[str, str], list[_Seed]]:
@@ -132,7 +137,11 @@ def _sparkline(rewards: list[float]) -> str:
 
 def _duration(seconds: float) -> str:
     whole = max(0, round(seconds))
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min" if whole >= 3600 else f"{whole // 60}:{whole % 60:02d} min"
+    if whole < 60:
+        return f"{whole} s"
+    return (
+        f"{whole // 3600} h {whole % 3600 // 60:02d} min" if whole >= 3600 else f"{whole // 60} min {whole % 60:02d} s"
+    )
 
 
 def show_events(console: Console) -> Any:

@@ -7,6 +7,7 @@ lives here.
 """
 
 import importlib
+import importlib.util
 import inspect
 import re
 import sys
@@ -285,3 +286,22 @@ def _home(found: type[Any]) -> tuple[str, str]:
 
 def _first_line(found: type[Any]) -> str:
     return (inspect.getdoc(found) or "").partition("\n")[0]
+
+
+def reference(task: str | type[Task]) -> str:
+    """Return a reference by which another process finds a task: ids of this process alone become ``module:name``.
+
+    Raises:
+        BadValue: the class stands in no module that can be imported: a script, a notebook, a function.
+    """
+    found = task if isinstance(task, type) else _registered.get(task)
+    if found is None or (isinstance(task, str) and task in _tables(_TASK_LEAVES, "TASKS", False)):
+        return str(task)
+    module = sys.modules.get(found.__module__)
+    names = [name for name, value in vars(module).items() if value is found] if module else []
+    if not names or found.__module__ == "__main__" or importlib.util.find_spec(found.__module__) is None:
+        raise BadValue(
+            f"task {found.id!r} is known to this process only; put it into a file of its own and give the file's path, "
+            "or module:NAME"
+        )
+    return f"{found.__module__}:{names[0]}"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from eggym.episode import Episode, EpisodeBatch
+from eggym.errors import BadValue
 from eggym.files import write_bytes, write_problem
 
 EVALUATIONS = "evaluations.jsonl"
@@ -39,8 +40,17 @@ def append_lines(path: Path, lines: Iterable[dict[str, Any]]) -> int:
 
 
 def cut_file(path: Path, length: int) -> None:
-    """Cut an append-only file back to what a checkpoint remembers."""
-    if path.exists():
+    """Cut an append-only file back to what a checkpoint remembers.
+
+    Raises:
+        BadValue: it is shorter than that.
+    """
+    present = path.stat().st_size if path.exists() else 0
+    if present < length:
+        raise BadValue(
+            f"{path} has {present} bytes, its checkpoint wants {length}; delete the run folder and run again"
+        )
+    if present > length:
         os.truncate(path, length)
 
 
@@ -55,10 +65,18 @@ def write_shard(folder: Path, batch: EpisodeBatch) -> None:
 
 
 def cut_shards(folder: Path, n_steps: int) -> None:
-    """Remove the shards of steps that a checkpoint does not hold."""
-    for path in (folder / SHARDS).glob("*.jsonl.gz"):
-        if int(path.name.split(".")[0]) >= n_steps:
-            path.unlink()
+    """Remove the shards of steps that a checkpoint does not hold.
+
+    Raises:
+        BadValue: one that it holds is missing.
+    """
+    wanted = {f"{step:06d}.jsonl.gz" for step in range(n_steps)}
+    present = {path.name: path for path in (folder / SHARDS).glob("*.jsonl.gz")}
+    missing = sorted(wanted - present.keys())
+    if missing:
+        raise BadValue(f"{folder / SHARDS / missing[0]} is missing; restore it, or delete the run folder and run again")
+    for name in present.keys() - wanted:
+        present[name].unlink()
 
 
 def episode_digest(episode: Episode) -> str:

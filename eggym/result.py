@@ -19,6 +19,7 @@ from torch import nn
 from eggym.budget import Meter, peak_memory
 from eggym.checkpoint import remove_checkpoints
 from eggym.config import CONFIG, Plan
+from eggym.errors import BadValue
 from eggym.files import sha256_file, write_bytes, write_json
 from eggym.learner import options_dict
 from eggym.policy import model_sha256 as hash_model
@@ -33,6 +34,7 @@ from eggym.record import (
     Record,
     Spent,
     TaskInfo,
+    load_record,
     provenance,
     run_id,
 )
@@ -70,6 +72,21 @@ def finish(run: Finished) -> Record:
     write_json(run.folder / MEASURED_FILE, _measured(run))
     write_json(run.folder / RECORD_FILE, record)
     remove_checkpoints(run.folder)
+    return record
+
+
+def finished_record(folder: Path) -> Record:
+    """Return the record of a finished run, after looking at every file that it names.
+
+    Raises:
+        BadValue: a file is missing or was changed.
+    """
+    record = load_record(folder)
+    for name, expected in record.files.items():
+        path = folder / name
+        if not path.is_file() or sha256_file(path) != expected:
+            state = "was changed" if path.is_file() else "is missing"
+            raise BadValue(f"{path} {state} since the run was finished; restore it, or delete {folder} and run again")
     return record
 
 

@@ -25,6 +25,7 @@ from eggym.flags import (
     Tasks,
     Workers,
     console,
+    interruptible,
     one_thread,
     print_json,
 )
@@ -65,9 +66,10 @@ def duel(
     flags = {
         "task": task, "learner": learner, "model": model, "data": data, "split": split, "budget": budget,
         "seed": seed, "seeds": seeds, "out": out, "memory": memory, "device": device, "dtype": dtype,
-        "set": parse_set(set_ or []), "workers": workers,
+        "set": parse_set(set_ or []), "workers": workers, "force": force or None,
     }  # fmt: skip
     settings = gather(config, flags)
+    force = settings.get("force", False)
     asked = duel_config(settings)
     folder = Path(settings["out"]) if "out" in settings else asked.folder()
     if dry_run:
@@ -106,8 +108,10 @@ def train(
     flags = {
         "task": task, "learner": learner, "model": model, "data": data, "split": split, "budget": budget,
         "seed": seed, "out": out, "memory": memory, "device": device, "dtype": dtype, "set": parse_set(set_ or []),
+        "force": force or None,
     }  # fmt: skip
     settings = gather(config, flags)
+    force = settings.get("force", False)
     asked = run_config(settings)
     if dry_run:
         _show_single_plan(asked, force, as_json)
@@ -160,13 +164,13 @@ def _run_duel(asked: Any, folder: Path, force: bool, as_json: bool) -> None:
     from eggym.progress import Progress
     from eggym.tables import print_summary
 
-    with Progress(asked.workers) as progress:
+    with interruptible(), Progress(asked.workers) as progress:
         result = run_duel(asked, folder, force, progress)
     if as_json:
         print_json({**result.summary, "folder": str(result.folder), "report": str(result.report)})
         return
     print_summary(console(), result.summary)
-    console().print(f"\n{result.summary['headline']}\nreport: {result.report}", highlight=False, soft_wrap=True)
+    typer.echo(f"\n{result.summary['headline']}\nreport: {result.report}")
 
 
 def _show_plan(asked: Any, folder: Path, force: bool, as_json: bool) -> None:
@@ -192,7 +196,8 @@ def _train(asked: Any, out: str | None, force: bool, as_json: bool) -> None:
     one_thread()
     plan = resolve(asked)
     folder = Path(out) if out else default_folder(plan)
-    record = run_plan(plan, folder, show_events(console(stderr=True)), force)
+    with interruptible():
+        record = run_plan(plan, folder, show_events(console(stderr=True)), force)
     if as_json:
         print_json({"folder": str(folder), "record": record.model_dump(by_alias=True)})
     else:

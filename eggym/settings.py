@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from eggym.config import RunConfig, read_file
-from eggym.duel import DuelConfig
+from eggym.duel import DuelConfig, seed_list
 from eggym.errors import BadValue, unknown
 
-_TEXTS = ("model", "budget", "data", "split", "memory", "device", "dtype", "out")
+_TEXTS = ("model", "budget", "data", "split", "memory", "device", "dtype", "out")  # budget may look like a number
 
 
 def gather(file: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -25,11 +25,13 @@ def gather(file: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:
         UnknownName: a name that is no setting.
     """
     settings = read_file(file) if file else {}
-    known = [found.name for found in dataclasses.fields(DuelConfig)] + ["out", "seed"]
+    known = [found.name for found in dataclasses.fields(DuelConfig)] + ["out", "seed", "force"]
     for name in settings:
         if name not in known:
             raise unknown(f"setting in {file}:", name, known)
     given = {name: value for name, value in flags.items() if value not in (None, [], {}, ())}
+    if "seed" in given and "seeds" in given:
+        raise BadValue("give --seeds (how many) or --seed (which ones), not both")
     if "seed" in given or "seeds" in given:  # either flag overrides either name in the file
         settings = {name: value for name, value in settings.items() if name not in ("seed", "seeds")}
     merged = {**settings, **given, "set": {**settings.get("set", {}), **given.get("set", {})}}
@@ -38,26 +40,29 @@ def gather(file: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:
 
 def duel_config(settings: Mapping[str, Any]) -> DuelConfig:
     """Return the duel that the settings ask for."""
-    values = {name: value for name, value in settings.items() if name not in ("out", "seed", "seeds")}
+    values = {name: value for name, value in settings.items() if name not in ("out", "seed", "seeds", "force")}
     for name in ("task", "learner"):
         if name in values:
             values[name] = tuple(values[name])
     if "seed" in settings:
         values["seeds"] = tuple(settings["seed"])
     elif "seeds" in settings:
-        seeds = settings["seeds"]
-        values["seeds"] = tuple(seeds) if isinstance(seeds, list) else tuple(range(seeds))
+        values["seeds"] = seed_list(settings["seeds"])
     return DuelConfig(**values)
 
 
 def run_config(settings: Mapping[str, Any]) -> RunConfig:
     """Return the single run that the settings ask for."""
-    values = {name: value for name, value in settings.items() if name not in ("out", "seeds", "seed", "workers")}
+    values = {
+        name: value for name, value in settings.items() if name not in ("out", "seeds", "seed", "workers", "force")
+    }
     for name in ("task", "learner"):
         found = values.pop(name, [])
         if len(found) != 1:
             raise BadValue(f"train takes exactly one --{name}, got {len(found)}; use eggym duel for several")
         values[name] = found[0]
+    if "seeds" in settings:
+        raise BadValue("train runs one seed: give seed, not seeds; use eggym duel for several")
     seeds = settings.get("seed", [0])
     if len(seeds) != 1:
         raise BadValue(f"train takes exactly one --seed, got {len(seeds)}; use eggym duel for several")
@@ -74,13 +79,20 @@ def _checked(name: str, value: Any) -> Any:
         if not isinstance(value, list) or not all(_whole(one) and one >= 0 for one in value):
             raise BadValue(f"seed must be a whole number of at least 0, got {value!r}")
     elif name == "seeds":
-        if not (_whole(value) and value >= 1) and not (isinstance(value, list) and all(map(_whole, value))):
-            raise BadValue(f"seeds must be a count of at least 1 or a list of seeds, got {value!r}")
+        if not _whole(value) and not (isinstance(value, list) and all(map(_whole, value))):
+            raise BadValue(f"seeds must be a count or a list of seeds, got {value!r}")
+    elif name == "force":
+        if not isinstance(value, bool):
+            raise BadValue(f"force must be true or false, got {value!r}")
     elif name == "workers":
         if not _whole(value):
             raise BadValue(f"workers must be a whole number, got {value!r}")
     elif name in _TEXTS:
+        if not isinstance(value, str | int | float) or isinstance(value, bool) or not str(value).strip("\0"):
+            raise BadValue(f"{name} must be a text, got {value!r}")
         value = str(value)
+        if "\0" in value or not value.isprintable():
+            raise BadValue(f"{name} holds characters that cannot be printed: {value!r}")
     return value
 
 

@@ -32,26 +32,23 @@ def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
 
 def print_plan(console: Console, rows: Sequence[Mapping[str, Any]], n_workers: int) -> None:
     """Print the forecast of a dry run."""
-    table = Table(box=None, padding=(0, 1), header_style="dim")
-    table.add_column("task", no_wrap=True)
-    table.add_column("learner", no_wrap=True)
-    for name in ("runs", "steps", "episodes", "tokens", "FLOPs", "time", "memory", "disk"):
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("task", overflow="fold")
+    table.add_column("learner", overflow="fold")
+    for name in ("runs", "steps", "episodes", "tokens", "FLOPs", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(
-            short(row["task"]),
-            row["learner"],
-            str(row["runs"]),
-            *(amount(row[name]) for name in ("steps", "episodes", "tokens", "flops")),
-            f"{row['total_seconds']:.0f} s",
-            size(row["memory_bytes"]),
-            size(row["disk_bytes"]),
-        )
+        counts = ["-" if row[name] is None else amount(row[name]) for name in ("steps", "episodes", "tokens", "flops")]
+        time = f"{row['total_seconds']:.0f} s"
+        table.add_row(Text(short(row["task"])), Text(row["learner"]), str(row["runs"]), *counts, time)
     console.print(table)
-    total = sum(row["runs"] * row["total_seconds"] for row in rows)
+    seconds = sum(row["runs"] * row["total_seconds"] for row in rows)
+    disk = sum(row["runs"] * row["disk_bytes"] for row in rows)
+    memory = max(row["memory_bytes"] for row in rows)
     console.print(
-        f"per run; all runs together about {total:.0f} CPU-s, {total / n_workers:.0f} s in {n_workers} processes. "
-        "Estimated from a short probe; nothing was written.",
+        f"Each run; all runs together about {seconds:.0f} CPU-seconds, {seconds / n_workers:.0f} s in {n_workers} "
+        f"processes, {size(disk)} on disk, at most {size(memory)} of memory for a process. Estimated from a short "
+        "probe of the untrained policy; nothing was written.",
         highlight=False,
     )
 

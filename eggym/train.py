@@ -4,6 +4,7 @@ A run folder is the run: the same command continues it wherever it was stopped, 
 after the last checkpoint is cut off and made again; nothing in the result depends on where that happened.
 """
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -16,18 +17,18 @@ from typing import Any
 from eggym.budget import FlopModel, Meter, reset_peak_memory
 from eggym.check import preflight
 from eggym.checkpoint import copy_into, load_checkpoint, remove_checkpoints, save_checkpoint
-from eggym.config import CONFIG, Plan, RunConfig, refuse_other, resolve
+from eggym.config import CONFIG, Plan, RunConfig, refuse_other, refuse_unknown_fields, resolve
 from eggym.engine import Engine
-from eggym.errors import BadValue
-from eggym.evaluate import Evaluator
-from eggym.files import read_json, sha256_json, write_json
+from eggym.errors import BadValue, EggymError
+from eggym.evaluate import Evaluator, evaluation_items
+from eggym.files import read_json, sha256_json, unwritable, write_json
 from eggym.fitness import FitnessLog
 from eggym.forecast import Forecast, forecast, refuse_short
 from eggym.learner import Learner
 from eggym.policy import model_sha256
-from eggym.record import RECORD_FILE, Point, Record, Spent, load_record
+from eggym.record import RECORD_FILE, Point, Record, Spent
 from eggym.replies import EVALUATIONS, append_lines, cut_file, cut_shards, write_shard
-from eggym.result import FITNESS, STEPS, finish
+from eggym.result import FITNESS, STEPS, finish, finished_record
 from eggym.rollout import Rollout
 from eggym.seeding import stream
 from eggym.task import Item, digest
@@ -49,36 +50,51 @@ class Event:
 Watch = Callable[[Event], None]
 
 
-def train(config: RunConfig, folder: Path, watch: Watch | None = None, force: bool = False) -> Record:
+def train(
+    task: str,
+    learner: str,
+    out: str | Path | None = None,
+    seed: int = 0,
+    force: bool = False,
+    watch: Watch | None = None,
+    **settings: Any,
+) -> Record:
     """Run one learner on one task with one seed, or continue, or return the finished record.
 
     Args:
-        config: what to run.
-        folder: the run folder; made if missing.
-        watch: called at every step and evaluation.
+        task: id, ``module:name`` or file.
+        learner: its name.
+        out: the run folder, made if missing; None: one under ``runs/``, named by the configuration.
+        seed: of everything that is random.
         force: also run a budget that is too small for 5 updates.
+        watch: called at every step and evaluation.
+        settings: other fields of `eggym.config.RunConfig`: model, budget, data, split, memory, device, dtype, set.
 
     Raises:
         EggymError: anything a user can mend, in one line; before the run starts, nothing is written.
     """
-    plan = resolve(config)
+    refuse_unknown_fields(RunConfig, settings)
+    plan = resolve(RunConfig(task, learner, seed=seed, **settings))
+    folder = Path(out) if out is not None else default_folder(plan)
     return run_plan(plan, folder, watch or (lambda event: None), force)
 
 
 def run_plan(plan: Plan, folder: Path, watch: Watch, force: bool = False) -> Record:
     """Run a resolved plan; see `train`."""
     identity = identify(plan)
-    if (folder / CONFIG).is_file():
+    begun = (folder / CONFIG).is_file()
+    if begun:
         refuse_other(folder, read_json(folder / CONFIG), identity)
-        if (folder / RECORD_FILE).is_file():
-            remove_checkpoints(folder)
-            return load_record(folder)
-    if not (folder / CONFIG).is_file():
+    else:
         look_ahead(plan, force)
-    learner = plan.spec.build(plan.policy, plan.space, plan.config.seed, plan.options)
-    folder.mkdir(parents=True, exist_ok=True)
     with alone(folder):
-        write_json(folder / CONFIG, identity)
+        if (folder / RECORD_FILE).is_file():  # perhaps another process finished it while this one waited
+            refuse_other(folder, read_json(folder / CONFIG), identity)
+            remove_checkpoints(folder)
+            return finished_record(folder)
+        learner = plan.spec.build(plan.policy, plan.space, plan.config.seed, plan.options)
+        if not begun:
+            write_json(folder / CONFIG, identity)
         return _Run(plan, learner, folder, watch, identity).go()
 
 
@@ -90,7 +106,11 @@ def default_folder(plan: Plan) -> Path:
 
 def identify(plan: Plan) -> dict[str, Any]:
     """Return what makes a run this run: its resolved configuration, and hashes of the task and of the start weights."""
-    hashes = {"model_sha256": model_sha256(plan.policy.model), "task_digest": digest(plan.task)}
+    hashes = {
+        "model_sha256": model_sha256(plan.policy.model),
+        "tokenizer_sha256": plan.policy.tokenizer_sha256,
+        "task_digest": digest(plan.task),
+    }
     return {**plan.identity(), **hashes}
 
 
@@ -101,6 +121,7 @@ def look_ahead(plan: Plan, force: bool) -> Forecast:
         EggymError: the task or learner does not work with this model, or the budget is too small (unless forced).
     """
     preflight(plan.task, plan.config.split)
+    evaluation_items(plan)
     learner = plan.spec.build(plan.policy, plan.space, plan.config.seed, plan.options)
     found = forecast(plan, learner)
     refuse_short(plan, found, force)
@@ -116,7 +137,12 @@ def alone(folder: Path) -> Iterator[None]:
     """
     import fcntl
 
-    with (folder / ".lock").open("w") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / ".lock").open("w")
+    except (OSError, ValueError) as problem:  # ValueError: a NUL in the path
+        raise unwritable(folder, problem) from problem
+    with handle as lock:
         for attempt in range(_LOCK_TRIES):
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -213,6 +239,7 @@ class _Run:
             write_shard(self.folder, batch)
             with self.meter.phase("tell"):
                 metrics = dict(self.learner.tell(batch))
+        self._refuse_divergence(metrics)
         for episode in batch.episodes:
             self.states[episode.verdict.state.value] = self.states.get(episode.verdict.state.value, 0) + 1
         known = [episode.reward for episode in batch.episodes if episode.reward is not None]
@@ -224,6 +251,14 @@ class _Run:
         self.dearest = max(self.dearest, self.meter.on(plan.budget.axis) - before)
         self.watch(Event("step", self.step, self.fraction, reward))
         return True
+
+    def _refuse_divergence(self, metrics: dict[str, float]) -> None:
+        finite = all(math.isfinite(value) for value in metrics.values())
+        if not finite or not all(bool(weight.isfinite().all()) for weight in self.parameters.values()):
+            raise EggymError(
+                f"{self.plan.spec.name} diverged at step {self.step} on {self.plan.task.id}: weights or metrics are "
+                "not finite; make its step smaller with --set"
+            )
 
     def _item(self, number: int) -> Item:
         """Return item ``number`` of the training stream: a function of the run's seed, not of the learner."""

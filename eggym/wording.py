@@ -26,3 +26,12 @@ def size(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value / (1 << 20):.0f} MiB" if value < 1 << 30 else f"{value / (1 << 30):.1f} GiB"
+
+
+def printable(text: str) -> str:
+    r"""Return a text that a terminal shows and does not obey: control characters and lone surrogates become escapes.
+
+    >>> printable("\x1b[2J\ta")
+    '\\x1b[2J\ta'
+    """
+    return "".join(c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -106,13 +106,13 @@ def _plan(job: Job) -> Message:
 
 
 def _run(job: Job, answer: Any) -> Message:
-    from eggym.config import RunConfig
-    from eggym.train import train
+    from eggym.config import RunConfig, resolve
+    from eggym.train import run_plan
 
     def watch(event: Any) -> None:
         answer({"type": "event", **asdict(event)})
 
-    train(RunConfig(**job["config"]), Path(job["folder"]), watch, job["force"])
+    run_plan(resolve(RunConfig(**job["config"])), Path(job["folder"]), watch, job["force"])
     return {"type": "finished"}
 
 

@@ -22,6 +22,8 @@ from .perturb import PopulationViews
 from .shaping import Shaping, shape
 from .update import change, low_rank_step, low_rank_sum
 
+MOST_MEMBERS = 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -40,9 +42,9 @@ class Options:
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         check_population(self.population)
-        for name in ("items", "replies", "rank"):
-            if getattr(self, name) < 1:
-                raise BadValue(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, most in (("items", MOST_MEMBERS), ("replies", MOST_MEMBERS), ("rank", 64)):
+            if not 1 <= getattr(self, name) <= most:
+                raise BadValue(f"{name} must lie from 1 to {most}, got {getattr(self, name)}")
         if not self.sigma > 0 or not self.update_rms > 0:
             raise BadValue(f"sigma and update_rms must be above 0, got {self.sigma:g} and {self.update_rms:g}")
         if self.temperature < 0:
@@ -114,8 +116,8 @@ class Eggroll:
 
 def check_population(population: int) -> None:
     """Refuse a population that cannot be paired."""
-    if population < 2 or population % 2:
-        raise BadValue(f"population must be even and at least 2 for antithetic pairs, got {population}")
+    if not 2 <= population <= MOST_MEMBERS or population % 2:
+        raise BadValue(f"population must be even for antithetic pairs, from 2 to {MOST_MEMBERS}, got {population}")
 
 
 SPEC = LearnerSpec(

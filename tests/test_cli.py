@@ -6,10 +6,11 @@ import pytest
 
 from eggym.cli import main
 
-QUICK = [
-    "--set", "eval.items=16", "--set", "eval.points=2", "--set", "eggroll.population=8", "--set", "eggroll.items=4",
-    "--set", "dr_grpo.items=4", "--set", "dr_grpo.replies=4",
-]  # fmt: skip
+QUICK = ["--set", "eval.items=16", "--set", "eval.points=2"]
+SMALL = {
+    "eggroll": [*QUICK, "--set", "eggroll.population=8", "--set", "eggroll.items=4"],
+    "dr_grpo": [*QUICK, "--set", "dr_grpo.items=4", "--set", "dr_grpo.replies=4"],
+}
 
 
 def run(capsys, *words):
@@ -106,7 +107,7 @@ def test_train_eval_compare_export_in_a_row(capsys, tmp_path, monkeypatch):
         "160episodes",
         "--out",
         "run",
-        *QUICK,
+        *SMALL["dr_grpo"],
     ]
     code, out, err = run(capsys, *words)
     assert code == 0 and "greedy reward on eggym/tiny-programs-v0" in out and "held-out reward" in err
@@ -137,7 +138,7 @@ def test_the_exported_model_needs_no_eggym(capsys, tmp_path, monkeypatch):
         "200episodes",
         "--out",
         "run",
-        *QUICK,
+        *SMALL["eggroll"],
     )
     assert run(capsys, "export", "run", "--to", "model")[0] == 0
     program = (

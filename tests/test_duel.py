@@ -1,12 +1,17 @@
+import contextlib
 import json
+import os
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 import eggym
-from eggym.duel import DuelConfig, duel, slug
-from eggym.errors import BadValue, RunMismatch, UnknownName
+from eggym.duel import DuelConfig, conclude, duel, slug
+from eggym.errors import BadValue, EggymError, RunMismatch, UnknownName
 from eggym.files import sha256_file
+from eggym.record import find_runs
 
 QUICK = {
     "eval.items": 16, "eval.points": 2, "eggroll.population": 8, "eggroll.items": 4,
@@ -76,6 +81,52 @@ def test_one_bad_part_refuses_the_whole_before_anything_is_written(tmp_path, cha
     with pytest.raises(error, match=message):
         duel(out=tmp_path / "duel", **{**CALL, **change})
     assert not (tmp_path / "duel").exists()
+
+
+def test_one_task_under_two_names_is_refused(tmp_path):
+    with pytest.raises(BadValue, match="eggroll on eggym/tiny-programs-v0 is asked for twice"):
+        duel(out=tmp_path / "duel", **{**CALL, "task": ["tiny-programs", "eggym/tiny-programs-v0"]})
+
+
+def test_runs_that_differ_in_more_than_learner_and_seed_are_not_compared(fought, tmp_path):
+    other = duel(out=tmp_path, **{**CALL, "learner": "dr_grpo", "budget": "300episodes"})
+    with pytest.raises(BadValue, match=r"cannot be compared: budget is '200episodes' and '300episodes'"):
+        conclude(tmp_path, [fought.folder / "tiny-programs-v0" / "eggroll" / "seed-0", *find_runs(other.folder)])
+
+
+def test_a_killed_worker_is_one_line(tmp_path):
+    def kill(what, entry, message):
+        if message.get("kind") == "step":
+            workers = subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, text=True).stdout.split()
+            for pid in workers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+
+    with pytest.raises(EggymError, match="a worker process ended with code -9"):
+        duel(out=tmp_path / "duel", watch=kill, **CALL)
+    assert duel(out=tmp_path / "duel", **CALL).records
+
+
+def test_a_task_that_only_this_process_knows_is_refused_with_the_way_out(tmp_path):
+    @eggym.register
+    class Here(eggym.SingleTurnTask):
+        id = "test/here-v0"
+
+        def generate(self, rng):
+            return eggym.Item(str(rng.random()))
+
+    for task in ("test/here-v0", Here):
+        with pytest.raises(BadValue, match=r"known to this process only; put it into a file"):
+            duel(out=tmp_path / "duel", **{**CALL, "task": task})
+
+
+def test_an_unknown_setting_names_its_neighbour():
+    with pytest.raises(UnknownName, match="did you mean 'budget'"):
+        duel(budgt="1e9flops")
+    with pytest.raises(UnknownName, match="did you mean 'model'"):
+        eggym.train("guess", "eggroll", modle="x")
+    with pytest.raises(BadValue, match="seeds must be a count from 1 to 1000"):
+        duel(seeds=3_000_000_000)
 
 
 def test_the_default_folder_holds_what_can_be_compared():

@@ -310,7 +310,7 @@ def test_what_cannot_be_perturbed_is_refused_by_name(policy):
         ({"population": 7}, "population must be even"),
         ({"population": 0}, "population must be even"),
         ({"sigma": 0.0}, "sigma and update_rms must be above 0"),
-        ({"rank": 0}, "rank must be at least 1"),
+        ({"rank": 0}, "rank must lie from 1 to 64"),
         ({"sigma": "big"}, "eggroll.sigma must be of type float"),
         ({"sgma": 0.1}, "did you mean 'sigma'"),
     ],

@@ -2,11 +2,16 @@
 
 import pytest
 
-from eggym.config import RunConfig
+from eggym.config import RunConfig, resolve
 from eggym.stats import mean_t, paired_items
-from eggym.train import train
+from eggym.train import run_plan
 
 SET = {"eval.items": 200, "eval.points": 1}
+EIGHT = {"eggroll": {"eggroll.items": 8}}
+
+
+def train(asked, folder, force):
+    return run_plan(resolve(asked), folder, lambda event: None, force)
 
 
 def gains(tmp_path, learner, task, budget, seeds, **settings):
@@ -25,7 +30,7 @@ def gains(tmp_path, learner, task, budget, seeds, **settings):
 )
 def test_a_learner_lifts_the_embedded_base(tmp_path, learner, budget):
     # measured: gains of .4 to .7; a control moves by less than .1
-    assert gains(tmp_path, learner, "tiny-programs", budget, [0], **{"eggroll.items": 8}).low > 0.2
+    assert gains(tmp_path, learner, "tiny-programs", budget, [0], **EIGHT.get(learner, {})).low > 0.2
 
 
 def test_full_rank_evolution_learns_too(tmp_path):
@@ -38,7 +43,13 @@ def test_shuffled_rewards_are_not_resolved_from_nothing(tmp_path, learner):
     # a single seed may drift far, up or down: a skill that lies ready is found by chance. Over seeds it cancels.
     moved = {}
     for seed in range(3):
-        config = RunConfig("tiny-programs", learner, budget="4e10flops", seed=seed, set={**SET, "eggroll.items": 8})
+        config = RunConfig(
+            "tiny-programs",
+            learner,
+            budget="4e10flops",
+            seed=seed,
+            set={**SET, **EIGHT.get(learner.partition(":")[2], {})},
+        )
         record = train(config, tmp_path / str(seed), force=True)
         moved[seed] = record.final("greedy").mean - record.start("greedy").mean
     found = mean_t(moved.values())

@@ -24,7 +24,7 @@ def test_prompting_comes_from_the_task_and_can_be_overridden():
     assert prompting == Prompting("be brief", (("1+1?", "2"),), (";", "!"), 4)
     with pytest.raises(UnknownName, match="did you mean 'system'"):
         Prompting.of(Asks(), {"sytem": ""})
-    with pytest.raises(BadValue, match="max_new_tokens must be at least 1, got 0"):
+    with pytest.raises(BadValue, match="max_new_tokens must be a whole number from 1, got 0"):
         Prompting.of(Asks(), {"max_new_tokens": 0})
 
 
@@ -78,7 +78,7 @@ def test_a_character_that_cannot_be_written_is_refused_by_name(policy):
 
 
 def test_a_prompt_beyond_the_context_is_refused_with_both_numbers(policy):
-    with pytest.raises(BadValue, match=r"the prompt has 1202 tokens, but model 'random' sees 1024"):
+    with pytest.raises(BadValue, match=r"has 1202 tokens and its reply up to 256, but model 'random' sees 1024"):
         policy.prompt_ids(Prompting(), "x" * 1200)
 
 

@@ -1,22 +1,25 @@
 """The loop: budgets, evaluation grid, records, resuming to the same bits, refusals."""
 
+import contextlib
 import gzip
 import json
+import re
 import shutil
 import sys
 
 import pytest
 
+from eggym.budget import Budget
 from eggym.checkpoint import load_checkpoint
-from eggym.config import CONFIG, RunConfig
-from eggym.errors import BadValue, RunMismatch, TaskFault, UnknownName
+from eggym.config import CONFIG, RunConfig, resolve
+from eggym.errors import BadValue, EggymError, RunMismatch, TaskFault, UnknownName
 from eggym.files import sha256_file
 from eggym.fitness import FitnessLog
 from eggym.forecast import forecast
 from eggym.record import load_measured, load_record
 from eggym.replies import cut_shards
 from eggym.result import deterministic_files
-from eggym.train import Event, train
+from eggym.train import Event, run_plan
 
 QUICK = {
     "eval.items": 24,
@@ -29,12 +32,18 @@ QUICK = {
 
 
 def config(learner="eggroll", task="eggym/tiny-programs-v0", **fields):
-    settings = {**QUICK, **fields.pop("set", {})}
+    bare = learner.rpartition(":")[2]
+    quick = {name: value for name, value in QUICK.items() if name.startswith(("eval.", f"{bare}."))}
+    settings = {**quick, **fields.pop("set", {})}
     return RunConfig(task, learner, **{"budget": "200episodes", **fields}, set=settings)
 
 
 def fingerprint(folder):
     return {name: sha256_file(folder / name) for name in [*deterministic_files(folder), "record.json"]}
+
+
+def train(asked, folder, watch=lambda event: None, force=False):
+    return run_plan(resolve(asked), folder, watch, force)
 
 
 class Stop(Exception):
@@ -211,7 +220,18 @@ def test_a_budget_in_seconds_ends_in_time(tmp_path):
         ({"set": {"egroll.sigma": 1.0}}, UnknownName, "no setting 'egroll.sigma'"),
         ({"set": {"eval.item": 3}}, UnknownName, "did you mean 'items'"),
         ({"set": {"space.targets": "nothing"}}, BadValue, "match no weight of the model"),
-        ({"set": {"prompt.max_new_tokens": 2000}, "memory": "1MiB"}, BadValue, "raise --memory"),
+        ({"set": {"prompt.max_new_tokens": 900}, "memory": "1MiB"}, BadValue, "raise --memory"),
+        ({"set": {"dr_grpo.lrr": 1.0}}, UnknownName, r"no option of dr_grpo 'lrr'; did you mean 'lr'"),
+        ({"set": {"eggroll.sigma": float("nan")}}, BadValue, r"eggroll\.sigma must be finite"),
+        ({"set": {"eggroll.population": 10**26}}, BadValue, "within 31 bits"),
+        ({"set": {"prompt.max_new_tokens": 1.5}}, BadValue, r"prompt\.max_new_tokens must be a whole number"),
+        ({"set": {"prompt.stop": 5}}, BadValue, r"prompt\.stop must be a list of texts"),
+        ({"set": {"prompt.few_shot": ["ab"]}}, BadValue, r"prompt\.few_shot must be pairs"),
+        ({"set": {"prompt.system": 5}}, BadValue, r"prompt\.system must be a text"),
+        ({"set": {"eval.split": 5}}, BadValue, r"eval\.split must be of type str"),
+        ({"set": {"eval.items": True}}, BadValue, r"eval\.items must be of type int"),
+        ({"set": {"space.targets": None}}, BadValue, r"space\.targets must be of type str"),
+        ({"set": {"prompt.max_new_tokens": 1500}}, BadValue, "its reply up to 1500, but model 'embedded-v0' sees 1024"),
         ({"memory": "lots"}, BadValue, "is not an amount"),
         ({"split": "training"}, BadValue, "no split 'training'"),
     ],
@@ -270,9 +290,114 @@ def test_no_space_left_is_one_line_and_the_run_continues_afterwards(finished, tm
     assert fingerprint(tmp_path / "run") == fingerprint(folder)
 
 
-def test_the_forecast_is_near_what_comes(finished):
-    from eggym.config import resolve
+def test_what_is_missing_or_changed_in_a_finished_run_is_named(finished, tmp_path):
+    learner, folder = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    (copy / "fitness.bin").unlink()
+    with pytest.raises(BadValue, match=r"fitness\.bin is missing since the run was finished"):
+        train(config(learner), copy)
+    shutil.copy(folder / "fitness.bin", copy)
+    with (copy / "evaluations.jsonl").open("a") as file:
+        file.write("{}\n")
+    with pytest.raises(BadValue, match=r"evaluations\.jsonl was changed since the run was finished"):
+        train(config(learner), copy)
 
+
+@pytest.mark.parametrize("name", ["steps.jsonl", "evaluations.jsonl", "episodes/000000.jsonl.gz"])
+def test_what_a_checkpoint_needs_and_is_gone_is_named(finished, tmp_path, name, monkeypatch):
+    learner, _ = finished
+    monkeypatch.setattr(sys.modules["eggym.train"], "CHECKPOINT_EVERY_S", 0.0)
+    with pytest.raises(Stop):
+        train(config(learner), tmp_path, stop_at(5))
+    (tmp_path / name).unlink()
+    with pytest.raises(BadValue, match=r"delete the run folder and run again"):
+        train(config(learner), tmp_path)
+
+
+def test_a_changed_state_file_is_not_used(finished, tmp_path, monkeypatch):
+    learner, folder = finished
+    monkeypatch.setattr(sys.modules["eggym.train"], "CHECKPOINT_EVERY_S", 0.0)
+    with pytest.raises(Stop):
+        train(config(learner), tmp_path / "run", stop_at(5))
+    (state,) = (tmp_path / "run").glob("checkpoint-*/state.json")
+    changed = re.sub(r'"n_used",(\d+)', r'"n_used",1\1', state.read_text())
+    assert changed != state.read_text()
+    state.write_text(changed)
+    assert load_checkpoint(tmp_path / "run") is None
+    train(config(learner), tmp_path / "run")
+    assert fingerprint(tmp_path / "run") == fingerprint(folder)
+
+
+def test_a_run_that_another_process_finished_meanwhile_is_read_and_left_alone(finished, tmp_path, monkeypatch):
+    learner, folder = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    (copy / "record.json").rename(tmp_path / "record.json")
+    real = sys.modules["eggym.train"].alone
+
+    @contextlib.contextmanager
+    def late(place):
+        with real(place):
+            (tmp_path / "record.json").rename(place / "record.json")  # the other one was quicker
+            yield
+
+    monkeypatch.setattr(sys.modules["eggym.train"], "alone", late)
+    train(config(learner), copy)
+    assert fingerprint(copy) == fingerprint(folder)
+
+
+def test_a_learner_that_diverges_stops_with_one_line(tmp_path):
+    with pytest.raises(EggymError, match="eggroll diverged at step 0"):
+        train(config(set={"eggroll.update_rms": 1e38}), tmp_path / "run")
+
+
+def test_a_changed_task_is_another_run(tmp_path):
+    file = tmp_path / "mine.py"
+    body = (
+        "from eggym import Item, SingleTurnTask\n"
+        "class Mine(SingleTurnTask):\n    id = 'me/mine-v0'\n    max_new_tokens = 4\n"
+        "    def generate(self, rng):\n        return Item(str(rng.randrange(10**6)))\n"
+        "    def score(self, item, reply):\n        return 0.25\n"
+    )
+    file.write_text(body)
+    train(config("frozen", task=str(file)), tmp_path / "run")
+    file.write_text(body.replace("0.25", "0.75"))
+    with pytest.raises(RunMismatch, match="task_digest"):
+        train(config("frozen", task=str(file)), tmp_path / "run")
+
+
+def test_budgets_that_look_alike_are_told_apart(finished):
+    learner, folder = finished
+    with pytest.raises(RunMismatch, match=r"budget '12345678.0tokens' -> |budget '200episodes' -> '12345678.0tokens'"):
+        train(config(learner, budget="12345678tokens"), folder)
+    assert str(Budget.parse("12345678tokens")) != str(Budget.parse("12345699tokens"))
+
+
+def test_a_budget_below_one_update_is_refused_even_by_force(tmp_path):
+    with pytest.raises(BadValue, match=r"good for about 0 updates .* 1 is the least"):
+        train(config(budget="1episodes"), tmp_path / "run", force=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_forecast_of_a_control_is_that_of_its_learner():
+    steps = []
+    for learner in ("dr_grpo", "random-reward:dr_grpo"):
+        plan = resolve(config(learner, budget="5e10flops"))
+        steps.append(forecast(plan, plan.spec.build(plan.policy, plan.space, 0, plan.options)).steps)
+    assert steps[0] == steps[1]
+    plan = resolve(config("random-reward:frozen"))
+    assert forecast(plan, plan.spec.build(plan.policy, plan.space, 0, plan.options)).steps is None
+
+
+def test_an_evaluation_asks_no_problem_twice(tmp_path):
+    record = train(config("frozen", task="eggym/tiny-orders-v0", set={"eval.items": 200}), tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "evaluations.jsonl").read_text().splitlines()]
+    prompts = [line["prompt"] for line in lines if line["mode"] == "greedy"]
+    assert len(set(prompts)) == len(prompts) == record.points[0].greedy.n_items < 200
+
+
+def test_the_forecast_is_near_what_comes(finished):
     learner, folder = finished
     plan = resolve(config(learner))
     found = forecast(plan, plan.spec.build(plan.policy, plan.space, 0, plan.options))
