@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from eggym import errors
+from eggym.budget import Budget
 from eggym.config import CONFIG, DEFAULT_BUDGET, RunConfig, bare_name, refuse_other, refuse_unknown_fields
+from eggym.engine import parse_memory
 from eggym.errors import BadValue, EggymError
 from eggym.files import read_json, sha256_json, write_bytes, write_json
 from eggym.outcome import summary
-from eggym.record import RECORD_FILE, Measured, Record, load_measured, load_record
+from eggym.record import RECORD_FILE, Measured, Record, load_measured
 from eggym.registry import reference
 from eggym.report import picture_svg, write_report
+from eggym.result import finished_record
 from eggym.task import Task
 from eggym.worker import Message, Worker
 
@@ -60,6 +63,8 @@ class DuelConfig:
                 raise BadValue(f"{name.removesuffix('s')} {twice!r} is given twice; give each once")
         if len(self.seeds) > MOST_SEEDS or any(not 0 <= seed < 1 << 63 for seed in self.seeds):
             raise BadValue(f"seeds must be at most {MOST_SEEDS} whole numbers from 0, got {list(self.seeds)[:4]}...")
+        Budget.parse(self.budget)
+        parse_memory(self.memory)
         if self.workers < 1:
             raise BadValue(f"workers must be at least 1, got {self.workers}")
 
@@ -200,7 +205,7 @@ def plan_duel(config: DuelConfig, folder: Path, force: bool, pool: "_Pool | None
 
 def conclude(folder: Path, runs: Sequence[Path]) -> DuelResult:
     """Read finished runs, write summary, picture and report, and return it all."""
-    records = [load_record(path) for path in runs]
+    records = [finished_record(path) for path in runs]
     found = [(record.id, load_measured(path)) for record, path in zip(records, runs, strict=True)]
     measured = {name: one for name, one in found if one is not None}
     numbers = summary(records, measured)

@@ -46,8 +46,6 @@ class Progress:
         """Start showing."""
         if self._console.is_terminal:
             self._live.start()
-        else:
-            self._console.print(_STARTING, highlight=False)
         return self
 
     def __exit__(

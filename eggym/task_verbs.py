@@ -8,9 +8,16 @@ import typer
 from eggym.flags import Data, Json, console, one_thread, print_json
 
 
-def list_(as_json: Json = False) -> None:
-    """List tasks and learners."""
+def list_(
+    learner: Annotated[str | None, typer.Argument(help="A learner: lists its settings and their defaults.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List tasks and learners, or the settings of a learner."""
     from eggym.registry import learner_table, task_table
+
+    if learner is not None:
+        _list_settings(learner, as_json)
+        return
 
     tasks, learners = task_table(), learner_table()
     if as_json:
@@ -129,3 +136,20 @@ def bake(
     one_thread()
     bake_model(out, seed, lambda line: typer.echo(line, err=True))
     typer.echo(str(out))
+
+
+def _list_settings(learner: str, as_json: bool) -> None:
+    from eggym.learner import PROFILES, options_dict
+    from eggym.registry import load_learner
+
+    spec = load_learner(learner)
+    values = {profile: options_dict(spec.resolve(profile, {})) for profile in PROFILES}
+    if as_json:
+        print_json({"name": spec.name, "kind": spec.kind, "profiles": values})
+        return
+    from eggym.tables import print_rows
+
+    rows = [(name, *(str(values[profile][name]) for profile in PROFILES)) for name in values[PROFILES[0]]]
+    print_rows(console(), ("setting", *PROFILES), rows)
+    typer.echo(f"\nChange one with --set {learner.removeprefix('random-reward:')}.NAME=VALUE.")
+    typer.echo("tiny: models below 20 M parameters; pretrained: larger ones.")

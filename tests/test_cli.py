@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -34,6 +36,18 @@ def test_list_names_tasks_and_learners(capsys):
     assert code == 0 and "eggym/guess-v0" in out and "eggroll" in out
 
 
+def test_a_learners_settings_are_listed(capsys):
+    code, out, _ = run(capsys, "list", "eggroll", "--json")
+    found = json.loads(out)
+    assert code == 0 and found["kind"] == "es" and found["profiles"]["tiny"]["sigma"] == 0.04
+    code, out, _ = run(capsys, "list", "random-reward:dr_grpo")
+    assert code == 0 and "--set dr_grpo.NAME=VALUE" in out and "0.0005" in out
+
+
+def test_the_version_is_told(capsys):
+    assert run(capsys, "--version")[1].startswith("eggym 0.")
+
+
 def test_every_verb_explains_itself(capsys):
     _, out, _ = run(capsys, "--help")
     for verb in ("list", "check", "play", "eval", "train", "duel", "compare", "export", "bake"):
@@ -53,6 +67,9 @@ def test_every_verb_explains_itself(capsys):
         (["eval", "--task", "nothing.py"], "nothing.py"),
         (["compare", "/nonexistent"], "no finished run in /nonexistent"),
         (["export", "/nonexistent", "--to", "x"], "no record.json in /nonexistent"),
+        (["duel", "--seeds", "2", "--seed", "4"], "give --seeds (how many) or --seed (which ones), not both"),
+        (["duel", "--out", "a\x1b[31m"], "out holds characters that cannot be printed"),
+        (["train", "--task", "guess", "--learner", "frozen", "--out", "/proc/x"], "cannot write into folder '/proc/x'"),
         (["duel", "--config", "/nonexistent.yaml"], "cannot read config file '/nonexistent.yaml'"),
         (["duel", "--learner", "eggroll", "--set", "eggroll.population=7"], "population must be even"),
     ],
@@ -93,6 +110,69 @@ def test_flags_override_the_file_and_unknown_names_in_it_are_refused(capsys, tmp
     file.write_text("taks: tiny-programs\n")
     code, _, err = run(capsys, "duel", "--config", "duel.yaml")
     assert code == 2 and "no setting in duel.yaml: 'taks'; did you mean 'task'?" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("budget: 1e9flops\nbudget: 2e9flops\n", "'budget' is given twice"),
+        ("set: 5\n", "set in config file 'duel.yaml' must hold names and values"),
+        ("- a\n", "must hold names and values"),
+        ("1: 2\n", "must hold names and values"),
+        ("set: &a {x: *a}\n", "is no YAML"),
+        ("seeds: many\n", "seeds must be a count or a list of seeds"),
+        ("seeds: [-1]\n", "whole numbers from 0"),
+        ("out: [a]\n", "out must be a text"),
+        ("force: maybe\n", "force must be true or false"),
+    ],
+)
+def test_a_file_that_says_nothing_usable_is_refused(capsys, tmp_path, monkeypatch, text, line):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "duel.yaml").write_text(text)
+    code, _, err = run(capsys, "duel", "--config", "duel.yaml")
+    assert code == 2 and err.count("\n") == 1 and line in err
+
+
+def test_export_replaces_nothing_but_an_export(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "--task", "tiny-programs", "--learner", "frozen", "--out", "run", *QUICK]
+    assert run(capsys, *words)[0] == 0
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").write_text("years")
+    code, _, err = run(capsys, "export", "run", "--to", "precious", "--force")
+    assert code == 2 and "is no exported model" in err
+    for target in ("run", "."):
+        code, _, err = run(capsys, "export", "run", "--to", target, "--force")
+        assert code == 2 and "holds the run itself" in err
+    assert (tmp_path / "precious" / "thesis.txt").read_text() == "years"
+    assert (
+        run(capsys, "export", "run", "--to", "model")[0]
+        == run(capsys, "export", "run", "--to", "model", "--force")[0]
+        == 0
+    )
+    (tmp_path / "run" / "weights.safetensors").write_bytes(b"junk")
+    code, _, err = run(capsys, "export", "run", "--to", "other")
+    assert code == 2 and "cannot be read" in err and not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("verb", ["train", "duel"])
+def test_ctrl_c_is_one_line_and_leaves_what_can_be_continued(tmp_path, verb):
+    words = [verb, "--task", "tiny-programs", "--learner", "eggroll", "--budget", "9000episodes", "--out", "run"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "eggym", *words, *SMALL["eggroll"]],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        text=True,
+    ) as process:
+        while "step 0" not in process.stderr.readline():
+            pass
+        os.killpg(process.pid, signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait() == 130
+    assert rest.splitlines()[-1] == "eggym: stopped; the same command continues where it was"
+    assert "Traceback" not in rest
 
 
 def test_train_eval_compare_export_in_a_row(capsys, tmp_path, monkeypatch):
