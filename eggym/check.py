@@ -9,9 +9,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from eggym.check_rules import RULES, Broken, Sample, best_reply, constant, items_of, play_through
-from eggym.errors import BadValue, TaskFault
-from eggym.registry import load_task
-from eggym.task import Task
+from eggym.contract import check_settings
+from eggym.errors import BadValue, TaskFault, UnknownName
+from eggym.registry import load_task, task_table
+from eggym.source import told
+from eggym.task import Task, item_fault
+from eggym.wording import printable
+
+MAKING_ITEMS = "items can be made"  # what is found where there is nothing to try the rules on
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +48,63 @@ class CheckReport:
 def check_task(task: str | Task, n_items: int = 64) -> CheckReport:
     """Try a task, given as for `load_task` or as an instance, on ``n_items`` items by all rules.
 
+    A task that fails at making its items is a report with that one finding.
+
     Raises:
-        EggymError: the task cannot be loaded, or makes no items at all.
+        EggymError: the task cannot be loaded, or its data cannot be had.
     """
     if n_items < 1:
         raise BadValue(f"n_items must be at least 1, got {n_items}")
     subject = load_task(task) if isinstance(task, str) else task
-    sample = Sample(subject, list(items_of(subject, "train", n_items)))
+    check_settings(subject)
+    try:
+        items = list(items_of(subject, "train", n_items))
+    except TaskFault as problem:
+        return CheckReport(subject.id, [Finding(MAKING_ITEMS, False, _line(str(problem)))])
+    if not items:
+        return CheckReport(subject.id, [Finding(MAKING_ITEMS, False, "there are no items in train")])
+    sample = Sample(subject, items)
     return CheckReport(subject.id, [_try(name, rule, sample) for name, rule in RULES.items()])
+
+
+def check_all() -> tuple[list[CheckReport], dict[str, str]]:
+    """Try every task of the table; return the reports, and for each id that could not be tried the reason.
+
+    The latter are the tasks whose data cannot be had here, which is no failure of theirs.
+    """
+    reports: list[CheckReport] = []
+    without: dict[str, str] = {}
+    for task_id in task_table():
+        task = load_task(task_id)
+        try:
+            next(items_of(task, "train", 1), None)
+        except (BadValue, UnknownName) as problem:
+            without[task_id] = _line(str(problem))
+        except TaskFault as problem:
+            reports.append(CheckReport(task_id, [Finding(MAKING_ITEMS, False, _line(str(problem)))]))
+        else:
+            reports.append(check_task(task))
+    return reports, without
 
 
 def preflight(task: Task, split: str) -> None:
     """Try a few items, each with the best reply known and an empty one, before a run writes anything.
 
     Raises:
-        TaskFault: the task's code raised, or scored with something that is no finite number in its range.
-        BadValue: the split is empty, or a prompt is.
+        TaskFault: the task's code raised, made an item that cannot be written down, or scored with something that is no
+            finite number in its range.
+        BadValue: an attribute is odd, the split is empty, or a prompt is.
     """
+    check_settings(task)
     items = list(items_of(task, split, 2))
     if not items:
         raise BadValue(f"task {task.id!r} has no items in split {split!r}")
     for item in items:
         if not item.prompt.strip():
             raise BadValue(f"task {task.id!r} asks nothing: the prompt of item {split}[{item.index}] is empty")
+        fault = item_fault(item)
+        if fault:
+            raise TaskFault(f"task {task.id!r}, item {split}[{item.index}]: {fault}")
         for what, reply in (("the best reply", best_reply(task)), ("an empty reply", constant(""))):
             verdict = play_through(task, item, reply)
             if verdict.reward is None:
@@ -75,8 +114,15 @@ def preflight(task: Task, split: str) -> None:
 
 def _try(name: str, rule: Callable[[Sample], str], sample: Sample) -> Finding:
     try:
-        return Finding(name, True, rule(sample))
+        return Finding(name, True, _line(rule(sample)))
     except Broken as finding:
-        return Finding(name, False, str(finding))
-    except Exception as problem:  # the task's code may raise anything, in any rule
-        return Finding(name, False, f"{type(problem).__name__}: {' '.join(str(problem).split())}")
+        return Finding(name, False, _line(str(finding)))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:  # the task's code may raise anything, in any rule, sys.exit() included
+        return Finding(name, False, _line(told(problem)))
+
+
+def _line(text: str) -> str:
+    """Return a finding as one line that a terminal shows and does not obey: it quotes the task."""
+    return printable(" ".join(text.split()))

@@ -4,7 +4,6 @@ A rule is a function from a `Sample` to one line; it raises `Broken` with what i
 """
 
 import copy
-import json
 import math
 import pickle
 import time
@@ -16,7 +15,7 @@ from typing import Any
 from eggym.dataset import DatasetTask
 from eggym.env import TextEnv
 from eggym.seeding import stream
-from eggym.task import SPLITS, Item, Task, Verdict, digest, normalise
+from eggym.task import SPLITS, Item, Task, Verdict, digest, item_fault, normalise, size_of
 
 Reply = Callable[[Any, str], str]  # (state, observation) -> the text to answer with
 
@@ -86,7 +85,7 @@ def play_through(task: Task, item: Item, reply: Reply) -> Verdict:
 
 def items_of(task: Task, split: str, count: int) -> Iterator[Item]:
     """Give the first ``count`` items of a split, or as many as it has."""
-    limit = task.n_items(split)
+    limit = size_of(task, split)
     for index in range(count if limit is None else min(count, limit)):
         yield task.item(split, index)
 
@@ -125,19 +124,14 @@ def _prompts(sample: Sample) -> str:
     for item in sample.items:
         if not item.prompt.strip():
             raise Broken(f"the prompt of item {item.index} is empty")
-        item.prompt.encode()  # a lone surrogate would break every file it is written to
     return f"{len(sample.items)} prompts, the longest of {max(len(item.prompt) for item in sample.items)} characters"
 
 
 def _json(sample: Sample) -> str:
-    for item in sample.items:
-        row = {"truth": item.truth, "meta": dict(item.meta)}
-        try:
-            back = json.loads(json.dumps(row, allow_nan=False))
-        except (TypeError, ValueError) as problem:
-            raise Broken(f"truth or meta of item {item.index} is not JSON: {problem}") from problem
-        if back != row:
-            raise Broken(f"truth or meta of item {item.index} changes on its way through JSON: {row!r:.80}")
+    for item in sample.items:  # `Task.item` refuses such an item; a task may have an `item` of its own
+        fault = item_fault(item)
+        if fault:
+            raise Broken(f"item {item.index}: {fault}")
     return "truth and meta survive JSON"
 
 

@@ -2,38 +2,43 @@
 
     dataset_task("me/capitals-v0", [{"q": "Capital of France?", "a": "Paris"}, ...], prompt="{q}", answer="a")
 
-Splits: those of the source if it has them (files or hub splits called train, validation, test); a missing validation
-split is a tenth of train, by hash. Without any, a row belongs to a split by the hash of its prompt. A train row whose
-prompt also stands in another split is left out. Rows are read when the first one is needed, never on import.
+Splits: those of the source if it has them (files or hub splits called train, validation, test; test must be there); a
+missing validation split is a tenth of train, by hash. Without any, a row belongs to a split by the hash of its prompt.
+A prompt stands in one split alone: test wins over validation, and validation over train; the other rows are left out.
+Rows are read when the first one is needed, never on import.
 """
 
 import hashlib
 import json
 import random
 import re
+import string
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, ClassVar
 
-from eggym.errors import BadValue, unknown
-from eggym.registry import register
-from eggym.rows import Row, Source, load_rows
+from eggym.errors import BadValue, EggymError, TaskFault, unknown
+from eggym.registry import check_id, register
+from eggym.rows import Row, Source, load_rows, value_of
 from eggym.seeding import key
-from eggym.source import named
-from eggym.task import SPLITS, Item, SingleTurnTask, Verdict, VerdictState, check_split, normalise, split_of
+from eggym.source import named, told
+from eggym.task import SPLITS, Item, SingleTurnTask, Verdict, VerdictState, check_split, item_fault, normalise, split_of
 
 Score = Callable[[Item, str], "float | Verdict"]
 
 _SETTINGS = ("floor", "reward_range", "stop", "max_new_tokens", "system", "few_shot")
-# The last number wins: models restate the question first. Thousands separators are read, units are not.
-_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
+# The last number wins: models restate the question first. Units are not read. In "10-3" and "A-3" the dash is no sign;
+# in "1,2,3" the commas separate numbers, not thousands.
+_NUMBER = re.compile(r"(?:(?<![^\W_])(?<!\.)[-+])?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?")
+_FIELD = re.compile(r"[^.\[]+")  # of a template: {a.b[c]} speaks of the field a
 
 
 class DatasetTask(SingleTurnTask):
     """A task whose items are rows. Subclass it to read a row in your own way: override `read`, and `score`."""
 
+    reads_late = True
     source: ClassVar[Source] = ()
     splits: ClassVar[Mapping[str, str]] = {}  # split of eggym -> split of the source, where the names differ
 
@@ -43,7 +48,10 @@ class DatasetTask(SingleTurnTask):
         self.data = self.source if data is None else data
 
     def read(self, row: Row) -> Item:
-        """Return prompt and truth of a row; raise KeyError for a field that it lacks."""
+        """Return prompt and truth of a row; raise KeyError for a field that it lacks, BadValue for one that is odd.
+
+        `eggym.rows.value_of` does both for a field that must be there and not null.
+        """
         raise NotImplementedError(f"task {self.id!r} must define read(row)")
 
     def generate(self, rng: random.Random) -> Item:
@@ -87,10 +95,17 @@ class DatasetTask(SingleTurnTask):
             name: [self._read(row, name, place) for place, row in enumerate(rows)]
             for name, rows in load_rows(self.data, self.id).items()
         }
-        return _divide(self.id, items, self.splits)
+        sides = _divide(self.id, items, self.splits)
+        if "" not in items and not sides["test"]:
+            held = ", ".join(sorted(items))
+            raise BadValue(
+                f"the data of task {self.id!r} at {self.data!s:.200} have no rows for test; their splits: {held} "
+                "(dataset_task takes splits= where the names differ)"
+            )
+        return sides
 
     def _read(self, row: Row, name: str, place: int) -> Item:
-        where = f"row {place}" + (f" of {name}" if name else "")
+        where = getattr(row, "where", "") or f"row {place}" + (f" of {name}" if name else "")
         try:
             item = self.read(row)
         except KeyError as problem:
@@ -98,6 +113,17 @@ class DatasetTask(SingleTurnTask):
             raise BadValue(
                 f"task {self.id!r}: {where} has no field {problem.args[0]!r}; its fields: {fields}"
             ) from None
+        except BadValue as problem:
+            raise BadValue(f"task {self.id!r}: {where}: {problem}") from problem
+        except (EggymError, KeyboardInterrupt):
+            raise
+        except BaseException as problem:  # an author's code may raise anything, sys.exit() included
+            raise TaskFault(f"task {self.id!r}: {where}: read raised {told(problem)}") from problem
+        if not isinstance(item, Item):
+            raise TaskFault(f"task {self.id!r}: {where}: read must return an Item, got {item!r:.60}")
+        fault = item_fault(item)
+        if fault:
+            raise BadValue(f"task {self.id!r}: {where}: {fault}")
         if not item.prompt.strip():
             raise BadValue(f"task {self.id!r}: {where} gives an empty prompt")
         return item
@@ -126,9 +152,10 @@ def dataset_task(
         settings: attributes of the task, such as ``max_new_tokens=64`` or ``floor=0.1``.
 
     Raises:
-        BadValue: an id of another form, or already taken.
+        BadValue: an id of another form, or already taken; a template with a brace too many or no field in it.
         UnknownName: no such setting or scorer; ``module:function`` is looked up when it first scores.
     """
+    check_id(id, "a task of rows")
     for name in settings:
         if name not in _SETTINGS:
             raise unknown("setting of a task", name, _SETTINGS)
@@ -136,9 +163,13 @@ def dataset_task(
         check_split(name)
     if isinstance(score, str) and score not in _SCORERS and ":" not in score:
         raise unknown("scorer", score, [*_SCORERS, "module:function"])
+    fields = _fields(id, prompt)
 
     def read(self: DatasetTask, row: Row) -> Item:
-        return Item(prompt.format_map(row), row[answer])
+        asked = [str(value_of(row, name)).strip() for name in fields]
+        if not any(asked):
+            raise BadValue(f"it asks nothing: {', '.join(fields)} is empty")
+        return Item(prompt.format_map(row), value_of(row, answer))
 
     def judge(self: DatasetTask, item: Item, reply: str) -> float | Verdict:
         return _scorer(score)(item, reply)
@@ -166,7 +197,7 @@ def exact(item: Item, reply: str) -> Verdict:
 
 def number(item: Item, reply: str) -> Verdict:
     """Compare the last number of the reply with the last number of the truth, exactly."""
-    found, truth = last_number(reply), last_number(str(item.truth))
+    found, truth = last_number(reply), _true_number(item.truth)
     if truth is None:
         raise BadValue(f"the truth {item.truth!r} holds no number; choose another scorer")
     if found is None:
@@ -177,11 +208,30 @@ def number(item: Item, reply: str) -> Verdict:
 def last_number(reply: str) -> Decimal | None:
     """Return the last number in a text, or None.
 
+    A sign counts where no digit, letter or point stands before it, and a comma only before groups of three digits.
+
     >>> last_number("first 3, so the total is 1,204.50.")
     Decimal('1204.50')
     """
     found = _NUMBER.findall(reply)
     return Decimal(found[-1].replace(",", "")) if found else None
+
+
+def _true_number(truth: Any) -> Decimal | None:
+    # A float is not read from its text: 1e-07 would end in a 7.
+    return Decimal(str(truth)) if type(truth) in (int, float) else last_number(str(truth))
+
+
+def _fields(task_id: str, prompt: str) -> list[str]:
+    """Return the fields that a template speaks of."""
+    try:
+        found = [name for _, name, _, _ in string.Formatter().parse(prompt) if name is not None]
+    except ValueError as problem:
+        raise BadValue(f"task {task_id!r}: the prompt template {prompt!r:.60} cannot be read: {problem}") from problem
+    fields = [match[0] for match in map(_FIELD.match, found) if match]
+    if not fields or len(fields) < len(found):
+        raise BadValue(f"task {task_id!r}: the prompt template {prompt!r:.60} must name fields, such as {{question}}")
+    return fields
 
 
 _SCORERS: dict[str, Score] = {"exact": exact, "number": number}
@@ -211,8 +261,10 @@ def _divide(task_id: str, items: Mapping[str, Sequence[Item]], names: Mapping[st
         if side in names and name not in items:
             raise unknown(f"split of the data of {task_id}", name, items)
         sides[side] = list(items.get(name, ()))
-    held_out = {normalise(item.prompt) for side in ("validation", "test") for item in sides[side]}
-    sides["train"] = [item for item in sides["train"] if normalise(item.prompt) not in held_out]
+    seen: set[str] = set()
+    for side in ("test", "validation", "train"):  # in this order: an earlier one keeps the prompt
+        sides[side] = [item for item in sides[side] if normalise(item.prompt) not in seen]
+        seen |= {normalise(item.prompt) for item in sides[side]}
     if not sides["validation"]:
         chosen = [item for item in sides["train"] if key("validation", task_id, normalise(item.prompt)) % 10 == 0]
         kept = set(map(id, chosen))

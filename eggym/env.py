@@ -15,8 +15,9 @@ from typing import Any
 import gymnasium
 from gymnasium.spaces import Text
 
+from eggym.contract import check_settings
 from eggym.errors import BadValue, TaskFault
-from eggym.task import Item, Task, Verdict, check_split
+from eggym.task import Item, Task, Verdict, check_split, size_of
 
 MAX_CHARACTERS = 1_000_000  # longest text of either space
 ENDLESS = 2**31  # an endless split is drawn from this many indices
@@ -74,6 +75,7 @@ class TextEnv(gymnasium.Env):  # type: ignore[misc]  # gymnasium's types are not
     def __init__(self, task: Task, split: str = "train") -> None:
         """Play items of ``split``: train, validation, test or test:SALT."""
         check_split(split)
+        check_settings(task)
         self.task = task
         self.split = split
         self.observation_space = UnicodeText()
@@ -135,7 +137,7 @@ class TextEnv(gymnasium.Env):  # type: ignore[misc]  # gymnasium's types are not
 
 def drawable(task: Task, split: str) -> int:
     """Return below which number an index may be drawn."""
-    limit = task.n_items(split)
+    limit = size_of(task, split)
     if limit == 0:
         raise BadValue(f"task {task.id!r} has no items in split {split!r}")
     return ENDLESS if limit is None else limit

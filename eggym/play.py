@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from eggym.seeding import stream
 from eggym.task import Task, Verdict
+from eggym.wording import printable
 
 Ask = Callable[[str], str]  # shows a prompt, returns what the person typed
 Tell = Callable[[str], None]
@@ -12,7 +13,8 @@ Tell = Callable[[str], None]
 def play(task: Task, split: str, index: int, ask: Ask, tell: Tell) -> Verdict:
     """Let a person answer item ``index`` of a split; tell prompt, observations and verdict, and the best reply.
 
-    In a task of several turns, what the oracle would have said is told at the end too, turn by turn.
+    In a task of several turns, what the oracle would have said is told at the end too, turn by turn. What comes from
+    the task is told with its control characters escaped: a terminal would obey them.
 
     Raises:
         BadValue: no such split or index.
@@ -20,18 +22,18 @@ def play(task: Task, split: str, index: int, ask: Ask, tell: Tell) -> Verdict:
     """
     item = task.item(split, index)
     state = task.begin(item, stream("play", task.id, split, index))
-    tell(item.prompt)
+    tell(printable(item.prompt))
     best: list[str | None] = []
     done = False
     while not done and len(best) < task.max_turns:
         best.append(task.oracle_reply(state))
         observation, done = task.step(state, ask("> "))
         if observation:
-            tell(observation)
+            tell(printable(observation))
     verdict = task.judge(state)
-    tell(_line(verdict))
+    tell(printable(_line(verdict)))
     if any(reply is not None for reply in best):
-        tell("the best: " + " / ".join("?" if reply is None else reply for reply in best))
+        tell(printable("the best: " + " / ".join("?" if reply is None else reply for reply in best)))
     return verdict
 
 

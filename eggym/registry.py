@@ -13,8 +13,9 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from eggym.errors import BadValue, EggymError, unknown
-from eggym.source import FILE_REFERENCE, load_file, named
+from eggym.contract import check_settings
+from eggym.errors import BadValue, EggymError, TaskFault, unknown
+from eggym.source import FILE_REFERENCE, check_reference, load_file, named, told
 from eggym.task import Task
 
 if TYPE_CHECKING:
@@ -58,14 +59,28 @@ def load_task(ref: str, **difficulty: Any) -> Task:
 
     Raises:
         UnknownName: no such task, module or name; the nearest known one is named.
-        BadValue: the reference has no known form, or the file holds no task, or several.
-        TaskFault: the file or module raised when it was imported.
+        BadValue: the reference has no known form, the file holds no task, or several, the task has no such option, or
+            one of its attributes is not what `eggym.task.Task` says.
+        TaskFault: the file or module raised when it was imported, or the task when it was made.
     """
-    return task_class(ref)(**difficulty)
+    found = task_class(ref)
+    try:
+        inspect.signature(found).bind(**difficulty)
+    except TypeError as problem:
+        raise BadValue(f"task {found.id!r} cannot be made with these options: {problem}") from problem
+    try:
+        task = found(**difficulty)
+    except (EggymError, KeyboardInterrupt):
+        raise
+    except BaseException as problem:  # an author's __init__ may raise anything, sys.exit() included
+        raise TaskFault(f"task {found.id!r}: making it raised {told(problem)}") from problem
+    check_settings(task)
+    return task
 
 
 def task_class(ref: str) -> type[Task]:
     """Return the class that `load_task` would make an instance of."""
+    check_reference(ref, "task")
     file = FILE_REFERENCE.fullmatch(ref)
     if file:
         found = _from_file(file["path"], file["name"])
@@ -82,6 +97,7 @@ def load_learner(name: str) -> "LearnerSpec":
 
     Raises: as `load_task`.
     """
+    check_reference(name, "learner")
     if name.split(":", 1)[0] == _WRAPPER:
         return _random_reward(name.partition(":")[2])
     file = FILE_REFERENCE.fullmatch(name)
@@ -112,7 +128,7 @@ def check_id(task_id: str, owner: str) -> None:
     """Refuse an id that is not of the form ``namespace/name-vN``."""
     if not task_id:
         raise BadValue(f'task {owner} has no id; give its class one, such as id = "me/sums-v0"')
-    if not _ID.fullmatch(task_id):
+    if not isinstance(task_id, str) or not _ID.fullmatch(task_id):
         raise BadValue(f"task id {task_id!r} of {owner} is not of the form namespace/name-vN, such as me/sums-v0")
 
 
@@ -178,10 +194,13 @@ def _load_plugins() -> None:
     for point in entry_points(group=_PLUGINS):
         try:
             _plugins[point.name] = point.load()
-        except Exception as problem:  # another distribution's code may raise anything
+        except KeyboardInterrupt:
             _plugins_loaded = False
-            what = f"{type(problem).__name__}: {problem}"
-            raise EggymError(f"plugin {point.name!r} ({point.value}) raised {what}; mend or uninstall it") from problem
+            raise
+        except BaseException as problem:  # another distribution's code may raise anything, sys.exit() included
+            _plugins_loaded = False
+            what = f"plugin {point.name!r} ({point.value}) raised {told(problem)}"
+            raise EggymError(f"{what}; mend or uninstall it") from problem
     announce()
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,46 +14,97 @@ Source = str | Path | Sequence[Row]
 _HUB_ID = re.compile(r"(?P<name>[\w-][\w.-]*/[\w.-]+)(?::(?P<config>[\w.-]+))?")
 
 
+class Line(dict[str, Any]):
+    """A row that knows the line of the file it stood in."""
+
+    where: str = ""
+
+
 def load_rows(source: Source, owner: str) -> dict[str, Sequence[Row]]:
     """Return the rows by the source's own splits; a list and a single file have one, called "".
 
-    ``owner`` is named in errors. A hub id may carry a configuration: ``openai/gsm8k:main``.
+    ``owner`` is named in errors. A hub id may carry a configuration: ``openai/gsm8k:main``. Rows of files are `Line`.
 
     Raises:
-        BadValue: nothing is there, a line is no JSON object, or the hub cannot be reached.
+        BadValue: nothing is there, it holds no rows, a line is no JSON object, or the hub cannot be reached.
     """
     if not isinstance(source, str | Path):
-        return {"": [_checked(row, f"row {place} of task {owner!r}") for place, row in enumerate(source)]}
-    path = Path(source).expanduser()
-    if path.is_dir():
-        files = sorted(path.glob("*.jsonl"))
+        return {"": _listed(source, owner)}
+    try:
+        path = Path(source).expanduser()
+        files = sorted(path.glob("*.jsonl")) if path.is_dir() else None
+        is_file = path.is_file()
+    except (OSError, ValueError, RuntimeError) as problem:  # too long, a NUL in it, no such user behind "~"
+        reason = getattr(problem, "strerror", None) or problem  # an OSError repeats the whole path
+        raise BadValue(f"no data at {str(source)!r:.200} for task {owner!r}: {reason}") from problem
+    if files is not None:
         if not files:
             raise BadValue(f"no *.jsonl file in folder {str(source)!r} for task {owner!r}")
         return {file.stem: _read_jsonl(file) for file in files}
-    if path.is_file():
+    if is_file:
         return {"": _read_jsonl(path)}
     hub = _HUB_ID.fullmatch(str(source))
     if hub is None or path.suffix == ".jsonl":
         raise BadValue(
-            f"no data at {str(source)!r} for task {owner!r}; give a JSONL file, a folder of them, or a hub id"
+            f"no data at {str(source)!r:.200} for task {owner!r}; give a JSONL file, a folder of them, or a hub id"
         )
     return _from_hub(hub["name"], hub["config"], owner)
 
 
-def _read_jsonl(file: Path) -> list[Row]:
-    rows: list[Row] = []
-    with file.open(encoding="utf-8") as lines:
-        for place, line in enumerate(lines, 1):
-            if line.strip():
-                rows.append(_parsed(line, f"line {place} of {file}"))
+def value_of(row: Row, field: str) -> Any:
+    """Return a field of a row.
+
+    Raises:
+        KeyError: the row lacks it.
+        BadValue: it is null, which would be asked or expected as the word "None".
+    """
+    value = row[field]
+    if value is None:
+        raise BadValue(f"its field {field!r} is null")
+    return value
+
+
+def _listed(source: Any, owner: str) -> list[Row]:
+    if not isinstance(source, Iterable) or isinstance(source, bytes | Mapping):
+        raise BadValue(f"data of task {owner!r} are a path, a hub id or a list of rows, got {source!r:.60}")
+    rows = [_checked(row, f"row {place} of task {owner!r}") for place, row in enumerate(source)]
+    if not rows:
+        raise BadValue(f"the data of task {owner!r} hold no rows; give it some with data=, or --data")
     return rows
 
 
-def _parsed(line: str, where: str) -> Row:
+def _read_jsonl(file: Path) -> list[Row]:
+    rows: list[Row] = []
     try:
-        return _checked(json.loads(line), where)
+        with file.open("rb") as lines:
+            for place, line in enumerate(lines, 1):
+                if line.strip():
+                    rows.append(_parsed(line, place, file))
+    except OSError as problem:
+        raise BadValue(f"{file} cannot be read as a file of rows: {problem.strerror or problem}") from problem
+    if not rows:
+        raise BadValue(f"{file} holds no rows; it needs one JSON object per line")
+    return rows
+
+
+def _parsed(line: bytes, place: int, file: Path) -> Row:
+    where = f"line {place} of {file}"
+    try:
+        # utf-8-sig: some editors put a mark before the first line.
+        row = Line(_checked(json.loads(line.decode("utf-8-sig" if place == 1 else "utf-8")), where))
+    except UnicodeDecodeError as problem:
+        byte = line[problem.start]
+        raise BadValue(f"{where} is not UTF-8: byte 0x{byte:02x} at column {problem.start + 1}") from problem
     except json.JSONDecodeError as problem:
         raise BadValue(f"{where} is no JSON: {problem.msg} at column {problem.colno}") from problem
+    except RecursionError as problem:
+        raise BadValue(f"{where} is nested too deeply") from problem
+    except BadValue:
+        raise
+    except ValueError as problem:  # a number of thousands of digits
+        raise BadValue(f"{where} cannot be read: {problem}") from problem
+    row.where = where
+    return row
 
 
 def _checked(row: Any, where: str) -> Row:

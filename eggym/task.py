@@ -18,15 +18,18 @@ import math
 import random
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from eggym.errors import BadValue, EggymError, TaskFault
 from eggym.seeding import key, stream
+from eggym.source import told
+from eggym.values import as_float, is_text, is_whole, writable
 
 SPLITS = ("train", "validation", "test")
+MOST_TURNS = 1000
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -82,6 +85,7 @@ class Task:
     max_turns: ClassVar[int] = 1
     system: ClassVar[str | None] = None
     few_shot: ClassVar[tuple[tuple[str, str], ...]] = ()
+    reads_late: ClassVar[bool] = False  # counting its items may need data, and waits until they are wanted
 
     def __init__(self, **difficulty: Any) -> None:
         """Keep the difficulty: keyword arguments of `generate`."""
@@ -92,7 +96,11 @@ class Task:
                 raise BadValue(f"task {self.id!r} has no option {name!r}; its options: {known}")
         try:
             json.dumps(difficulty)
-        except TypeError as problem:  # they are part of what names an item, and of records
+        except (
+            TypeError,
+            ValueError,
+            RecursionError,
+        ) as problem:  # they are part of what names an item, and of records
             raise BadValue(f"options of task {self.id!r} must be JSON values: {problem}") from problem
         self.difficulty = difficulty
 
@@ -111,7 +119,7 @@ class Task:
 
         Raises:
             BadValue: no such split, or a negative index.
-            TaskFault: `generate` raised, or returned something else than an `Item` with a prompt.
+            TaskFault: `generate` raised, or returned something else than an `Item` that can be written down.
         """
         side = check_split(split)
         if index < 0:
@@ -119,6 +127,9 @@ class Task:
         rng_path = (self.id, json.dumps(self.difficulty, sort_keys=True), split, index)
         for attempt in range(1000):
             found = self._generate(stream("item", *rng_path, attempt))
+            fault = item_fault(found)
+            if fault:
+                raise TaskFault(f"task {self.id!r}, item {split}[{index}]: {fault}")
             if split_of(self.id, found.prompt) == side:
                 return Item(found.prompt, found.truth, found.meta, index, split)
         raise TaskFault(
@@ -133,17 +144,23 @@ class Task:
         """Call what the author wrote under ``name``; what it raises becomes a `TaskFault` in one line."""
         try:
             return getattr(self, name)(*args, **kwargs)
-        except EggymError:
+        except (EggymError, KeyboardInterrupt):
             raise
-        except Exception as problem:  # a user's code may raise anything
-            what = f"{type(problem).__name__}: {' '.join(str(problem).split())}"
-            raise TaskFault(f"task {self.id!r}: {name} raised {what}") from problem
+        except BaseException as problem:  # a user's code may raise anything, and sys.exit() is no way out of a run
+            raise TaskFault(f"task {self.id!r}: {name} raised {told(problem)}") from problem
 
     def _generate(self, rng: random.Random) -> Item:
         found = self._own("generate", rng, **self.difficulty)
         if not isinstance(found, Item) or not isinstance(found.prompt, str):
             raise TaskFault(f"task {self.id!r}: generate must return an Item whose prompt is a str, got {found!r:.80}")
         return found
+
+    def _best(self, state: Any) -> str | None:
+        """Return what the author's ``oracle`` says: a text or None."""
+        best = self._own("oracle", state)
+        if best is None or isinstance(best, str):
+            return best
+        raise TaskFault(f"task {self.id!r}: oracle must return a str or None, got {best!r:.60}")
 
     # -- one episode ----------------------------------------------------------------------------------------------
     def begin(self, item: Item, rng: random.Random) -> Any:
@@ -165,26 +182,47 @@ class Task:
     def _guard(self, score: Any) -> Verdict:
         try:
             return self._verdict(score())
-        except Exception as problem:  # a user's code may raise anything; the class and message go on record
-            kind = "" if isinstance(problem, EggymError) else f"score raised {type(problem).__name__}: "
-            return Verdict(None, VerdictState.ERROR, why=f"{kind}{problem}")
+        except KeyboardInterrupt:
+            raise
+        except EggymError as problem:
+            return Verdict(None, VerdictState.ERROR, why=writable(str(problem)))
+        except BaseException as problem:  # a user's code may raise anything; the class and message go on record
+            return Verdict(None, VerdictState.ERROR, why=writable(f"score raised {told(problem)}"))
 
     def _verdict(self, value: Any) -> Verdict:
-        if isinstance(value, Verdict):
-            return value if value.reward is None else replace(value, reward=self._number(value.reward))
-        reward = self._number(value)
-        return Verdict(reward, VerdictState.CORRECT if reward >= self.reward_range[1] else VerdictState.WRONG)
+        """Return a whole verdict that can be written down; raise what is wrong with it."""
+        if not isinstance(value, Verdict):
+            reward = self._number(value)
+            return Verdict(reward, VerdictState.CORRECT if reward >= self.reward_range[1] else VerdictState.WRONG)
+        if not isinstance(value.state, str) or value.state not in _STATES:
+            raise TaskFault(f"task {self.id!r} gave the state {value.state!r:.60}; there are {', '.join(_STATES)}")
+        state = VerdictState(value.state)
+        failed = value.reward is None or state is VerdictState.ERROR  # a grader's failure is never a number
+        return Verdict(
+            None if failed else self._number(value.reward),
+            state,
+            None if value.found is None else writable(value.found),
+            "" if value.why is None else writable(value.why),
+            self._parts(value.parts),
+        )
+
+    def _parts(self, parts: Any) -> dict[str, float]:
+        if not isinstance(parts, Mapping):
+            raise TaskFault(f"task {self.id!r}: the parts of a reward are a mapping of names, got {parts!r:.60}")
+        for name, value in parts.items():
+            if not is_text(name) or not math.isfinite(as_float(value)):
+                raise TaskFault(
+                    f"task {self.id!r}: a part of a reward is a finite number, got {name!r:.40}: {value!r:.40}"
+                )
+        return {name: as_float(value) for name, value in parts.items()}
 
     def _number(self, value: Any) -> float:
-        try:
-            number = float(value) if not isinstance(value, str | bytes) else math.nan
-        except (TypeError, ValueError):
-            number = math.nan
+        number = as_float(value)
         if not math.isfinite(number):
-            raise TaskFault(f"task {self.id!r} scored {value!r}, which is not a finite number")
+            raise TaskFault(f"task {self.id!r} scored {value!r:.60}, which is not a finite number")
         low, high = self.reward_range
         if not low <= number <= high:
-            raise TaskFault(f"task {self.id!r} scored {value!r}, outside its reward_range [{low:g}, {high:g}]")
+            raise TaskFault(f"task {self.id!r} scored {value!r:.60}, outside its reward_range [{low:g}, {high:g}]")
         return number
 
 
@@ -214,7 +252,7 @@ class SingleTurnTask(Task):
 
     def oracle_reply(self, state: Exchange) -> str | None:
         """Return the best reply."""
-        return cast("str | None", self._own("oracle", state.item))
+        return self._best(state.item)
 
 
 class MultiTurnTask(Task):
@@ -250,7 +288,7 @@ class MultiTurnTask(Task):
         answer = self._own("reply", state, text)
         if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], str)):
             raise TaskFault(f"task {self.id!r}: reply must return (text, whether it is over), got {answer!r:.60}")
-        return answer[0], bool(answer[1])
+        return writable(answer[0]), bool(answer[1])
 
     def judge(self, state: Any) -> Verdict:
         """Return the verdict; a scorer that raises gives state ``error``."""
@@ -258,7 +296,7 @@ class MultiTurnTask(Task):
 
     def oracle_reply(self, state: Any) -> str | None:
         """Return the best next reply."""
-        return cast("str | None", self._own("oracle", state))
+        return self._best(state)
 
 
 def normalise(prompt: str) -> str:
@@ -280,6 +318,43 @@ def check_split(split: str) -> str:
     return side
 
 
+def size_of(task: Task, split: str) -> int | None:
+    """Return `Task.n_items`: how many items a split has, or None for endless.
+
+    Raises:
+        TaskFault: it raised, or returned something else.
+    """
+    size = task._own("n_items", split)
+    if size is None or (is_whole(size) and size >= 0):
+        return None if size is None else int(size)
+    raise TaskFault(f"task {task.id!r}: n_items({split!r}) must return a whole number or None, got {size!r:.60}")
+
+
+def item_fault(item: Item) -> str:
+    """Return why an item cannot be asked or written down, in one line, or "" if it can."""
+    if not is_text(item.prompt):
+        kind = "holds a lone surrogate, which no file can" if isinstance(item.prompt, str) else "is no str"
+        return f"its prompt {kind}: {item.prompt!r:.60}"
+    if not isinstance(item.meta, Mapping):
+        return f"its meta is no mapping but {item.meta!r:.60}"
+    if item.meta:
+        return _json_fault("truth", item.truth) or _json_fault("meta", dict(item.meta))
+    return _json_fault("truth", item.truth)
+
+
+def _json_fault(name: str, value: Any) -> str:
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        text.encode()
+        back = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as problem:
+        return f"its {name} is no JSON value ({told(problem)})"
+    return "" if back == value else f"its {name} changes on its way through JSON: {value!r:.60} becomes {back!r:.60}"
+
+
+_STATES = tuple(map(str, VerdictState))
+
+
 def digest(task: Task) -> str:
     """Return the SHA-256 of what a task asks and how it scores: its settings, its source, and its first items.
 
@@ -291,8 +366,8 @@ def digest(task: Task) -> str:
     }
     module = inspect.getmodule(type(task))
     source = inspect.getsource(module) if module is not None and hasattr(module, "__file__") else ""
-    items = [_row(task, split, index) for split in SPLITS for index in range(_first(task.n_items(split)))]
-    body = json.dumps([settings, task.difficulty, source, items, task.identity()], sort_keys=True, default=repr)
+    items = [_row(task, split, index) for split in SPLITS for index in range(_first(size_of(task, split)))]
+    body = json.dumps([settings, task.difficulty, source, items, task._own("identity")], sort_keys=True, default=repr)
     return hashlib.sha256(body.encode()).hexdigest()
 
 

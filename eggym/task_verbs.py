@@ -39,27 +39,29 @@ def check(
     task: Annotated[
         list[str] | None, typer.Argument(help="Tasks: id, my_task.py or module:NAME. None: every id.")
     ] = None,
+    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Check the contract of tasks; exit code 1 on a failure.
 
     Determinism, disjoint splits, oracle, floor, hostile replies and more: each rule is a row.
     """
-    from eggym.check import check_task
-    from eggym.registry import task_table
+    from eggym.check import check_all, check_task
+    from eggym.registry import load_task
 
-    reports = [check_task(name) for name in (task or task_table())]
+    options = {"data": data} if data else {}
+    reports, without = ([check_task(load_task(name, **options)) for name in task], {}) if task else check_all()
     if as_json:
-        print_json({report.task: report.as_dict() for report in reports})
+        print_json({report.task: report.as_dict() for report in reports} | {"not checked": without})
     else:
         from eggym.tables import print_rows
 
-        rows = [
-            (report.task, finding.rule, "ok" if finding.passed else "FAILED", finding.detail)
-            for report in reports
-            for finding in report.findings
-        ]
-        print_rows(console(), ("task", "rule", "", "detail"), rows)
+        for report in reports:
+            rows = [(one.rule, "ok" if one.passed else "FAILED", one.detail) for one in report.findings]
+            print_rows(console(), (report.task, "", ""), rows)
+            typer.echo()
+        for name, reason in without.items():
+            typer.echo(f"{name}: not checked, {reason}")
     if not all(report.ok for report in reports):
         raise typer.Exit(1)
 

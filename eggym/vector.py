@@ -15,6 +15,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from eggym.contract import check_settings
 from eggym.env import UnicodeText, chosen_index, drawable, ending, info_of
 from eggym.errors import BadValue, unknown
 from eggym.task import Item, SingleTurnTask, Task, Verdict, check_split
@@ -41,6 +42,7 @@ class TextVectorEnv(VectorEnv):  # type: ignore[misc]  # gymnasium's types are n
         the autoreset modes with several turns, share only with those reset at the same time.
         """
         check_split(split)
+        check_settings(task)
         if num_envs < 1 or share_items < 1 or num_envs % share_items:
             raise BadValue(f"num_envs must be a multiple of share_items, got {num_envs} and {share_items}")
         self.task = task

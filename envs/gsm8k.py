@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from eggym.dataset import DatasetTask
 from eggym.errors import BadValue
-from eggym.rows import Row
+from eggym.rows import Row, value_of
 from eggym.task import Item, Verdict, VerdictState
 
 _HOW = 'Think step by step. End with a line of the form "#### number".'
@@ -31,10 +31,12 @@ class Gsm8k(DatasetTask):
 
     def read(self, row: Row) -> Item:
         """Return the problem, the number, and the reference solution in meta."""
-        question, solution = str(row["question"]).strip(), str(row["answer"])
+        question, solution = str(value_of(row, "question")).strip(), str(value_of(row, "answer"))
+        if not question:
+            raise BadValue("its question is empty")
         truth = read_answer(solution)
         if truth is None:
-            raise BadValue(f"task {self.id!r}: no number behind #### in the solution of {question!r:.60}")
+            raise BadValue(f"no number behind #### in the solution of {question!r:.60}")
         return Item(f"{question}\n{_HOW}", str(truth), {"solution": solution})
 
     def score(self, item: Item, reply: str) -> Verdict:

@@ -1,11 +1,12 @@
 import json
 import random
+import sys
 
 import pytest
 
 import eggym.envs
-from eggym import check_rules
-from eggym.check import check_task, preflight
+from eggym import check, check_rules
+from eggym.check import check_all, check_task, preflight
 from eggym.check_rules import HOSTILE, RULES, best_reply, constant, play_through
 from eggym.dataset import DatasetTask
 from eggym.errors import BadValue, TaskFault
@@ -42,6 +43,29 @@ class NotJson(Sums):
 class ChangesInJson(Sums):
     def generate(self, rng):
         return Item(f"{rng.randint(0, 10**9)}", (1, 2))  # a tuple comes back as a list
+
+
+class NotJsonOfItsOwn(Sums):
+    """What `Task.item` would refuse, from an `item` of its own."""
+
+    def item(self, split, index):
+        return Item(f"{split} {index}", (1, index), {}, index, split)
+
+    def score(self, item, reply):
+        return 0.0
+
+    def oracle(self, item):
+        return None
+
+
+class Leaves(Sums):
+    def score(self, item, reply):
+        sys.exit()
+
+
+class LeavesAtOnce(Sums):
+    def generate(self, rng):
+        sys.exit(0)
 
 
 class Silent(Sums):
@@ -145,8 +169,11 @@ def test_a_sound_task_passes_every_rule():
     ("broken", "rules"),
     [
         (Unseeded, {"is a Gymnasium environment", "items repeat", "digest is stable"}),
-        (NotJson, {"items are JSON"}),
-        (ChangesInJson, {"items are JSON"}),
+        (NotJson, {"items can be made"}),
+        (ChangesInJson, {"items can be made"}),
+        (NotJsonOfItsOwn, {"items are JSON"}),
+        (Leaves, {"is a Gymnasium environment", "plain replies are judged", "hostile replies are judged"}),
+        (LeavesAtOnce, {"items can be made"}),
         (Silent, {"prompts say something", "splits are disjoint"}),
         (Leaky, {"splits are disjoint"}),
         (WrongOracle, {"oracle gets the best reward"}),
@@ -166,7 +193,10 @@ def test_a_broken_task_is_convicted(broken, rules, monkeypatch):
     assert rules <= broken_rules(broken())
 
 
-@pytest.mark.parametrize("broken", [NotJson, Leaky, WrongOracle, Slow, Generous, PaysForEchoes, Unpicklable, Endless])
+@pytest.mark.parametrize(
+    "broken",
+    [NotJson, NotJsonOfItsOwn, LeavesAtOnce, Leaky, WrongOracle, Slow, Generous, PaysForEchoes, Unpicklable, Endless],
+)
 def test_and_of_nothing_else(broken, monkeypatch):
     monkeypatch.setattr(check_rules, "SCORING_LIMIT_S", 0.005)
     assert len(broken_rules(broken())) == 1
@@ -212,6 +242,50 @@ def test_the_corpus_holds_what_breaks_parsers():
 def test_every_task_of_the_house_is_fit(task_id):
     report = check_task(task_id)
     assert report.ok, [finding for finding in report.findings if not finding.passed]
+
+
+@pytest.fixture
+def table(monkeypatch):
+    """A table of three tasks: a sound one, one that cannot make items, and one without data."""
+    import datasets
+
+    class Nothing(DatasetTask):
+        id = "me/nothing-v0"
+        source = "nobody/nothing"
+
+    def load(name, config):
+        raise ConnectionError("no\x1b[31m network")
+
+    tasks = {task.id: task for task in (Sums(), type("Odd", (LeavesAtOnce,), {"id": "me/odd-v0"})(), Nothing())}
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    monkeypatch.setattr(check, "task_table", lambda: dict.fromkeys(tasks, ""))
+    monkeypatch.setattr(check, "load_task", tasks.__getitem__)
+
+
+def test_data_that_cannot_be_had_are_no_failure(table):
+    reports, without = check_all()
+    assert [(report.task, report.ok) for report in reports] == [("me/sums-v0", True), ("me/odd-v0", False)]
+    assert reports[1].findings == [
+        check.Finding("items can be made", False, "task 'me/odd-v0': generate raised SystemExit: 0")
+    ]
+    assert list(without) == ["me/nothing-v0"]
+    reason = without["me/nothing-v0"]
+    assert "cannot load 'nobody/nothing' from the hub (ConnectionError: no\\x1b[31m network)" in reason
+    assert "\x1b" not in reason and "\n" not in reason
+
+
+def test_a_finding_quotes_a_task_without_its_escapes():
+    def score(self, item, reply):
+        raise ValueError("\x1b[2J\nboo")
+
+    details = [finding.detail for finding in check_task(type("Odd", (Sums,), {"score": score})()).findings]
+    assert any("ValueError: \\x1b[2J boo" in detail for detail in details)
+    assert "\x1b" not in "".join(details)
+
+
+def test_a_split_without_items_is_a_finding():
+    report = check_task(type("Empty", (Sums,), {"n_items": lambda self, split: 0})())
+    assert [finding.detail for finding in report.findings] == ["there are no items in train"]
 
 
 def test_a_number_of_items_is_at_least_one():
@@ -267,6 +341,20 @@ def test_an_empty_split_or_prompt_stops_a_run_before_it_begins():
         preflight(type("Empty", (Sums,), {"n_items": lambda self, split: 0})(), "test")
     with pytest.raises(BadValue, match=r"task 'me/sums-v0' asks nothing: the prompt of item train\[0\] is empty"):
         preflight(Silent(), "train")
+
+
+def test_odd_attributes_and_items_stop_a_run_before_it_begins():
+    with pytest.raises(BadValue, match="task 'me/sums-v0': max_turns must be a whole number from 1 to 1000, got 0"):
+        preflight(type("Odd", (Sums,), {"max_turns": 0})(), "train")
+    with pytest.raises(
+        TaskFault, match=r"task 'me/sums-v0', item train\[0\]: its truth changes on its way through JSON"
+    ):
+        preflight(NotJsonOfItsOwn(), "train")
+
+
+def test_a_task_that_ends_the_program_is_at_fault():
+    with pytest.raises(TaskFault, match=r"could not judge the best reply to item train\[0\]: score raised SystemExit"):
+        preflight(Leaves(), "train")
 
 
 def test_a_player_is_asked_until_the_end():

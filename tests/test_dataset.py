@@ -4,7 +4,7 @@ from decimal import Decimal
 import pytest
 
 from eggym import registry
-from eggym.dataset import dataset_task, exact, last_number, number
+from eggym.dataset import DatasetTask, dataset_task, exact, last_number, number
 from eggym.errors import BadValue, TaskFault, UnknownName
 from eggym.registry import load_task
 from eggym.rows import load_rows
@@ -89,6 +89,16 @@ def test_a_train_row_whose_prompt_is_tested_is_left_out(tmp_path):
     assert "Q: twice 7?" not in prompts(task, "train") + prompts(task, "validation")
 
 
+def test_a_prompt_stands_in_one_split_and_test_wins(tmp_path):
+    write(tmp_path / "train.jsonl", ROWS[:50])
+    write(tmp_path / "validation.jsonl", [*ROWS[3:6], ROWS[60]])
+    write(tmp_path / "test.jsonl", [{**ROWS[4], "question": "TWICE  4?"}, ROWS[70]])
+    task = make(tmp_path)()
+    assert prompts(task, "test") == ["Q: TWICE  4?", "Q: twice 70?"]
+    assert prompts(task, "validation") == ["Q: twice 3?", "Q: twice 5?", "Q: twice 60?"]
+    assert prompts(task, "train") == [f"Q: twice {n}?" for n in range(50) if n not in (3, 4, 5)]
+
+
 def test_a_salted_test_is_test_in_another_order():
     task = make()()
     salted = [task.item("test:pepper", index) for index in range(task.n_items("test:pepper"))]
@@ -164,6 +174,50 @@ def test_the_last_number_wins():
     assert last_number("none") is None
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("10-3", "3"),  # a range or a difference
+        ("10 - 3", "3"),
+        ("A-3", "3"),
+        ("v1.-3", "3"),
+        ("x = -3", "-3"),
+        ("(-3)", "-3"),
+        ("**-3**", "-3"),
+        ("=-3", "-3"),
+        ("+3", "3"),
+        ("$-3", "-3"),
+        ("1,2,3", "3"),
+        ("1,23", "23"),
+        ("1,2345", "2345"),
+        ("1234,567", "567"),
+        ("1,234", "1234"),
+        ("-1,234,567.5", "-1234567.5"),
+        ("12,345", "12345"),
+        ("7,", "7"),
+        ("1,,2", "2"),
+        ("2-1,000", "1000"),
+    ],
+)
+def test_golden_readings_of_signs_and_separators(text, value):
+    assert str(last_number(text)) == value
+
+
+@pytest.mark.parametrize(
+    ("reply", "truth", "expected"),
+    [
+        ("10-3", -3, 0.0),
+        ("1,2,3", 123, 0.0),
+        ("1,2,3", 3, 1.0),
+        ("0.0000001", 1e-07, 1.0),  # written 1e-07, whose last number would be 7
+        ("7", 1e-07, 0.0),
+        ("123", "1,2,3", 0.0),  # a truth of text is read by the same rule
+    ],
+)
+def test_signs_and_separators_decide_a_score(reply, truth, expected):
+    assert number(Item("", truth), reply).reward == expected
+
+
 def test_a_truth_without_a_number_is_an_error_and_no_zero():
     task = make([{"question": f"{n}?", "truth": "many"} for n in range(20)], score="number")()
     assert reward(task, "3") is None
@@ -200,21 +254,161 @@ def test_a_row_that_does_not_fit_is_named(row, message):
 
 def test_an_empty_prompt_is_named():
     task = dataset_task("me/blank-v0", [{"q": " ", "a": 1}], prompt="{q}", answer="a")()
-    with pytest.raises(BadValue, match="row 0 gives an empty prompt"):
+    with pytest.raises(BadValue, match="task 'me/blank-v0': row 0: it asks nothing: q is empty"):
         task.item("train", 0)
 
 
+def test_an_empty_prompt_of_a_reader_of_its_own_is_named():
+    class Blank(DatasetTask):
+        id = "me/blank-v0"
+
+        def read(self, row):
+            return Item(row["q"])
+
+    with pytest.raises(BadValue, match="task 'me/blank-v0': row 1 gives an empty prompt"):
+        Blank([{"q": "x"}, {"q": " "}]).item("train", 0)
+
+
+def test_a_context_may_be_empty_where_another_field_asks():
+    task = dataset_task("me/context-v0", [{"c": "", "q": "x?", "a": 1}], prompt="{c}\n{q}", answer="a")()
+    assert sum(map(task.n_items, ("train", "validation", "test"))) == 1
+
+
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("row", "message"),
     [
-        ('{"question": "x", "truth": 1}\n{"question": ', "line 2 of .*rows.jsonl is no JSON"),
-        ("[1, 2]\n", "line 1 of .*rows.jsonl is no object with named fields"),
+        ({"question": None, "truth": 1}, "row 1: its field 'question' is null"),
+        ({"question": "x", "truth": None}, "row 1: its field 'truth' is null"),
+        ({"question": "\ud800", "truth": 1}, "row 1: its prompt holds a lone surrogate, which no file can"),
+        ({"question": "x", "truth": "\ud800"}, r"row 1: its truth is no JSON value \(UnicodeEncodeError"),
+        ({"question": "x", "truth": (1, 2)}, "row 1: its truth changes on its way through JSON"),
+        ({"question": "x", "truth": float("nan")}, r"row 1: its truth is no JSON value \(ValueError: Out of range"),
     ],
 )
-def test_a_line_that_is_no_row_is_named(tmp_path, text, message):
-    (tmp_path / "rows.jsonl").write_text(text)
-    with pytest.raises(BadValue, match=message):
+def test_a_field_that_cannot_be_asked_or_kept_is_named(row, message):
+    with pytest.raises(BadValue, match=f"task 'me/twice-v0': {message}"):
+        make([ROWS[0], row])().n_items("train")
+
+
+@pytest.mark.parametrize("problem", [SystemExit(0), ValueError("odd")])
+def test_a_reader_that_raises_is_named_by_row(problem):
+    class Odd(DatasetTask):
+        id = "me/odd-v0"
+
+        def read(self, row):
+            raise problem
+
+    with pytest.raises(TaskFault, match=f"task 'me/odd-v0': row 0: read raised {type(problem).__name__}"):
+        Odd(ROWS).n_items("train")
+
+
+def test_a_reader_must_return_an_item():
+    class Odd(DatasetTask):
+        id = "me/odd-v0"
+
+        def read(self, row):
+            return "a text"
+
+    with pytest.raises(TaskFault, match="row 0: read must return an Item, got 'a text'"):
+        Odd(ROWS).n_items("train")
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{question", "'{question' cannot be read: expected '}'"),
+        ("always", "must name fields, such as {question}"),
+        ("{}", "must name fields"),
+    ],
+)
+def test_a_template_that_names_no_field_is_refused(template, message):
+    with pytest.raises(BadValue, match=f"task 'me/odd-v0': the prompt template .*{message}"):
+        dataset_task("me/odd-v0", ROWS, prompt=template, answer="truth")
+
+
+def test_an_id_that_is_no_text_is_refused():
+    with pytest.raises(BadValue, match="task id 5 of a task of rows is not of the form namespace/name-vN"):
+        dataset_task(5, ROWS, prompt="{question}", answer="truth")
+
+
+GOOD = b'{"question": "x", "truth": 1}\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (GOOD + b'{"question": ', "line 2 of .*rows.jsonl is no JSON"),
+        (b"[1, 2]\n", "line 1 of .*rows.jsonl is no object with named fields"),
+        (
+            GOOD + b"\n" + '{"question": "é"}'.encode("latin-1"),
+            "line 3 of .*rows.jsonl is not UTF-8: byte 0xe9 at column 15",
+        ),
+        (b"\x1f\x8b\x08\x00", "line 1 of .*rows.jsonl is not UTF-8: byte 0x8b at column 2"),
+        ('{"question": "x"}'.encode("utf-16"), "line 1 of .*rows.jsonl is not UTF-8: byte 0xff at column 1"),
+        (b"\x00\x01\x02", "line 1 of .*rows.jsonl is no JSON"),
+        (GOOD + b'{"question": ' + b"[" * 100_000, "line 2 of .*rows.jsonl is nested too deeply"),
+        (GOOD + b'{"truth": ' + b"9" * 5000 + b"}", "line 2 of .*rows.jsonl cannot be read: Exceeds the limit"),
+        (b"", "rows.jsonl holds no rows; it needs one JSON object per line"),
+        (b"\n \n", "rows.jsonl holds no rows"),
+    ],
+    ids=str,
+)
+def test_a_file_that_does_not_hold_rows_is_refused_by_line(tmp_path, body, message):
+    (tmp_path / "rows.jsonl").write_bytes(body)
+    with pytest.raises(BadValue, match=message) as caught:
         load_rows(tmp_path / "rows.jsonl", "me/x-v0")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_row_of_a_file_is_named_by_its_line_blank_ones_counted(tmp_path):
+    (tmp_path / "rows.jsonl").write_bytes(GOOD + b"\n\n" + b'{"question": null, "truth": 1}\n')
+    with pytest.raises(BadValue, match=r"'me/twice-v0': line 4 of .*rows.jsonl: its field 'question' is null"):
+        make(tmp_path / "rows.jsonl")().n_items("train")
+
+
+def test_a_surrogate_in_a_file_is_named_by_its_line(tmp_path):
+    (tmp_path / "rows.jsonl").write_bytes(GOOD + b'{"question": "\\ud800", "truth": 1}\n')
+    with pytest.raises(BadValue, match=r"line 2 of .*rows.jsonl: its prompt holds a lone surrogate"):
+        make(tmp_path / "rows.jsonl")().n_items("train")
+
+
+def test_a_mark_before_the_first_line_is_no_part_of_it(tmp_path):
+    (tmp_path / "rows.jsonl").write_bytes(b"\xef\xbb\xbf" + GOOD)
+    assert load_rows(tmp_path / "rows.jsonl", "me/x-v0") == {"": [{"question": "x", "truth": 1}]}
+
+
+def test_a_folder_where_a_file_should_be_is_named(tmp_path):
+    (tmp_path / "train.jsonl").mkdir()
+    with pytest.raises(BadValue, match=r"train\.jsonl cannot be read as a file of rows: Is a directory"):
+        load_rows(tmp_path, "me/x-v0")
+
+
+def test_splits_without_test_rows_are_refused(tmp_path):
+    write(tmp_path / "train.jsonl", ROWS)
+    message = rf"the data of task 'me/twice-v0' at {tmp_path} have no rows for test; their splits: train \(dataset_task"
+    with pytest.raises(BadValue, match=message):
+        make(tmp_path)().n_items("train")
+
+
+@pytest.mark.parametrize("place", ["a\0b.jsonl", "x" * 10_000, "/" + "x" * 300 + ".jsonl", "~nobody_here/rows.jsonl"])
+def test_a_place_that_no_file_can_have_is_refused(place):
+    with pytest.raises(BadValue, match=r"no data at '.* for task 'me/x-v0'[:;] \S") as caught:
+        load_rows(place, "me/x-v0")
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([], "the data of task 'me/x-v0' hold no rows"),
+        (5, "data of task 'me/x-v0' are a path, a hub id or a list of rows, got 5"),
+        ({"train": ROWS}, "are a path, a hub id or a list of rows"),
+        (b"rows.jsonl", "are a path, a hub id or a list of rows"),
+    ],
+)
+def test_data_of_another_kind_are_refused(data, message):
+    with pytest.raises(BadValue, match=message):
+        load_rows(data, "me/x-v0")
 
 
 @pytest.mark.parametrize("place", ["rows.jsonl", "some/rows.jsonl", "../rows", "/no/such/folder"])

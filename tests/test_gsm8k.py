@@ -88,6 +88,20 @@ def test_a_solution_without_a_number_is_named(tmp_path):
         load_task("gsm8k", data=str(tmp_path / "rows.jsonl")).item("train", 0)
 
 
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"question": None, "answer": "#### 1"}, "its field 'question' is null"),
+        ({"question": "How many?", "answer": None}, "its field 'answer' is null"),
+        ({"question": " ", "answer": "#### 1"}, "its question is empty"),
+    ],
+)
+def test_a_row_without_question_or_answer_is_named_by_file_and_line(tmp_path, row, message):
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row))
+    with pytest.raises(BadValue, match=rf"task 'eggym/gsm8k-v0': line 1 of .*rows\.jsonl: {message}"):
+        load_task("gsm8k", data=str(tmp_path / "rows.jsonl")).item("train", 0)
+
+
 def test_without_hub_and_data_the_way_out_is_named(monkeypatch):
     import datasets
 

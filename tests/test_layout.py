@@ -12,8 +12,8 @@ LEAVES = ("envs", "es", "agents", "leaderboards")
 
 # A core file imports from lower floors, or from those left of it on its own.
 FLOORS = (
-    ("errors", "seeding", "counter", "files", "source", "origin", "wording"),
-    ("task", "episode", "views", "weights", "policy", "rows"),
+    ("errors", "seeding", "counter", "files", "source", "origin", "wording", "values"),
+    ("task", "contract", "episode", "views", "weights", "policy", "rows"),
     ("env", "vector", "sampling", "budget", "cache"),
     ("learner", "registry", "gymnasium_hook", "dataset", "engine"),
     ("rollout", "record", "stats", "fitness", "checkpoint", "replies", "config"),

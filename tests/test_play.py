@@ -4,6 +4,7 @@ from eggym.errors import BadValue
 from eggym.play import play
 from eggym.registry import load_task
 from eggym.task import Item, MultiTurnTask, SingleTurnTask, Verdict, VerdictState
+from eggym.wording import printable
 
 
 class Capital(SingleTurnTask):
@@ -91,3 +92,38 @@ def test_a_task_of_the_house_can_be_played():
 def test_an_index_that_does_not_exist_is_refused():
     with pytest.raises(BadValue, match="at least 0, got -1"):
         session(load_task("tiny-arithmetic"), [], index=-1)
+
+
+def test_what_a_task_says_cannot_command_a_terminal():
+    class Hostile(Door):
+        def item(self, split, index):
+            return Item("\x1b[2J\x07a\tdoor\n\x9b1m\u202e", None, {}, index, split)
+
+        def reply(self, state, text):
+            return "\x1b]0;title\x07", True
+
+        def score(self, state):
+            return Verdict(0.0, VerdictState.WRONG, "\x1b[1m", "\x1b[31mred\r")
+
+        def oracle(self, state):
+            return "\x1b[5m"
+
+    _, told = session(Hostile(), ["in"])
+    assert told == [
+        "\\x1b[2J\\x07a\tdoor\n\\x9b1m\\u202e",
+        "\\x1b]0;title\\x07",
+        "wrong: reward 0, read as '\\x1b[1m' (\\x1b[31mred\\r)",
+        "the best: \\x1b[5m",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain\n\ttext, é, \u4e2d", "plain\n\ttext, é, \u4e2d"),
+        ("\x1b\x00\x7f\x9b\r", "\\x1b\\x00\\x7f\\x9b\\r"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_control_characters_and_surrogates_are_shown_as_escapes(text, shown):
+    assert printable(text) == shown

@@ -151,6 +151,51 @@ def test_a_file_that_is_no_task_is_refused_in_one_line(task_file, body, kind, me
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("max_turns = 0", "task 'me/sums-v0': max_turns must be a whole number from 1 to 1000, got 0"),
+        ("stop = 'ab'", "task 'me/sums-v0': stop must be a tuple of texts that are not empty"),
+        ("floor = None", "task 'me/sums-v0': floor must be a finite number, got None"),
+        ("def __init__(self): pass", r"difficulty must be the options .* must call super\(\).__init__"),
+    ],
+)
+def test_attributes_are_looked_at_when_a_task_is_loaded(task_file, line, message):
+    with pytest.raises(BadValue, match=message):
+        load_task(task_file(TASK_FILE + f"\n        {line}\n"))
+
+
+def test_a_task_that_fails_when_it_is_made_is_at_fault(task_file):
+    file = task_file(TASK_FILE + "\n        def __init__(self): raise SystemExit(0)\n")
+    with pytest.raises(TaskFault, match="task 'me/sums-v0': making it raised SystemExit: 0"):
+        load_task(file)
+
+
+def test_an_option_that_an_init_of_its_own_does_not_take_is_refused():
+    with pytest.raises(
+        BadValue, match=r"'eggym/gsm8k-v0' cannot be made with these options: got an unexpected .*'size'"
+    ):
+        load_task("gsm8k", size=3)
+
+
+@pytest.mark.parametrize("task_id", [5, ["me/x-v0"], ("a", "b")])
+def test_an_id_is_a_text(task_id):
+    with pytest.raises(BadValue, match="is not of the form namespace/name-vN"):
+        register(a_task(task_id))
+
+
+def test_a_plugin_cannot_end_the_program(plugin, monkeypatch):
+    class Point:
+        name, value = "odd", "some_plugin"
+
+        def load(self):
+            raise SystemExit(0)
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [Point()])
+    with pytest.raises(EggymError, match=r"plugin 'odd' \(some_plugin\) raised SystemExit: 0; mend or uninstall it"):
+        task_table()
+
+
 def test_a_failed_file_is_not_half_loaded(task_file):
     path = task_file("import eggym\nraise ValueError('x')")
     for _ in range(2):

@@ -1,8 +1,10 @@
+import json
 import random
 from decimal import Decimal
 
 import pytest
 
+from eggym.contract import check_settings
 from eggym.errors import BadValue, TaskFault
 from eggym.task import (
     Item,
@@ -12,7 +14,9 @@ from eggym.task import (
     VerdictState,
     check_split,
     digest,
+    item_fault,
     normalise,
+    size_of,
     split_of,
 )
 
@@ -148,6 +152,96 @@ def test_generate_must_return_an_item_with_a_text(made):
         Odd().item("train", 0)
 
 
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (Item("\ud800?"), r"its prompt holds a lone surrogate, which no file can: '\\ud800\?'"),
+        (Item("x", meta=None), "its meta is no mapping but None"),
+        (Item("x", meta=[1]), r"its meta is no mapping but \[1\]"),
+        (Item("x", {1, 2}), r"its truth is no JSON value \(TypeError: Object of type set"),
+        (Item("x", set()), "its truth is no JSON value"),  # empty, and yet none
+        (Item("x", Decimal(0)), "its truth is no JSON value"),
+        (Item("x", (1, 2)), r"its truth changes on its way through JSON: \(1, 2\) becomes \[1, 2\]"),
+        (Item("x", ()), "its truth changes on its way through JSON"),
+        (Item("x", float("nan")), r"its truth is no JSON value \(ValueError: Out of range float"),
+        (Item("x", 10**5000), r"its truth is no JSON value \(ValueError: Exceeds the limit"),
+        (Item("x", "\udfff"), r"its truth is no JSON value \(UnicodeEncodeError"),
+        (Item("x", meta={3: 1}), r"its meta changes on its way through JSON: \{3: 1\} becomes \{'3': 1\}"),
+        (Item("x", meta={"a": b"x"}), "its meta is no JSON value"),
+    ],
+    ids=lambda value: "",
+)
+def test_an_item_that_cannot_be_written_down_is_named(item, message):
+    task = type("Odd", (Sums,), {"generate": lambda self, rng: item})()
+    with pytest.raises(TaskFault, match=rf"^task 'me/sums-v0', item test\[3\]: {message}"):
+        task.item("test", 3)
+
+
+def test_deep_truths_are_no_json():
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert "its truth is no JSON value (RecursionError" in item_fault(Item("x", deep))
+
+
+@pytest.mark.parametrize("truth", [None, 0, -3, 2.5, "é", True, [1, [2, "x"]], {"a": {"b": None}}])
+def test_what_survives_json_may_be_a_truth(truth):
+    assert item_fault(Item("é?", truth, {"rows": truth})) == ""
+
+
+@pytest.mark.parametrize(
+    ("base", "name", "use"),
+    [
+        (Sums, "generate", lambda task: task.item("train", 0)),
+        (Sums, "oracle", lambda task: task.oracle_reply(task.begin(Item("1+1=", 2), random.Random(0)))),
+        (Warmer, "start", lambda task: task.begin(Item("room 1", 7), random.Random(0))),
+        (Warmer, "reply", lambda task: task.step({"truth": 1}, "1")),
+        (Warmer, "oracle", lambda task: task.oracle_reply({})),
+        (Sums, "n_items", lambda task: size_of(task, "train")),
+        (Sums, "identity", digest),
+    ],
+)
+@pytest.mark.parametrize("problem", [SystemExit, GeneratorExit, type("Mine", (BaseException,), {})])
+def test_authors_code_cannot_end_the_program(base, name, use, problem):
+    def fail(*given, **more):
+        raise problem("x")
+
+    task = type("Odd", (base,), {name: fail, "__module__": base.__module__})()
+    with pytest.raises(TaskFault, match=f"task '{base.id}': {name} raised {problem.__name__}: x"):
+        use(task)
+
+
+@pytest.mark.parametrize("problem", [SystemExit, GeneratorExit])
+def test_a_score_that_ends_the_program_is_an_error_and_no_zero(problem):
+    def fail():
+        raise problem
+
+    verdict = judged(scoring(fail))
+    assert (verdict.reward, verdict.state, verdict.why) == (None, "error", f"score raised {problem.__name__}")
+
+
+def test_ctrl_c_ends_the_program_wherever_it_is():
+    def stop(*given):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        judged(scoring(stop))
+    with pytest.raises(KeyboardInterrupt):
+        type("Odd", (Sums,), {"generate": stop})().item("train", 0)
+
+
+@pytest.mark.parametrize("said", [5, b"5", ["5"]])
+def test_an_oracle_says_a_text_or_nothing(said):
+    task = type("Odd", (Sums,), {"oracle": lambda self, item: said})()
+    with pytest.raises(TaskFault, match="oracle must return a str or None, got"):
+        task.oracle_reply(task.begin(task.item("train", 0), random.Random(0)))
+
+
+def test_an_observation_can_be_written():
+    task = type("Echo", (Warmer,), {"reply": lambda self, state, text: (f"you {text}", False)})()
+    assert task.step({}, "\ud800é") == ("you \\ud800é", False)
+
+
 def test_generate_that_raises_is_named():
     class Odd(Sums):
         def generate(self, rng):
@@ -187,13 +281,132 @@ def test_a_score_becomes_a_verdict(value, reward, state):
         (-0.1, r"outside its reward_range \[0, 1\]"),
         (Verdict(2.0, VerdictState.CORRECT), "scored 2.0, outside"),
         (lambda: 1 / 0, "score raised ZeroDivisionError: division by zero"),
+        (10**400, "which is not a finite number"),
+        (Verdict(1.0, "right"), "gave the state 'right'; there are correct, wrong, unparsed, timeout, refused, error"),
+        (Verdict(1.0, None), "gave the state None; there are correct"),
+        (Verdict(1.0, ["correct"]), "gave the state"),
+        (Verdict("1", VerdictState.CORRECT), "scored '1', which is not"),
+        (Verdict(1.0, VerdictState.CORRECT, parts=None), "the parts of a reward are a mapping of names, got None"),
+        (Verdict(1.0, VerdictState.CORRECT, parts={"a": "1"}), "a part of a reward is a finite number, got 'a': '1'"),
+        (Verdict(1.0, VerdictState.CORRECT, parts={"a": float("nan")}), "a part of a reward is a finite number"),
+        (Verdict(1.0, VerdictState.CORRECT, parts={3: 1.0}), "a part of a reward is a finite number, got 3"),
+        (Verdict(0.0, VerdictState.ERROR, why="broken"), "^broken$"),  # its reward is dropped
     ],
+    ids=lambda value: "",
 )
 def test_a_failing_grader_is_never_a_zero(value, why):
     verdict = judged(scoring(value))
     assert verdict.reward is None
     assert verdict.state is VerdictState.ERROR
     assert __import__("re").search(why, verdict.why)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (Verdict(1.0, "correct"), Verdict(1.0, VerdictState.CORRECT)),
+        (Verdict(1.0, VerdictState.CORRECT, 5), Verdict(1.0, VerdictState.CORRECT, "5")),
+        (Verdict(1.0, VerdictState.CORRECT, "x", None), Verdict(1.0, VerdictState.CORRECT, "x")),
+        (Verdict(1.0, VerdictState.CORRECT, why=ValueError("x")), Verdict(1.0, VerdictState.CORRECT, why="x")),
+        (Verdict(0, VerdictState.WRONG, "\ud800é"), Verdict(0.0, VerdictState.WRONG, "\\ud800é")),
+        (Verdict(0, VerdictState.WRONG, parts={"a": True}), Verdict(0.0, VerdictState.WRONG, parts={"a": 1.0})),
+    ],
+    ids=lambda value: "",
+)
+def test_a_verdict_is_made_fit_for_records(given, kept):
+    verdict = judged(scoring(given))
+    assert verdict == kept and type(verdict.state) is VerdictState
+    assert json.dumps([verdict.found, verdict.why, verdict.parts], ensure_ascii=False, allow_nan=False).encode()
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise ValueError
+
+
+def test_an_exception_without_words_is_an_error_too():
+    def fail():
+        raise Mute
+
+    assert judged(scoring(fail)).why == "score raised Mute: its message cannot be shown"
+
+
+# -- settings -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        *(("floor", value, "a finite number") for value in (None, "0.1", float("nan"), float("inf"), True, 10**400)),
+        *(
+            ("reward_range", value, "two finite numbers, the lower one first")
+            for value in ((0, float("inf")), (1, 0), (0, 0), (0,), (0, 1, 2), "01", None, [1, 0], ("0", "1"))
+        ),
+        *(("max_new_tokens", value, "a whole number of at least 1") for value in ("64", 64.0, 0, -1, None, True)),
+        *(("max_turns", value, "a whole number from 1 to 1000") for value in (0, -1, "3", 1001, 10_000, 2.0, None)),
+        *(("stop", value, "a tuple of texts that are not empty") for value in ("ab", ("",), (1,), None, ("\ud800",))),
+        *(("system", value, "a text or None") for value in (5, b"x", "\ud800")),
+        *(
+            ("few_shot", value, "a tuple of pairs of texts, each a prompt and its reply")
+            for value in ("ab", ("ab",), (("a", "b", "c"),), (("a", 1),), (("a",),), None, {"a": "b"})
+        ),
+        *(("id", value, "a text") for value in (5, None, "\ud800")),
+    ],
+)
+def test_an_attribute_outside_what_is_allowed_is_named(name, value, allowed):
+    task = type("Odd", (Sums,), {name: value})()
+    with pytest.raises(BadValue, match=rf"^task .*: {name} must be {allowed}.*, got ") as caught:
+        check_settings(task)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "kept"),
+    [
+        ("reward_range", [-1, 2.5], (-1, 2.5)),
+        ("stop", ["\n", "END"], ("\n", "END")),
+        ("few_shot", [["a", "b"], ("c", "d")], (("a", "b"), ("c", "d"))),
+    ],
+)
+def test_a_list_becomes_the_tuple_that_belongs_there(name, given, kept):
+    task = type("Listed", (Sums,), {name: given})()
+    check_settings(task)
+    assert getattr(task, name) == kept
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("max_turns", 1), ("max_turns", 1000), ("max_new_tokens", 1), ("floor", -3)]
+)
+def test_the_ends_of_what_is_allowed_are_allowed(name, value):
+    check_settings(type("Odd", (Warmer,), {name: value})())
+    check_settings(Sums())
+
+
+def test_an_init_that_forgets_its_parent_is_named():
+    class Forgets(Sums):
+        def __init__(self):
+            self.size = 3
+
+    with pytest.raises(BadValue, match=r"'me/sums-v0': difficulty must be .*must call super\(\).__init__"):
+        check_settings(Forgets())
+
+
+@pytest.mark.parametrize("size", ["5", 5.0, -1, True])
+def test_a_number_of_items_is_a_whole_number_or_none(size):
+    task = type("Odd", (Sums,), {"n_items": lambda self, split: size})()
+    for look in (check_settings, lambda task: size_of(task, "train")):
+        with pytest.raises(TaskFault, match=r"n_items\('train'\) must return a whole number or None, got"):
+            look(task)
+
+
+def test_environments_refuse_odd_attributes():
+    from eggym.env import TextEnv
+    from eggym.vector import TextVectorEnv
+
+    task = type("Odd", (Sums,), {"stop": "ab"})()
+    for make in (lambda: TextEnv(task), lambda: TextVectorEnv(task, 2)):
+        with pytest.raises(BadValue, match="task 'me/sums-v0': stop must be a tuple of texts"):
+            make()
 
 
 def test_a_range_of_its_own_is_respected():
