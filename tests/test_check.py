@@ -283,6 +283,14 @@ def test_a_finding_quotes_a_task_without_its_escapes():
     assert "\x1b" not in "".join(details)
 
 
+def test_a_rule_survives_code_that_ends_the_program_past_every_guard():
+    def leave(self, state):
+        raise SystemExit(0)
+
+    findings = {each.rule: each.detail for each in check_task(type("Odd", (Sums,), {"judge": leave})()).findings}
+    assert findings["plain replies are judged"] == "SystemExit: 0"
+
+
 def test_a_split_without_items_is_a_finding():
     report = check_task(type("Empty", (Sums,), {"n_items": lambda self, split: 0})())
     assert [finding.detail for finding in report.findings] == ["there are no items in train"]

@@ -83,7 +83,7 @@ def test_a_reference_that_leads_nowhere_is_one_short_line(load, ref):
 
 def test_a_reference_says_what_is_wrong_with_it():
     with pytest.raises(BadValue, match=r"task 'a\\x00b\.py' holds a character that no name and no file name may hold"):
-        check_reference("a\0b.py", "task")
+        load_file("a\0b.py", "task")
     with pytest.raises(BadValue, match=r"a task is given by at most 4096 characters, got 5000: 'x{40}'\.\.\."):
         check_reference("x" * 5000, "task")
     with pytest.raises(BadValue, match=r"task file 'x+.* cannot be read: File name too long"):
