@@ -87,7 +87,8 @@ def _verdict(task: Mapping[str, Any]) -> tuple[str, str]:
 def _subtitle(arenas: Sequence[Arena], axis: Axis | None = None) -> str:
     every = [record for arena in arenas for side in arena.sides for record in side.records]
     seeds = len({record.seed for record in every})
-    items = max(record.final(record.primary).n_items for record in every)
+    counts = {record.final(record.primary).n_items for record in every}
+    items = str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
     over = f" against {AXES[axis]} of training" if axis else ""
     band = "; bands are 95 % t intervals" if seeds >= 3 else "; fewer than 3 seeds allow no interval"
     return f"Mean {arenas[0].primary} reward on {items} held-out items{over}, {seeds} seed{'s' * (seeds != 1)}{band}"
