@@ -42,14 +42,14 @@ def uniforms(keys_K: Tensor, counters_C: Tensor) -> Tensor:
     return _unit(bits(keys_K, counters_C))
 
 
-def uniform_each(keys_R: Tensor, counter: int) -> Tensor:
-    """Return one uniform per key, at one counter: float64, shape (R,)."""
-    return uniforms(keys_R, torch.tensor([counter], dtype=torch.int64, device=keys_R.device))[:, 0]
+def uniforms_each(keys_R: Tensor, counters_R_C: Tensor) -> Tensor:
+    """Return uniforms at counters of each key's own: float64, shape (R, C)."""
+    return _unit(_mix(keys_R[:, None] ^ _mix(counters_R_C * _GOLDEN)))
 
 
-def gumbels(keys_K: Tensor, counters_C: Tensor) -> Tensor:
-    """Return standard Gumbel variates, -log(-log u), float32, shape (K, C)."""
-    return (-_log(-_log(uniforms(keys_K, counters_C)))).float()
+def gumbels_each(keys_R: Tensor, counters_R_C: Tensor) -> Tensor:
+    """Return standard Gumbel variates, -log(-log u), at counters of each key's own: float32, shape (R, C)."""
+    return (-_log(-_log(uniforms_each(keys_R, counters_R_C)))).float()
 
 
 def grid_normals(keys_K: Tensor, n: int) -> Tensor:

@@ -35,6 +35,7 @@ class PopulationViews:
     factors: Mapping[str, Factors]  # by parameter name
     coupling: Coupling = "shared"
     seating: Seating = "any"
+    n_together: int = 2
 
     @contextmanager
     def attach(self, model: nn.Module) -> Iterator[Attached]:
@@ -76,16 +77,22 @@ class _Population:
     seats: dict[str, _Seats] = field(default_factory=dict)
     scale_R_1_1: Tensor = field(default_factory=lambda: torch.empty(0))
 
-    def seat(self, member_of_row_R: Tensor) -> None:
+    def seat(self, member_of_row_R: Tensor, group: int = 1) -> Any:
         """Gather each row's factors, once for the many passes that follow."""
+        seats = {}
         pair_R = member_of_row_R // 2
         sign_R = 1 - 2 * (member_of_row_R % 2)
         for linear in self.views.linears:
             factors = self.views.factors[linear.name]
-            self.seats[linear.name] = _Seats(
+            seats[linear.name] = _Seats(
                 factors.a_P_K_O[pair_R].to(linear.dtype) / GRID, factors.b_P_K_I[pair_R].to(linear.dtype) / GRID
             )
-            self.scale_R_1_1 = (sign_R * self.views.scale).to(linear.dtype)[:, None, None]
+            scale_R_1_1 = (sign_R * self.views.scale).to(linear.dtype)[:, None, None]
+
+        return seats, scale_R_1_1
+
+    def take(self, seat: Any) -> None:
+        self.seats, self.scale_R_1_1 = seat
 
     def hook(self, linear: Linear) -> Any:
         """Return the forward hook of one linear map."""

@@ -94,7 +94,7 @@ def test_the_batched_forward_equals_materialised_weights(policy, family, rank):
     mask[2, :5] = 0  # left padding
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     with torch.no_grad(), views.attach(subject.model) as attached:
-        attached.seat(members)
+        attached.take(attached.seat(members))
         got = subject.model(ids, attention_mask=mask, position_ids=positions, use_cache=False).logits
     with torch.no_grad():
         plain = subject.model(ids, attention_mask=mask, position_ids=positions, use_cache=False).logits
@@ -137,7 +137,7 @@ def test_the_model_is_untouched_while_and_after_members_are_laid_over_it(policy)
     plain = policy.model(ids).logits
     views = learner(policy).ask(0)
     with views.attach(policy.model) as attached:
-        attached.seat(torch.tensor([2]))
+        attached.take(attached.seat(torch.tensor([2])))
         assert model_sha256(policy.model) == before
         assert not torch.equal(policy.model(ids).logits, plain)
     assert torch.equal(policy.model(ids).logits, plain)

@@ -14,8 +14,8 @@ LEAVES = ("envs", "es", "agents", "leaderboards")
 FLOORS = (
     ("errors", "seeding", "counter", "files", "source", "origin", "wording", "values"),
     ("task", "contract", "episode", "views", "weights", "policy", "rows"),
-    ("env", "vector", "sampling", "budget", "cache"),
-    ("learner", "registry", "gymnasium_hook", "dataset", "engine"),
+    ("env", "vector", "sampling", "budget", "cache", "lanes", "step", "stops"),
+    ("learner", "registry", "gymnasium_hook", "dataset", "session", "engine"),
     ("rollout", "record", "stats", "fitness", "checkpoint", "replies", "config"),
     ("check_rules", "check", "play", "evaluate", "forecast", "result", "train"),
     ("base_model", "base_score", "recipe", "muon", "bake", "export"),
