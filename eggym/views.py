@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
@@ -22,11 +22,15 @@ Seating = Literal["any", "one_member"]
 class Attached(Protocol):
     """The members of a generation, laid over the model."""
 
-    def seat(self, member_of_row_R: Tensor) -> None:
-        """Say which member each row of the coming forward passes belongs to (int64, shape (R,)).
+    def seat(self, member_of_row_R: Tensor, group: int = 1) -> Any:
+        """Make ready what rows of these members need (int64, (R,)), and return it.
 
-        Called before a batch is decoded and at every refill; writes into buffers in place where the shape allows.
+        Rows come in runs of ``group`` whose members sit together (`Views.n_together`), so that what these share is
+        held once.
         """
+
+    def take(self, seat: Any) -> None:
+        """Let the forward passes that follow use this seat."""
 
 
 class Views(Protocol):
@@ -57,19 +61,27 @@ class Views(Protocol):
     def seating(self) -> Seating:
         """May rows of different members sit in one batch?"""
 
+    @property
+    def n_together(self) -> int:
+        """How many members, in order, sit side by side because they share what they need: twins 2, others 1."""
+
     def attach(self, model: nn.Module) -> AbstractContextManager[Attached]:
         """Lay the members over the model, once per generation. Leaving the context restores the model to the bit."""
 
     def bytes_per_row(self, model: nn.Module) -> int:
-        """Return what `Attached.seat` holds for each row, in bytes: part of the engine's memory plan."""
+        """Return what `Attached.seat` holds for each row at most, in bytes: part of the engine's memory plan."""
 
     def flops_per_position(self, model: nn.Module) -> int:
         """Return what a member adds to each position, in FLOPs: part of what is really computed."""
 
 
 class _Itself:
-    def seat(self, member_of_row_R: Tensor) -> None:
-        """Nothing to do: every row is the policy."""
+    def seat(self, member_of_row_R: Tensor, group: int = 1) -> Any:
+        """Nothing is needed: every row is the policy."""
+        return ()
+
+    def take(self, seat: Any) -> None:
+        """Nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +94,7 @@ class PolicyViews:
     n_members: int = 1
     coupling: Coupling = "independent"
     seating: Seating = "any"
+    n_together: int = 1
 
     @contextmanager
     def attach(self, model: nn.Module) -> Iterator[Attached]:

@@ -63,6 +63,7 @@ class FullRankViews:
     keys: Mapping[str, Tensor]  # noise keys of the pairs, by parameter name
     coupling: Coupling = "shared"
     seating: Seating = "one_member"
+    n_together: int = 1
 
     @contextmanager
     def attach(self, model: nn.Module) -> Iterator[Attached]:
@@ -95,11 +96,16 @@ class _Scratch:
             self._real[name] = getattr(module, leaf)
             setattr(module, leaf, nn.Parameter(torch.empty_like(self._real[name]), requires_grad=False))
 
-    def seat(self, member_of_row_R: Tensor) -> None:
-        """Fill the scratch weights with the member of all rows."""
+    def seat(self, member_of_row_R: Tensor, group: int = 1) -> int:
+        """Return the one member of all rows."""
         member = int(member_of_row_R[0])
         if bool((member_of_row_R != member).any()):
             raise ValueError("full-rank members cannot share a batch")
+        return member
+
+    def take(self, seat: int) -> None:
+        """Fill the scratch weights with the member."""
+        member = seat
         if member == self._seated:
             return
         sign = 1 - 2 * (member % 2)
