@@ -3,7 +3,7 @@
 Source: arXiv 2511.16652, sections 3 and 4, from the paper's formulas.
 Deviations: factors on an 8-bit grid; pair weights rounded to int16, which makes the update exact; the knob of the
 step is ``update_rms``, the rms change of a weight under uninformative fitness (the authors' lr * sigma with
-uncorrelated twins). Left out for now: optimisers with a memory, schedules, embeddings and biases.
+uncorrelated twins). Left out for now: optimisers with a memory, schedules.
 """
 
 from collections.abc import Mapping
@@ -17,10 +17,11 @@ from eggym.policy import Policy
 from eggym.views import ParameterSpace
 from eggym.weights import Weights
 
-from .noise import Factors, draw_factors, linear_maps
+from .noise import Factors, Vectors, draw
 from .perturb import PopulationViews
 from .shaping import Shaping, shape
-from .update import change, low_rank_step, low_rank_sum
+from .targets import find_targets
+from .update import change, full_rank_step, low_rank_step, low_rank_sum, vector_sum
 
 MOST_MEMBERS = 1 << 20
 
@@ -63,8 +64,8 @@ class Eggroll:
         """Prepare for one run."""
         self._policy, self._seed, self._options = policy, seed, options
         self._weights = Weights(policy.model, space)
-        self._linears = tuple(linear_maps(policy.model, self._weights.parameters))
-        self._factors: dict[str, Factors] = {}
+        self._targets = find_targets(policy.model, self._weights.parameters)
+        self._factors: dict[str, Factors | Vectors] = {}
         self._generation = -1
 
     def ask(self, step: int) -> PopulationViews:
@@ -78,7 +79,7 @@ class Eggroll:
             options.temperature,
             options.sigma,
             options.rank,
-            self._linears,
+            self._targets,
             self._factors,
             options.coupling,
         )
@@ -88,12 +89,17 @@ class Eggroll:
         self._draw(batch.step)
         shaped = shape(batch.rewards_N_P_G(), self._options.shaping)
         factor = low_rank_step(self._options.update_rms, shaped.weights_D, self._options.rank)
+        vector_factor = full_rank_step(self._options.update_rms, shaped.weights_D)
         squares, n = 0.0, 0
-        for linear in self._linears:
-            change_O_I = change(low_rank_sum(self._factors[linear.name], shaped.weights_D), factor)
-            self._weights.add(linear.name, change_O_I.t() if linear.transposed else change_O_I)
-            squares += float(change_O_I.double().square().sum())
-            n += change_O_I.numel()
+        for target in self._targets:
+            factors = self._factors[target.name]
+            if isinstance(factors, Factors):
+                moved = change(low_rank_sum(factors, shaped.weights_D), factor)
+            else:
+                moved = change(vector_sum(factors, shaped.weights_D), vector_factor)
+            self._weights.add(target.name, moved.t() if target.transposed else moved)
+            squares += float(moved.double().square().sum())
+            n += moved.numel()
         return {"informative": shaped.informative, "spread": shaped.spread, "update_rms": (squares / n) ** 0.5}
 
     def state_dict(self) -> dict[str, Any]:
@@ -109,7 +115,7 @@ class Eggroll:
             return
         pairs, rank, device = self._options.population // 2, self._options.rank, self._policy.device
         self._factors = {
-            linear.name: draw_factors(linear, self._seed, generation, pairs, rank, device) for linear in self._linears
+            target.name: draw(target, self._seed, generation, pairs, rank, device) for target in self._targets
         }
         self._generation = generation
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from eggym.counter import GRID, grid_normals, grid_variance
 from eggym.errors import BadValue
 
-from .noise import Factors
+from .noise import Factors, Vectors
 
 MAX_TERMS = 1 << 24  # pairs x rank that are summed exactly
 
@@ -39,6 +39,12 @@ def low_rank_sum(factors: Factors, weights_P: NDArray[np.int16], chunk: int = 1 
         scaled_T_O = (factors.a_P_K_O[part].double() * weights[part, None, None]).flatten(0, 1)
         total_O_I.addmm_(scaled_T_O.t(), factors.b_P_K_I[part].double().flatten(0, 1))
     return total_O_I
+
+
+def vector_sum(vectors: Vectors, weights_P: NDArray[np.int16]) -> Tensor:
+    """Return sum_p w_p z_p as exact integers in float64: (n,), in units of 1/32."""
+    weights = torch.from_numpy(weights_P.astype(np.float64)).to(vectors.z_P_n.device)
+    return weights @ vectors.z_P_n.double()
 
 
 def full_rank_sum(keys_P: Tensor, weights_P: NDArray[np.int16], n: int) -> Tensor:
