@@ -27,6 +27,13 @@ class Factors:
 
 
 @dataclass(frozen=True, slots=True)
+class Vectors:
+    """All directions of one parameter of a single dimension, int8 in units of 1/32."""
+
+    z_P_n: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Linear:
     """One weight matrix that a population perturbs."""
 

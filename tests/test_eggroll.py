@@ -18,7 +18,7 @@ from eggym.errors import BadValue
 from eggym.es.eggroll import SPEC, Eggroll
 from eggym.es.noise import draw_factors, linear_maps
 from eggym.es.shaping import centred_ranks, pooled, quantise, shape
-from eggym.es.update import MAX_TERMS, change, full_rank_sum, low_rank_step, low_rank_sum
+from eggym.es.update import MAX_TERMS, full_rank_sum, low_rank_sum, low_rank_unit, norm, scaled
 from eggym.policy import Prompting, model_sha256
 from eggym.registry import load_task
 from eggym.rollout import Rollout
@@ -215,12 +215,11 @@ def test_swapping_twins_turns_the_update_round(make_policy):
         before = {name: weight.clone() for name, weight in SPACE.select(policy.model).items()}
         subject = learner(policy)
         subject.ask(0)
-        factor = low_rank_step(0.01, shape(told[:, :, None]).weights_D, 1)
+        weights = shape(told[:, :, None]).weights_D
+        factor = 0.01 / (low_rank_unit(1, grid_variance()) * norm(weights))
         moved.append(
             {
-                linear.name: change(
-                    low_rank_sum(subject._factors[linear.name], shape(told[:, :, None]).weights_D), factor
-                )
+                linear.name: scaled(low_rank_sum(subject._factors[linear.name], weights), factor)
                 for linear in subject._linears
             }
         )
@@ -326,8 +325,8 @@ def test_bf16_weights_lose_no_update(make_policy):
     start = {name: weight.float().clone() for name, weight in SPACE.select(policy.model).items()}
     name = "model.layers.0.self_attn.q_proj.weight"
     for _ in range(100):
-        subject._weights.add(name, torch.full_like(start[name], 1e-6))
-    assert torch.allclose(subject._weights.masters[name] - start[name], torch.tensor(1e-4), rtol=0.02)
+        subject._ascent.weights.add(name, torch.full_like(start[name], 1e-6))
+    assert torch.allclose(subject._ascent.weights.masters[name] - start[name], torch.tensor(1e-4), rtol=0.02)
     moved = (SPACE.select(policy.model)[name].float() - start[name]).mean()
     assert moved == pytest.approx(1e-4, rel=0.2)
     naive = start[name].bfloat16()
