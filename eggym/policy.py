@@ -9,8 +9,9 @@ import dataclasses
 import hashlib
 import itertools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -243,16 +244,17 @@ def load_policy(name: str, device: str = "auto", dtype: str = "auto") -> Policy:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     attention = "sdpa" if where.type == "cuda" else "eager"
     try:
-        model, found = AutoModelForCausalLM.from_pretrained(
-            source, dtype=kind, attn_implementation=attention, output_loading_info=True
+        read = partial(
+            AutoModelForCausalLM.from_pretrained, source, attn_implementation=attention, output_loading_info=True
         )
+        model, found = _read_narrow(read, kind) if dtype in INT8 else read(dtype=kind)
         tokenizer = AutoTokenizer.from_pretrained(source)
     except Exception as problem:  # missing, odd, damaged, unreachable: the library raises many things
         raise _unloadable(name, problem) from problem
     _refuse_incomplete(name, model, found)
     model = model.eval().requires_grad_(False)
     if dtype in INT8:
-        quantise(model)  # before it moves: the device never holds the wide weights
+        quantise(model, kind)  # before it moves: the device never holds the wide weights
     model = model.to(where)
     return Policy(model, tokenizer, name)
 
@@ -273,6 +275,20 @@ def _source(name: str) -> str:
     if path.is_dir() and not (path / "config.json").is_file():
         raise BadValue(f"folder {name!r} holds no model: there is no config.json in it")
     return str(path) if path.is_dir() else name
+
+
+def _read_narrow(read: Callable[..., Any], kind: Any) -> Any:
+    """Read a checkpoint that will be quantised: in the type it is stored in, for a wider copy would be the peak.
+
+    Widening a weight later gives the same numbers. A buffer that was computed in the stored type is another matter
+    (Gemma's scale of embeddings); and in a shorter type the library knows which weights must stay wide.
+    """
+    if kind == torch.float32:
+        found = read(dtype="auto")
+        if all(buffer.dtype == kind for buffer in found[0].buffers() if buffer.is_floating_point()):
+            found[0].config.dtype = kind
+            return found
+    return read(dtype=kind)
 
 
 def _refuse_incomplete(name: str, model: nn.Module, found: Mapping[str, Any]) -> None:
@@ -313,7 +329,8 @@ def _device(name: str) -> torch.device:
     return found
 
 
-def _dtype(name: str, device: torch.device) -> torch.dtype | str:
+def _dtype(name: str, device: torch.device) -> Any:
+    """Return the torch type that a name asks for, or "auto" for the type a checkpoint is stored in."""
     if name == "auto":
         return torch.float32 if device.type == "cpu" else "auto"
     if name not in (*DTYPES, *INT8):

@@ -22,6 +22,7 @@ from torch.nn import functional
 from eggym.errors import BadValue
 
 LARGEST = 127  # of the whole numbers; -128 is not used, so that the grid is symmetric
+_AT_ONCE = 1 << 17  # weights
 
 
 class Int8Linear(nn.Module):
@@ -72,19 +73,29 @@ def _with_gradient(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def to_int8(weight_O_I: Tensor) -> tuple[Tensor, Tensor]:
-    """Return whole numbers (int8, (O, I)) and scales (float32, (O,)); a row of zeros has scale 1."""
-    wide_O_I = weight_O_I.detach().float()
-    largest_O = wide_O_I.abs().amax(1)
-    scale_O = torch.where(largest_O > 0, largest_O / LARGEST, 1.0)
-    # the clamp is for rows of subnormal numbers, where the division by 127 loses digits
-    whole_O_I = (wide_O_I / scale_O[:, None]).round_().clamp_(-LARGEST, LARGEST)
-    return whole_O_I.to(torch.int8), scale_O
+    """Return whole numbers (int8, (O, I)) and scales (float32, (O,)); a row of zeros has scale 1.
+
+    A few rows at a time: wide copies of whole matrices between the narrow ones would leave the heap full of holes.
+    """
+    n_out, n_in = weight_O_I.shape
+    whole_O_I = torch.empty(n_out, n_in, dtype=torch.int8, device=weight_O_I.device)
+    scale_O = torch.empty(n_out, device=weight_O_I.device)
+    step = max(1, _AT_ONCE // n_in)
+    for start in range(0, n_out, step):
+        rows = slice(start, start + step)
+        wide = weight_O_I[rows].detach().float()
+        largest = wide.abs().amax(1)
+        scale_O[rows] = torch.where(largest > 0, largest / LARGEST, 1.0)
+        # the clamp is for rows of subnormal numbers, where the division by 127 loses digits
+        whole_O_I[rows] = (wide / scale_O[rows, None]).round_().clamp_(-LARGEST, LARGEST).to(torch.int8)
+    return whole_O_I, scale_O
 
 
-def quantise(model: nn.Module) -> None:
+def quantise(model: nn.Module, dtype: torch.dtype) -> None:
     """Replace the linear maps of a model's blocks by 8-bit ones, in place and one after the other.
 
-    Embeddings, the output head, norms and biases stay as they are.
+    Embeddings, the output head, norms and biases stay; where ``dtype`` is float32 they are widened to it. They move
+    to memory of their own, for until the last of its tensors is gone the library keeps the whole file mapped.
 
     Raises:
         BadValue: a weight of the blocks that no linear map owns alone, by its name.
@@ -104,6 +115,8 @@ def quantise(model: nn.Module) -> None:
         transposed = not isinstance(module, nn.Linear)
         weight_O_I = module.weight.t() if transposed else module.weight
         replace(model, name, Int8Linear(weight_O_I, module.bias, transposed))
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype if dtype == torch.float32 else parameter.dtype, copy=True)
 
 
 def named_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
