@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from eggym.episode import Episode, Segment
 from eggym.errors import BadValue
+from eggym.quantised import named_weights
 
 FORMULA_VERSION = 1
 Axis = Literal["episodes", "tokens", "flops", "cpu-s", "s"]
@@ -97,7 +98,7 @@ class FlopModel:
         output = model.get_output_embeddings()  # type: ignore[operator]
         embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
         skip = embeddings | ({id(output.weight)} if output is not None else set())
-        body = sum(_active(weight, config) for weight in model.parameters() if id(weight) not in skip)
+        body = sum(_active(weight, config) for _, weight in named_weights(model) if id(weight) not in skip)
         head = int(output.weight.numel()) if output is not None else 0
         return cls(body, head, layers * heads * int(head_dim))
 
@@ -264,7 +265,7 @@ class Meter:
         self.spend.computed_flops += flops
 
 
-def _active(weight: nn.Parameter, config: Any) -> int:
+def _active(weight: Tensor, config: Any) -> int:
     if weight.ndim < 2:
         return 0
     if weight.ndim == 3:

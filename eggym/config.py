@@ -100,7 +100,7 @@ class Plan:
             "eval": dataclasses.asdict(self.evaluation),
             "memory": self.memory,
             "device": self.policy.device.type,
-            "dtype": str(self.policy.dtype).removeprefix("torch."),
+            "dtype": self.policy.dtype_name,
         }
 
 
@@ -121,6 +121,7 @@ def resolve(config: RunConfig) -> Plan:
     policy = load_policy(config.model, config.device, config.dtype)
     profile = sections["profile"] or profile_for(policy.n_parameters)
     options = spec.resolve(profile, sections["options"])
+    space.install(policy.model)  # before anything hashes or counts the weights
     return Plan(config, policy, task, spec, profile, options, prompting, evaluation, space, budget, memory)
 
 
