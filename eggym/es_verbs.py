@@ -132,7 +132,7 @@ def _print_replay(found: Any) -> None:
     for name in found.changed:
         typer.echo(f"{name} is missing, or was changed since the run was finished")
     typer.echo(f"recorded {found.recorded}\nrebuilt  {found.rebuilt}")
-    where = "" if found.first_difference is None else f"; the updates part at step {found.first_difference}"
+    where = "" if found.first_difference is None else f"; step {found.first_difference} is not the run's"
     typer.echo(f"{'equal' if found.equal else 'different'} after {found.n_steps} updates of {found.learner}{where}")
 
 

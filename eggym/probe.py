@@ -5,8 +5,7 @@ members of one generation, the same directions at every sigma, answer the same h
 numbers as the base. Measured for each: what is left of the reward, how far the members are from the base (KL per reply
 token), and how much twins differ beside what sampling alone would make them differ.
 
-The rule: the largest sigma whose members keep 90 % of the base's reward; where rewards cannot tell, the largest whose
-members stay within a KL. Nothing is trained. Axes in names: _N members, _P items, _G replies per item.
+`eggym.sigma` holds the rule that picks one. Nothing is trained. Axes in names: _N members, _P items, _G replies per item.
 """
 
 import dataclasses
@@ -15,9 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from eggym.budget import FlopModel, Meter
 from eggym.config import Plan, RunConfig, refuse_unknown_fields, resolve
@@ -27,28 +24,12 @@ from eggym.episode import EpisodeBatch
 from eggym.errors import BadValue
 from eggym.evaluate import first_items
 from eggym.rollout import Rollout
+from eggym.sigma import LEAST_REWARD, Row, known, propose, spread, varied
 from eggym.task import Item
 from eggym.views import Attached, PolicyViews, Views
 
-KEEP = 0.9  # share of the base's reward that the members must keep on average
-# Nats per reply token; decides where rewards cannot. On the five tasks of the embedded model, members that keep 90 % of
-# the reward lie between 0.003 and 0.092, those that lose a third or more at 0.35 and above.
-MOST_KL = 0.1
-LEAST_REWARD = 0.02  # of the reward's range: a base below says nothing about what it could lose
 SPAN = tuple(2.0**power for power in range(-4, 3))  # of the profile's sigma
 _KL_ITEMS, _KL_MEMBERS, _FLOOR_REPLIES = 16, 16, 8
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What one sigma does."""
-
-    sigma: float
-    reward: float  # mean over members
-    kept: float | None  # its share of the base's reward, above the least possible one; None: the base has none
-    kl: float  # mean KL(base || member) per reply token, in nats
-    spread: float  # standard deviation over pairs of the difference of twins' mean rewards
-    varied: float  # share of items to which not all members got the same reward
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +87,13 @@ def run_probe(config: RunConfig, items: int = 32, members: int = 32, sigmas: Seq
     if items < 1 or members < 4 or members % 2:
         raise BadValue(f"a probe takes at least 1 item and an even number of members from 4, got {items} and {members}")
     plan = resolve(config)
-    known = {found.name for found in dataclasses.fields(plan.options)}
-    if "sigma" not in known:
+    options = {found.name for found in dataclasses.fields(plan.options)}
+    if "sigma" not in options:
         raise BadValue(f"{plan.spec.name} has no sigma to probe; give an ES learner such as --learner eggroll")
     found = first_items(plan.task, "validation", items)
     if not found:
         raise BadValue(f"task {plan.task.id!r} has no validation items to probe with; give it a validation split")
-    sizes = {name: value for name, value in (("items", len(found)), ("population", members)) if name in known}
+    sizes = {name: value for name, value in (("items", len(found)), ("population", members)) if name in options}
     grid = sorted({float(value) for value in sigmas} or {plan.options.sigma * factor for factor in SPAN})
     return _Prober(plan, found, sizes).run(grid)
 
@@ -169,7 +150,7 @@ class _Prober:
     def _row(self, sigma: float, base: float, low: float) -> Row:
         views = self._views(sigma)
         rewards_N_P_G = self.rollout.run(views, self.items[: views.n_items], step=0).rewards_N_P_G()
-        reward = float(np.nanmean(rewards_N_P_G))
+        reward = float(known(rewards_N_P_G).mean())
         return Row(
             sigma,
             reward,
@@ -201,58 +182,12 @@ class _Prober:
         own = views.temperature == 0 or views.coupling == "shared"
         n = views.n_replies if own else views.n_replies * _FLOOR_REPLIES
         asked = PolicyViews(views.n_items, n, views.temperature, coupling=views.coupling)
-        rewards_P_G = self._base(asked, step=0).rewards_N_P_G()[0].astype(np.float64)
-        base = float(np.nanmean(rewards_P_G))
+        rewards_P_G = known(self._base(asked, step=0).rewards_N_P_G()[0])
+        base = float(rewards_P_G.mean())
         if own:
             return base, 0.0
-        variances_P = np.nanvar(rewards_P_G, axis=1) * n / (n - 1)
-        return base, math.sqrt(2 * float(np.nansum(variances_P)) / (views.n_replies * len(variances_P) ** 2))
-
-
-def propose(rows: Sequence[Row], base: float, told: bool) -> tuple[float, str]:
-    """Return the sigma to take, and why in one sentence.
-
-    Args:
-        rows: the grid, ascending in sigma.
-        base: the base's mean reward.
-        told: whether that is enough of a reward to see a loss of it.
-    """
-    keeping = [row for row in rows if row.kept is not None and row.kept >= KEEP]
-    if told and keeping:
-        best = keeping[-1]
-        end = "; the grid ends there, so a larger one may do as well" if best is rows[-1] else ""
-        flat = "" if best.varied > 0 else "; but no item's reward differs between members, so nothing could be learned"
-        return best.sigma, (
-            f"sigma {best.sigma:.3g} is the largest at which members keep {KEEP:.0%} of the base's reward "
-            f"({best.reward:.3f} of {base:.3f}){end}{flat}"
-        )
-    close = [row for row in rows if row.kl <= MOST_KL]
-    best = close[-1] if close else rows[0]
-    reason = (
-        f"no sigma of the grid keeps {KEEP:.0%} of the base's reward {base:.3f}"
-        if told
-        else f"the base's reward {base:.3f} is too small to lose anything"
-    )
-    rule = (
-        f"the largest within {MOST_KL:g} nats of KL per token ({best.kl:.3g})"
-        if close
-        else f"the smallest, and still {best.kl:.3g} nats of KL per token away: probe smaller ones with --sigma"
-    )
-    flat = "" if best.varied > 0 else "; no item's reward differs between members there, so nothing could be learned"
-    return best.sigma, f"{reason}, so sigma {best.sigma:.3g} is taken as {rule}{flat}"
-
-
-def spread(rewards_N_P_G: NDArray[np.float32]) -> float:
-    """Return the standard deviation over pairs of f+ - f-, f the mean reward of a member; twins are 2p and 2p + 1."""
-    means_N = np.nanmean(rewards_N_P_G.astype(np.float64), axis=(1, 2))
-    n_pairs = len(means_N) // 2
-    return float(np.std(means_N[0 : 2 * n_pairs : 2] - means_N[1 : 2 * n_pairs : 2], ddof=1))
-
-
-def varied(rewards_N_P_G: NDArray[np.float32]) -> float:
-    """Return the share of items whose members did not all get the same reward."""
-    means_N_P = np.nanmean(rewards_N_P_G.astype(np.float64), axis=2)
-    return float(np.mean(np.nanmax(means_N_P, axis=0) > np.nanmin(means_N_P, axis=0)))
+        variances_P = rewards_P_G.var(axis=1) * n / (n - 1)
+        return base, math.sqrt(2 * float(variances_P.sum()) / (views.n_replies * views.n_items**2))
 
 
 def _seat(attached: Attached, member_of_row_R: torch.Tensor) -> None:

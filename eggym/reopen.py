@@ -130,8 +130,13 @@ def _policy(record: Record, folder: Path, where: Whereabouts) -> Policy:
 def _refuse_other(folder: Path, config: dict[str, Any], now: dict[str, Any]) -> None:
     differing = sorted(name for name in now if name != "eval" and now[name] != config.get(name))
     if differing:
-        shown = ", ".join(f"{name} {config.get(name)!r:.60} -> {now[name]!r:.60}" for name in differing)
+        shown = ", ".join(f"{name} {_short(config.get(name))} -> {_short(now[name])}" for name in differing)
         raise BadValue(
             f"replies of {folder} cannot be made again here, for these differ: {shown}; give the run's own with "
             "--task, --data or --device"
         )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:24]}..."

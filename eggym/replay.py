@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from eggym.episode import Ending, Episode, EpisodeBatch
 from eggym.errors import BadValue
 from eggym.files import sha256_file, unwritable
@@ -27,6 +29,8 @@ from eggym.spot import Spot, SpotCheck, choose
 from eggym.task import Item, Verdict, VerdictState
 from eggym.views import PolicyViews, Views
 
+_ROUNDING = 1e-6
+
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
@@ -37,7 +41,7 @@ class Replayed:
     n_steps: int
     recorded: str  # SHA-256 of the trained weights, by the record
     rebuilt: str  # the same, of the weights made from the log
-    first_difference: int | None  # where the weights differ: the first update whose metrics are not those of the run
+    first_difference: int | None  # the first step whose mean reward or, where weights differ, metrics are not the run's
     changed: tuple[str, ...]  # files of the run that are missing or no longer have the hash of the record
     spots: tuple[Spot, ...] = ()
 
@@ -48,8 +52,9 @@ class Replayed:
 
     @property
     def ok(self) -> bool:
-        """Is everything as the record says: weights, files, and every place that was made again?"""
-        return self.equal and not self.changed and not any(spot.differs for spot in self.spots)
+        """Is everything as the record says: weights, steps, files, and every place that was made again?"""
+        same = self.equal and self.first_difference is None
+        return same and not self.changed and not any(spot.differs for spot in self.spots)
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON values."""
@@ -96,6 +101,7 @@ def replay(
     check = SpotCheck(opened.plan(), folder, choose(entries, spot, seed)) if spot else None
     metrics = list(_told(opened.build(), entries, check, folder))
     rebuilt = model_sha256(opened.policy.model)
+    equal = rebuilt == record.weights_sha256
     if target is not None:
         _write(target, opened)
     return Replayed(
@@ -104,7 +110,7 @@ def replay(
         n_steps=record.n_steps,
         recorded=record.weights_sha256,
         rebuilt=rebuilt,
-        first_difference=None if rebuilt == record.weights_sha256 else _first_difference(folder / STEPS, metrics),
+        first_difference=_first_difference(folder / STEPS, entries, None if equal else metrics),
         changed=tuple(_changed(folder, record)),
         spots=tuple(check.found) if check else (),
     )
@@ -157,15 +163,30 @@ def _entries(folder: Path, record: Record) -> list[FitnessStep]:
     return entries
 
 
-def _first_difference(path: Path, metrics: list[Mapping[str, float]]) -> int | None:
+def _first_difference(path: Path, entries: list[FitnessStep], metrics: list[Mapping[str, float]] | None) -> int | None:
+    """Return the first step that the run told otherwise.
+
+    Rewards are compared by their mean: two logs may lead to the same weights, for instance where only one pair of twins
+    differs, whose weight is 1 whatever the difference. Metrics may round otherwise on another machine, and are given
+    only where the weights differ.
+    """
     try:
-        lines = [json.loads(line)["metrics"] for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError, KeyError, TypeError):  # it may be what was changed
-        return None
-    for step, (kept, now) in enumerate(zip(lines, metrics, strict=False)):
-        if any(kept.get(name) != value for name, value in now.items()):
-            return step
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for step, (line, entry) in enumerate(zip(lines, entries, strict=False)):
+            now = metrics[step] if metrics is not None else {}
+            if not _near(line["reward"], entry) or any(line["metrics"].get(name) != now[name] for name in now):
+                return step
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # it may be what was changed
+        pass
     return None
+
+
+def _near(reward: float | None, entry: FitnessStep) -> bool:
+    known = entry.rewards_N_P_G[np.isfinite(entry.rewards_N_P_G)].astype(np.float64)
+    mean = float(known.mean()) if known.size else None
+    if mean is None or reward is None:
+        return mean == reward
+    return abs(mean - reward) <= _ROUNDING * max(1.0, abs(mean))  # the log holds float32
 
 
 def _changed(folder: Path, record: Record) -> Iterator[str]:

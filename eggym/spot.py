@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -125,7 +126,7 @@ def _compare(
     episode = dataclasses.replace(again[place.member, place.slot, place.sample], member=place.member)
     new = json.loads(json.dumps(shard_line(episode)))
     logged = _known(float(entry.rewards_N_P_G[place.member, place.slot, place.sample]))
-    found = None if episode.reward is None else float(torch.tensor(episode.reward, dtype=torch.float32))
+    found = None if episode.reward is None else float(np.float32(episode.reward))
     differs = [name for name in sorted(new.keys() | line.keys()) if new.get(name) != line.get(name)]
     if logged != found:
         differs.append("reward")

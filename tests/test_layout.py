@@ -18,7 +18,7 @@ FLOORS = (
     ("learner", "registry", "gymnasium_hook", "dataset", "engine"),
     ("rollout", "record", "stats", "fitness", "checkpoint", "replies", "config"),
     ("check_rules", "check", "play", "evaluate", "drift", "forecast", "result", "train"),
-    ("base_model", "base_score", "recipe", "muon", "bake", "export", "reopen", "spot", "replay", "probe"),
+    ("base_model", "base_score", "recipe", "muon", "bake", "export", "reopen", "spot", "replay", "sigma", "probe"),
     ("outcome", "transcripts", "curves", "picture", "report", "worker", "duel"),
     ("settings", "tables", "progress", "flags", "run_verbs", "task_verbs", "es_verbs", "cli", "__main__"),
 )
