@@ -5,7 +5,8 @@ members of one generation, the same directions at every sigma, answer the same h
 numbers as the base. Measured for each: what is left of the reward, how far the members are from the base (KL per reply
 token), and how much twins differ beside what sampling alone would make them differ.
 
-`eggym.sigma` holds the rule that picks one. Nothing is trained. Axes in names: _N members, _P items, _G replies per item.
+`eggym.sigma` holds the rule that picks one. Nothing is trained.
+Axes in names: _R rows of a pass, _N members, _P items, _G replies per item.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Which sigma to take: from what each does to a policy, by rule, in one sentence.
 
-The rule: the largest sigma whose members keep 90 % of the base's reward; where rewards cannot tell, because the base has
-next to none or because nothing keeps it, the largest whose members stay within a KL per reply token.
+The rule: the largest sigma whose members keep 90 % of the base's reward; where rewards cannot tell, because the base
+has next to none or because nothing keeps it, the largest whose members stay within a KL per reply token.
 Axes in names: _N members, _P items, _G replies per item, _D pairs of twins.
 """
 
