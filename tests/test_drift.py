@@ -8,12 +8,14 @@ import sys
 import pytest
 import torch
 
+from eggym.base_model import build_tokenizer
 from eggym.budget import FlopModel, Meter
 from eggym.config import RunConfig, resolve
 from eggym.drift import Reference, reply_logits, start_drift
 from eggym.episode import Segment
 from eggym.errors import BadValue, TaskFault
 from eggym.files import sha256_file
+from eggym.policy import Policy
 from eggym.record import load_record
 from eggym.train import run_plan
 
@@ -56,7 +58,21 @@ def train(folder, *words, **settings):
     return [json.loads(line) for line in (folder / "steps.jsonl").read_text().splitlines()]
 
 
-def test_reply_logits_are_those_of_each_segment_alone(policy):
+def absolute(seed=0):
+    """A policy whose positions are learned vectors: it sees where a text begins."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(seed)
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=100, n_positions=64, n_embd=32, n_layer=2, n_head=2)).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(6.0 if weight.ndim > 1 else 1.0)
+    return Policy(model.requires_grad_(False), build_tokenizer(), "absolute")
+
+
+@pytest.mark.parametrize("positions", ["rotary", "absolute"])
+def test_reply_logits_are_those_of_each_segment_alone(policy, positions):
+    policy = absolute() if positions == "absolute" else policy
     logprobs_M_V, tokens_M = one_by_one(policy)
     found_M_V, found_M = reply_logits(policy, SEGMENTS)
     assert found_M.tolist() == tokens_M.tolist() == [60, 61, 2, 71, 80, 81, 82]
