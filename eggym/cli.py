@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from eggym.errors import EggymError
+from eggym.es_verbs import probe, replay
 from eggym.run_verbs import duel, eval_, train
 from eggym.task_verbs import bake, check, compare, export, list_, play
 from eggym.wording import printable
@@ -47,6 +48,8 @@ app.command("eval")(eval_)
 app.command()(train)
 app.command()(duel)
 app.command()(compare)
+app.command()(probe)
+app.command()(replay)
 app.command()(export)
 app.command()(bake)
 

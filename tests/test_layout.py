@@ -17,10 +17,10 @@ FLOORS = (
     ("env", "vector", "sampling", "budget", "cache", "lanes", "step", "stops"),
     ("learner", "registry", "gymnasium_hook", "dataset", "session", "engine"),
     ("rollout", "record", "stats", "fitness", "checkpoint", "replies", "config"),
-    ("check_rules", "check", "play", "evaluate", "forecast", "result", "train"),
-    ("base_model", "base_score", "recipe", "muon", "bake", "export"),
+    ("check_rules", "check", "play", "evaluate", "drift", "forecast", "result", "train"),
+    ("base_model", "base_score", "recipe", "muon", "bake", "export", "reopen", "spot", "replay", "sigma", "probe"),
     ("outcome", "transcripts", "curves", "picture", "report", "worker", "duel"),
-    ("settings", "tables", "progress", "flags", "run_verbs", "task_verbs", "cli", "__main__"),
+    ("settings", "tables", "progress", "flags", "run_verbs", "task_verbs", "es_verbs", "cli", "__main__"),
 )
 RANK = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 
