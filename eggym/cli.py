@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from eggym.bench_verbs import bench
 from eggym.errors import EggymError
 from eggym.run_verbs import duel, eval_, train
 from eggym.task_verbs import bake, check, compare, export, list_, play
@@ -49,6 +50,7 @@ app.command()(duel)
 app.command()(compare)
 app.command()(export)
 app.command()(bake)
+app.command()(bench)
 
 
 def main(arguments: list[str] | None = None) -> None:
