@@ -106,11 +106,16 @@ def claim_of(policy: Any, settings: Settings) -> float:
     return 0.92 if policy.dtype == torch.bfloat16 and settings.rows == 1 else 0.95
 
 
-def lines(result: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+def lines(result: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Return a result as rows of a table: what, its value, and how sure it is."""
     machine, model = result["machine"], result["model"]
-    yield "machine", f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads", _load(machine)
-    yield "model", f"{model['name']}, {model['dtype']}", f"{model['rows']} rows, {model['prompt']}+{model['steps']}"
+    versions = f"torch {machine['torch']}, transformers {machine['transformers']}"
+    yield machine["cpu"], f"{machine['cores']} cores, {machine['threads']} threads", f"{versions}, {_load(machine)}"
+    yield (
+        model["name"],
+        model["dtype"],
+        f"{model['rows']} rows, {model['prompt']} tokens read, {model['steps']} sampled",
+    )
     for part, figures in result["parts"].items():
         for name, arm in figures.get("arms", {}).items():
             cpu, shown = arm["cpu_s"], ", ".join(one[:10] for one in arm["fingerprints"])

@@ -111,8 +111,7 @@ def policy_of(width: int, layers: int, model: str | None, dtype: str) -> Policy:
 
 def population(policy: Policy, n_members: int, n_items: int = 1, rank: int = 1, step: int = 0) -> Views:
     """Return a population of EGGROLL over the policy's blocks."""
-    views = learner(policy, n_members, n_items, rank).ask(step)
-    assert views is not None  # an ES always asks
+    views: Views = learner(policy, n_members, n_items, rank).ask(step)
     return views
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from eggym.flags import Json, Model, console, interruptible, one_thread, print_json
+from eggym.flags import Json, Model, interruptible, one_thread, print_json
 
 
 def bench(
@@ -47,6 +47,5 @@ def bench(
     if as_json:
         print_json(result)
     else:
-        from eggym.tables import print_rows
-
-        print_rows(console(), ("", "", ""), list(lines(result)))
+        for name, value, beside in lines(result):
+            typer.echo(f"{name:<38} {value:<12} {beside}")

@@ -48,7 +48,7 @@ def cpu_model(cpuinfo: str) -> str | None:
     >>> cpu_model("processor : 0\\nmodel : 167\\nmodel name : Some CPU\\n")
     'Some CPU (model 167)'
     """
-    fields = {}
+    fields: dict[str, str] = {}
     for line in cpuinfo.splitlines():
         name, _, value = line.partition(":")
         fields.setdefault(name.strip(), value.strip())
