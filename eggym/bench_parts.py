@@ -245,17 +245,19 @@ def named_plain() -> Policy:
 def told(n_members: int, n_items: int) -> EpisodeBatch:
     """Return a batch of one-token episodes with random rewards of 0 and 1."""
     rng = stream("bench", "rewards")
+    return batch_of([[float(rng.randrange(2)) for _ in range(n_items)] for _ in range(n_members)])
+
+
+def batch_of(rewards_N_P: list[list[float]], step: int = 0) -> EpisodeBatch:
+    """Return the smallest batch that carries these rewards."""
     episodes = []
-    for member in range(n_members):
-        for slot in range(n_items):
-            reward = float(rng.randrange(2))
-            verdict = Verdict(reward, VerdictState.CORRECT if reward else VerdictState.WRONG)
+    for member, rewards_P in enumerate(rewards_N_P):
+        for slot, reward in enumerate(rewards_P):
+            verdict = Verdict(reward, VerdictState.CORRECT if reward == 1 else VerdictState.WRONG)
             segment = Segment([0, 0], [False, True], [0.0, 0.0])
-            item = Item("?", index=slot, split="train")
-            episodes.append(
-                Episode(item, member, slot, 0, [segment], [Turn("?", "", reward, 1)], verdict, Ending.ANSWERED)
-            )
-    return EpisodeBatch(0, episodes, n_members, n_items, 1)
+            item, turn = Item("?", index=slot, split="train"), Turn("?", "", reward, 1)
+            episodes.append(Episode(item, member, slot, 0, [segment], [turn], verdict, Ending.ANSWERED))
+    return EpisodeBatch(step, episodes, len(rewards_N_P), len(rewards_N_P[0]), 1)
 
 
 def agreement(ours: list[list[int]], theirs: list[list[int]]) -> Figures:
