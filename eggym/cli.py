@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from eggym.bench_verbs import bench
 from eggym.errors import EggymError
 from eggym.es_verbs import probe, replay
 from eggym.run_verbs import duel, eval_, train
@@ -52,6 +53,7 @@ app.command()(probe)
 app.command()(replay)
 app.command()(export)
 app.command()(bake)
+app.command()(bench)
 
 
 def main(arguments: list[str] | None = None) -> None:

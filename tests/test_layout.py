@@ -12,15 +12,16 @@ LEAVES = ("envs", "es", "agents", "leaderboards")
 
 # A core file imports from lower floors, or from those left of it on its own.
 FLOORS = (
-    ("errors", "seeding", "counter", "files", "source", "origin", "wording", "values"),
+    ("errors", "seeding", "counter", "files", "source", "origin", "wording", "values", "timing"),
     ("task", "contract", "episode", "quantised", "adapters", "views", "weights", "policy", "rows"),
-    ("env", "vector", "sampling", "budget", "cache", "lanes", "step", "stops"),
+    ("env", "vector", "sampling", "budget", "cache", "lanes", "step", "stops", "machine"),
     ("learner", "registry", "gymnasium_hook", "dataset", "session", "engine"),
     ("rollout", "record", "stats", "fitness", "checkpoint", "replies", "config"),
     ("check_rules", "check", "play", "evaluate", "drift", "forecast", "result", "train"),
     ("base_model", "base_score", "recipe", "muon", "bake", "export", "reopen", "spot", "replay", "sigma", "probe"),
     ("outcome", "transcripts", "curves", "picture", "report", "worker", "duel"),
-    ("settings", "tables", "progress", "flags", "run_verbs", "task_verbs", "es_verbs", "cli", "__main__"),
+    ("bench_arms", "bench_parts", "bench"),
+    ("settings", "tables", "progress", "flags", "run_verbs", "task_verbs", "es_verbs", "bench_verbs", "cli", "__main__"),
 )
 RANK = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 

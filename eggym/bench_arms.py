@@ -1,0 +1,320 @@
+"""What the benchmark of the engine times: decoding a fixed number of tokens, in the ways that are to be compared.
+
+Everything that touches the engine and its sessions for a benchmark stands in this file. No arm stops early: end tokens
+count as any other, so that equal rows and steps are equal work. Sampling is greedy in all of them.
+
+Axes in names: _R rows of the batch, sorted by member; _N members.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from eggym.base_model import build_tokenizer
+from eggym.budget import FlopModel, Meter
+from eggym.engine import Engine, Session
+from eggym.errors import BadValue
+from eggym.policy import DTYPES, EMBEDDED, Policy, load_policy
+from eggym.registry import load_learner
+from eggym.sampling import Draw
+from eggym.seeding import key, stream
+from eggym.views import ParameterSpace, PolicyViews, Views
+
+SIGMA = 0.01
+HEAD_WIDTH = 64  # of a head in the random models, as in models that people use
+
+
+class Endless(Policy):
+    """A policy whose replies end at the limit alone."""
+
+    @property
+    def eos_ids(self) -> tuple[int, ...]:
+        """No token ends a reply."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every arm does: ``population * rows`` rows read a prompt each and decode ``steps`` tokens."""
+
+    policy: Policy
+    population: int  # members, even
+    rows: int = 1  # per member
+    prompt: int = 16  # tokens
+    steps: int = 16  # sampled tokens; the first comes from the prompt's logits
+    compiled: bool = False
+
+    @property
+    def members(self) -> list[int]:
+        """The member of each row."""
+        return [row // self.rows for row in range(self.population * self.rows)]
+
+    @property
+    def prompts(self) -> list[list[int]]:
+        """A prompt for each row: random tokens, the same for row g of every member."""
+        n = int(self.policy.model.config.get_text_config().vocab_size)
+        rng = stream("bench", "prompts")
+        some = [[rng.randrange(n) for _ in range(self.prompt)] for _ in range(self.rows)]
+        return some * self.population
+
+
+def endless(policy: Policy) -> Policy:
+    """Return the policy without end tokens; its model is changed, so it is good for benchmarks only."""
+    for config in (policy.model.generation_config, policy.model.config):
+        config.eos_token_id = None
+    return Endless(policy.model, policy.tokenizer, policy.name)
+
+
+def named_policy(name: str, dtype: str = "float32", device: str = "cpu") -> Policy:
+    """Load a policy by name, without end tokens."""
+    return endless(load_policy(name, device, dtype))
+
+
+def random_policy(width: int, layers: int = 4, vocabulary: int = 1024, dtype: str = "float32") -> Policy:
+    """Return a random Llama on the CPU, without end tokens: inner width 3 x, heads of 64, tied embeddings.
+
+    Raises:
+        BadValue: a width that is no multiple of 64.
+    """
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    if width < HEAD_WIDTH or width % HEAD_WIDTH:
+        raise BadValue(f"width must be a multiple of {HEAD_WIDTH}, got {width}")
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=width,
+        intermediate_size=3 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=width // HEAD_WIDTH,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+        initializer_range=0.1,  # the usual 0.02 would make every prediction the same
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(key("bench", "weights") % (1 << 31))
+        model = LlamaForCausalLM(config).to(DTYPES[dtype]).eval().requires_grad_(False)
+    model.set_attn_implementation("eager")
+    return endless(Policy(model, build_tokenizer(), f"random-llama-{width}x{layers}"))
+
+
+def policy_of(width: int, layers: int, model: str | None, dtype: str) -> Policy:
+    """Return the policy of a benchmark: by name, or random by width; width 64 is the embedded model."""
+    if model is not None:
+        return named_policy(model, dtype)
+    return named_policy(EMBEDDED[0], dtype) if width == 64 else random_policy(width, layers, dtype=dtype)
+
+
+def population(policy: Policy, n_members: int, n_items: int = 1, rank: int = 1, step: int = 0) -> Views:
+    """Return a population of EGGROLL over the policy's blocks."""
+    views: Views = learner(policy, n_members, n_items, rank).ask(step)
+    return views
+
+
+def learner(policy: Policy, n_members: int, n_items: int = 1, rank: int = 1, **options: Any) -> Any:
+    """Return the learner `eggroll` with a fixed sigma."""
+    spec = load_learner("eggroll")
+    settings = {"population": n_members, "items": n_items, "rank": rank, "sigma": SIGMA, **options}
+    return spec.build(policy, ParameterSpace(), 0, spec.resolve("tiny", settings))
+
+
+def nobody(n_members: int = 1, n_items: int = 1, like: Views | None = None) -> Views:
+    """Return views that leave the model as it is: the operator off; ``like`` gives their other settings."""
+    if like is None:
+        return PolicyViews(n_items, 1, 0.0, n_members)
+    return PolicyViews(like.n_items, like.n_replies, like.temperature, like.n_members, like.coupling)
+
+
+# -- the engine: sessions ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def opened(work: Work, views: Views) -> Iterator[Session]:
+    """Open a session with all rows seated, which has read nothing."""
+    if work.compiled:
+        raise BadValue("this engine has no compiled step; leave --compile out")
+    engine = Engine(work.policy, Meter(FlopModel.of(work.policy.model)))
+    with views.attach(work.policy.model) as attached, engine.open(attached, work.members) as session:
+        yield session
+
+
+@contextmanager
+def prefilled(work: Work, views: Views) -> Iterator[Session]:
+    """Open a session in which every row has read its prompt."""
+    with opened(work, views) as session:
+        session.feed(work.prompts)
+        yield session
+
+
+@contextmanager
+def pretended(work: Work, views: Views) -> Iterator[Session]:
+    """Open a session whose cache is as long as the prompts, but empty: what a step costs does not depend on it."""
+    with opened(work, views) as session:
+        n_rows, device = len(session.rows), work.policy.device
+        session.cache.start_block()
+        session.cache.extend(torch.ones(n_rows, work.prompt, dtype=torch.bool, device=device))
+        vocabulary = int(work.policy.model.config.get_text_config().vocab_size)
+        session._logits_R_V = torch.zeros(n_rows, vocabulary, device=device)
+        yield session
+
+
+def decode(session: Session, steps: int) -> list[list[int]]:
+    """Decode ``steps`` tokens of every row."""
+    n_rows = len([row for row in session.rows if row >= 0])
+    device = session.policy.device
+    keys_S, place_R = torch.zeros(1, dtype=torch.int64), torch.zeros(n_rows, dtype=torch.int64)
+    greedy = Draw(0.0, True, keys_S.to(device), place_R.to(device))
+    return [reply.ids for reply in session.sample(greedy, steps, last=True)]
+
+
+def whole(session: Session, work: Work) -> list[list[int]]:
+    """Read the prompts and decode."""
+    session.feed(work.prompts)
+    return decode(session, work.steps)
+
+
+class RowSteps:
+    """How many rows the decode steps of some rollouts computed, padding and finished rows included."""
+
+    def __init__(self) -> None:
+        """Start at nothing."""
+        self.n = 0
+
+    @contextmanager
+    def counted(self, policy: Policy) -> Iterator["RowSteps"]:
+        """Count until the context ends: every pass of one position is a decode step."""
+        hook = policy.model.register_forward_pre_hook(self._count, with_kwargs=True)
+        try:
+            yield self
+        finally:
+            hook.remove()
+
+    def _count(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        shape = kwargs["input_ids"].shape
+        self.n += int(shape[0]) if shape[1] == 1 else 0
+
+
+class FixedRows(Engine):
+    """An engine that plans sessions of a given number of rows."""
+
+    n_rows = 256
+
+    def plan_rows(self, n_positions: int, n_read: int, bytes_per_row: int) -> int:
+        """Return the given number."""
+        return self.n_rows
+
+
+# -- what others do ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def stock(policy: Policy) -> Iterator[Any]:
+    """Give the model with the library's fastest attention, for what does not go through the engine."""
+    model = policy.model
+    before = model.config._attn_implementation
+    model.set_attn_implementation("sdpa")
+    try:
+        with torch.no_grad():
+            yield model
+    finally:
+        model.set_attn_implementation(before)
+
+
+def generate(model: Any, work: Work) -> list[list[int]]:
+    """Read the prompts and decode by the library's `generate`: greedy, fixed length, one batch of all rows."""
+    ids = torch.tensor(work.prompts, device=model.device)
+    settings = copy.deepcopy(model.generation_config)
+    settings.update(do_sample=False, max_new_tokens=work.steps, pad_token_id=0, eos_token_id=None)
+    with torch.inference_mode():
+        out = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=settings)
+    tokens: list[list[int]] = out[:, work.prompt :].tolist()
+    return tokens
+
+
+@dataclass
+class Naive:
+    """Members as materialised weights: a weight set for each, kept for the whole generation, decoded one by one.
+
+    Only the rows of one member share a batch, as large as they are many, without padding; the cache is the library's.
+    Making the weights and reading the prompts is done beforehand. ``members`` are those that are decoded: a sample,
+    since all of them are equal work.
+    """
+
+    work: Work
+    members: Sequence[int]
+
+    @contextmanager
+    def prepared(self, views: Views) -> Iterator["Naive"]:
+        """Make each member's weights and read its prompts; the model gets its own weights back at the end."""
+        policy = self.work.policy
+        own = {name: weight.data for name, weight in ParameterSpace().select(policy.model).items()}
+        self._weights = [materialised(policy, views, member) for member in self.members]
+        try:
+            with stock(policy) as model:
+                self._read(model)
+                yield self
+        finally:
+            _show(policy.model, own)
+
+    def decode(self) -> list[list[int]]:
+        """Decode the rows of every member of the sample."""
+        tokens: list[list[int]] = []
+        model = self.work.policy.model
+        with torch.no_grad():
+            for weights, cache, first in zip(self._weights, self._caches, self._first, strict=True):
+                _show(model, weights)
+                steps = [first]
+                for _ in range(self.work.steps - 1):
+                    out = model(input_ids=steps[-1][:, None], past_key_values=cache, use_cache=True, logits_to_keep=1)
+                    steps.append(out.logits[:, -1].argmax(-1))
+                tokens.extend(torch.stack(steps, 1).tolist())
+        return tokens
+
+    def _read(self, model: Any) -> None:
+        from transformers import DynamicCache
+
+        ids = torch.tensor(self.work.prompts[: self.work.rows], device=model.device)
+        self._caches, self._first = [], []
+        for weights in self._weights:
+            _show(model, weights)
+            cache = DynamicCache(config=model.config)
+            out = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            self._caches.append(cache)
+            self._first.append(out.logits[:, -1].argmax(-1))
+
+
+def materialised(policy: Policy, views: Views, member: int) -> dict[str, Tensor]:
+    """Return a member's weights by name, read off the perturbed maps themselves: a map of the identity is its matrix.
+
+    Raises:
+        BadValue: a weight that is not an `nn.Linear`'s.
+    """
+    model, found = policy.model, {}
+    rows_R = torch.full((16,), member, dtype=torch.int64, device=policy.device)
+    with torch.no_grad(), views.attach(model) as attached:
+        seat(attached, rows_R)
+        for name, weight in ParameterSpace().select(model).items():
+            module = model.get_submodule(name.rpartition(".")[0])
+            if not isinstance(module, nn.Linear):
+                raise BadValue(f"cannot materialise {name!r} of a {type(module).__name__}; benchmark a Llama or Qwen")
+            n_in = weight.shape[1]
+            eye = torch.eye(-(-n_in // 16) * 16, n_in, dtype=weight.dtype, device=weight.device)
+            out_I_O = module(eye.view(16, -1, n_in)).flatten(0, 1)[:n_in]
+            found[name] = (out_I_O if module.bias is None else out_I_O - module.bias).t().contiguous()
+    return found
+
+
+def seat(attached: Any, rows_R: Tensor) -> None:
+    """Seat rows for the passes that follow, whether seating and taking are one call or two."""
+    ready = attached.seat(rows_R)
+    if hasattr(attached, "take"):
+        attached.take(ready)
+
+
+def _show(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    for name, weight in weights.items():
+        model.get_parameter(name).data = weight

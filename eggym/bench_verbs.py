@@ -1,0 +1,51 @@
+"""The verb that measures. Heavy imports stand inside: help must cost little."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eggym.flags import Json, Model, interruptible, one_thread, print_json
+
+
+def bench(
+    what: Annotated[str, typer.Argument(help="What to measure: engine.")] = "engine",
+    width: Annotated[int, typer.Option(help="Of a random Llama: 128, 256, 512. 64 is the embedded model.")] = 64,
+    layers: Annotated[int, typer.Option(help="Of a random Llama.")] = 4,
+    model: Model = None,
+    rows: Annotated[int, typer.Option(help="Rows per member.")] = 1,
+    population: Annotated[int, typer.Option(help="Members.")] = 256,
+    prompt: Annotated[int, typer.Option(help="Tokens of a prompt.")] = 16,
+    steps: Annotated[int, typer.Option(help="Tokens of a reply.")] = 16,
+    rounds: Annotated[int, typer.Option(help="Fewer than 15 state no ratio.")] = 15,
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    compiled: Annotated[bool, typer.Option("--compile", help="Decode with a compiled step.")] = False,
+    part: Annotated[list[str] | None, typer.Option(help="One part; repeatable. None: all.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the order of arms.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Also write the result to this JSON file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the engine on this machine.
+
+    Arms run in random order in every round, beside a control; a ratio that the control cannot carry is refused.
+    """
+    from eggym.bench import PARTS, Settings, lines, run
+    from eggym.errors import unknown
+    from eggym.files import unwritable, write_json
+
+    if what != "engine":
+        raise unknown("benchmark", what, ["engine"])
+    one_thread()
+    parts = tuple(part) if part else PARTS
+    settings = Settings(width, layers, model, rows, population, prompt, steps, rounds, dtype, compiled, parts, seed)
+    if out is not None and not out.parent.is_dir():
+        raise unwritable(out.parent, FileNotFoundError("there is no such folder"))
+    with interruptible():
+        result = run(settings, lambda line: typer.echo(line, err=True))
+    if out is not None:
+        write_json(out, result)
+    if as_json:
+        print_json(result)
+    else:
+        for name, value, beside in lines(result):
+            typer.echo(f"{name:<38} {value:<12} {beside}")
