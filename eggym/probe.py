@@ -27,7 +27,7 @@ from eggym.evaluate import first_items
 from eggym.rollout import Rollout
 from eggym.sigma import LEAST_REWARD, Row, known, propose, spread, varied
 from eggym.task import Item
-from eggym.views import Attached, PolicyViews, Views
+from eggym.views import PolicyViews, Views
 
 SPAN = tuple(2.0**power for power in range(-4, 3))  # of the profile's sigma
 _KL_ITEMS, _KL_MEMBERS, _FLOOR_REPLIES = 16, 16, 8
@@ -169,7 +169,7 @@ class _Prober:
             for member in range(n):
 
                 def seat(n_rows: int, member: int = member) -> None:
-                    _seat(attached, torch.full((n_rows,), member, dtype=torch.int64, device=device))
+                    attached.take(attached.seat(torch.full((n_rows,), member, dtype=torch.int64, device=device)))
 
                 found.append(self.reference.divergence(seat))
         return math.fsum(found) / n
@@ -189,11 +189,3 @@ class _Prober:
             return base, 0.0
         variances_P = rewards_P_G.var(axis=1) * n / (n - 1)
         return base, math.sqrt(2 * float(variances_P.sum()) / (views.n_replies * views.n_items**2))
-
-
-def _seat(attached: Attached, member_of_row_R: torch.Tensor) -> None:
-    """Give the rows of the coming pass their members; attachments that only make a seat ready are told to take it."""
-    seat = attached.seat(member_of_row_R)  # type: ignore[func-returns-value]
-    take = getattr(attached, "take", None)
-    if take is not None:
-        take(seat)

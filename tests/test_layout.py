@@ -21,7 +21,18 @@ FLOORS = (
     ("base_model", "base_score", "recipe", "muon", "bake", "export", "reopen", "spot", "replay", "sigma", "probe"),
     ("outcome", "transcripts", "curves", "picture", "report", "worker", "duel"),
     ("bench_arms", "bench_parts", "bench"),
-    ("settings", "tables", "progress", "flags", "run_verbs", "task_verbs", "es_verbs", "bench_verbs", "cli", "__main__"),
+    (
+        "settings",
+        "tables",
+        "progress",
+        "flags",
+        "run_verbs",
+        "task_verbs",
+        "es_verbs",
+        "bench_verbs",
+        "cli",
+        "__main__",
+    ),
 )
 RANK = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 
