@@ -2,6 +2,7 @@
 
 import copy
 import math
+import shutil
 
 import pytest
 import torch
@@ -419,3 +420,23 @@ def test_bytes_and_flops_by_hand():
     # a tied table: a lookup (width 32) and a head (100 + 32); a norm: 32 multiply-adds
     table = population(model, r".*(embed_tokens|\.norm|model\.norm)\.weight")
     assert (table.flops_per_position(model), table.bytes_per_row(model)) == (2 * 32 + 2 * 132 + 64, (132 + 32) * 4 // 2)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")  # torch says so to itself
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_model_notices_members_come_change_and_go():
+    config = transformers.GPT2Config(vocab_size=50, n_embd=16, n_layer=1, n_head=2, n_positions=16)
+    model = transformers.GPT2LMHeadModel(config).eval().requires_grad_(False)
+    views = population(model, sigma=0.2)  # tied table, positions, biases, gains of norms
+    ids = torch.randint(4, 50, (16, 1))
+    compiled = torch.compile(lambda ids: model(input_ids=ids, use_cache=False).logits, fullgraph=True)
+    with torch.inference_mode():
+        plain = model(input_ids=ids, use_cache=False).logits
+        assert torch.allclose(compiled(ids), plain, atol=1e-5)
+        with views.attach(model) as attached:
+            for members in ([0, 1] * 8, [4, 5, 2, 3] * 4):
+                attached.take(attached.seat(torch.tensor(members), 2))
+                eager = model(input_ids=ids, use_cache=False).logits
+                assert torch.allclose(compiled(ids), eager, atol=1e-5 * float(eager.abs().max()))
+                assert (eager - plain).abs().max() > 0.1 * plain.abs().max()
+        assert torch.allclose(compiled(ids), plain, atol=1e-5)
