@@ -11,12 +11,14 @@ Axes in names: _R rows, _P groups of rows of one pair, _G rows of a group, _K ra
 """
 
 import math
+import sys
 import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from eggym.counter import GRID
@@ -86,6 +88,13 @@ class _Seat:
 
     operands: list[tuple[nn.Module, dict[str, Any]]]
 
+    def mark_dynamic(self) -> None:
+        """Tell a compiler that the numbers of groups and rows vary, so that one graph serves them all."""
+        for _, attributes in self.operands:
+            for value in attributes.values():
+                if isinstance(value, Tensor):
+                    torch._dynamo.maybe_mark_dynamic(value, 0)
+
 
 class _Population:
     def __init__(self, views: PopulationViews) -> None:
@@ -124,13 +133,18 @@ class _Population:
             raise ValueError(f"a run of {group} rows holds members of different pairs")
         signs_P_G_1 = (1 - 2 * (members_P_G % 2))[:, :, None]
         ready = {target.name: self._operands(target, pairs_P_G[:, 0]) for target in self._views.targets}
+        n_groups = len(members_P_G)
+        group_R = torch.arange(n_groups, device=pairs_P_G.device).repeat_interleave(group)
         operands = []
         for module, acting in self._sites.items():
-            attributes: dict[str, Any] = {}
+            attributes: dict[str, Any] = {"eggym_group": group_R}
             for target, site in acting:
                 attributes.update(_attributes(self._views, target, site, ready[target.name], signs_P_G_1))
             operands.append((module, attributes))
-        return _Seat(operands)
+        seat = _Seat(operands)
+        if "torch._dynamo" in sys.modules:
+            seat.mark_dynamic()
+        return seat
 
     def take(self, seat: _Seat) -> None:
         """Let the coming forward passes use a seat; costs an assignment for each operand."""
@@ -150,10 +164,12 @@ def _attributes(
     scale = views.scale * site.factor if target.kind == "matrix" else views.vector_scale
     scale_P_G_1 = (signs_P_G_1 * scale).to(target.dtype)
     if target.kind == "matrix":
-        return {"eggym_a": operands[0], "eggym_b": operands[1], "eggym_scale": scale_P_G_1}
+        scales = {"eggym_scale": scale_P_G_1, "eggym_row_scale": scale_P_G_1.flatten()}
+        return {"eggym_a": operands[0], "eggym_b": operands[1], **scales}
+    scales = {"eggym_vector_scale": scale_P_G_1, "eggym_row_vector_scale": scale_P_G_1.flatten()}
     if site.role == "shift":
-        return {"eggym_shift": operands[0], "eggym_vector_scale": scale_P_G_1}
-    return {"eggym_gain": operands[0], "eggym_vector_scale": scale_P_G_1, "eggym_unit": (site.unit,)}
+        return {"eggym_shift": operands[0], **scales}
+    return {"eggym_gain": operands[0], "eggym_unit": (site.unit,), **scales}
 
 
 def _values(target: Target, rank: int) -> int:

@@ -425,18 +425,26 @@ def test_bytes_and_flops_by_hand():
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")  # torch says so to itself
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_compiled_model_notices_members_come_change_and_go():
+    from torch._dynamo.utils import counters
+
+    torch._dynamo.reset()
+    counters.clear()
     config = transformers.GPT2Config(vocab_size=50, n_embd=16, n_layer=1, n_head=2, n_positions=16)
     model = transformers.GPT2LMHeadModel(config).eval().requires_grad_(False)
     views = population(model, sigma=0.2)  # tied table, positions, biases, gains of norms
     ids = torch.randint(4, 50, (16, 1))
     compiled = torch.compile(lambda ids: model(input_ids=ids, use_cache=False).logits, fullgraph=True)
-    with torch.inference_mode():
+    torch._dynamo.maybe_mark_dynamic(ids, 0)
+    varying = torch._dynamo.config.patch(force_nn_module_property_static_shapes=False)  # attributes of torch's modules
+    with varying, torch.inference_mode():
         plain = model(input_ids=ids, use_cache=False).logits
         assert torch.allclose(compiled(ids), plain, atol=1e-5)
         with views.attach(model) as attached:
-            for members in ([0, 1] * 8, [4, 5, 2, 3] * 4):
-                attached.take(attached.seat(torch.tensor(members), 2))
+            for members, group in (([0, 1] * 8, 2), ([4, 5, 2, 3] * 4, 1), ([6, 7, 6, 7, 2, 3, 3, 2] * 2, 4)):
+                attached.take(attached.seat(torch.tensor(members), group))
                 eager = model(input_ids=ids, use_cache=False).logits
                 assert torch.allclose(compiled(ids), eager, atol=1e-5 * float(eager.abs().max()))
                 assert (eager - plain).abs().max() > 0.1 * plain.abs().max()
+            assert counters["stats"]["unique_graphs"] == 2, "one without members, one for every grouping"
         assert torch.allclose(compiled(ids), plain, atol=1e-5)
+        assert counters["stats"]["unique_graphs"] == 2
