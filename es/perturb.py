@@ -4,26 +4,27 @@ W is never touched. While the population is attached, the modules in which the t
 pass (see `operators`); leaving the context removes it. ``forward`` of the instance is replaced, rather than hooked,
 because compiled code notices that and does not notice hooks that come and go.
 
-Factors are kept once for each run of rows of one pair, in the model's type: multiples of 1/32 below 4 are exact in all
-of them. The sign and the scale multiply the r-wide middle product, so that both twins use the same factors.
+Factors are kept once for each run of rows of one pair. The sign and the scale multiply the r-wide middle product, so
+that both twins use the same factors.
 
 Axes in names: _R rows, _P groups of rows of one pair, _G rows of a group, _K rank, _O outputs, _I inputs.
 """
 
 import math
+import sys
 import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from eggym.counter import GRID
 from eggym.views import Attached, Coupling, Seating
 
 from .noise import Factors, Law, Vectors, variance
-from .operators import FORWARDS
+from .operators import FORWARDS, Noise, Product
 from .targets import Site, Target
 
 
@@ -59,11 +60,11 @@ class PopulationViews:
             laid.remove()
 
     def bytes_per_row(self, model: nn.Module) -> int:
-        """Return half the size of a pair's factors in the model's type: twins share them.
+        """Return half the size of a pair's factors, as int8 and in the model's type: twins share them.
 
-        A seat with groups of one row holds twice as much.
+        A seat with groups of one row holds twice as much; compiled code needs the int8 alone.
         """
-        return sum(_values(target, self.rank) * target.dtype.itemsize for target in self.targets) // 2
+        return sum(_values(target, self.rank) * (target.dtype.itemsize + 1) for target in self.targets) // 2
 
     def flops_per_position(self, model: nn.Module) -> int:
         """Return the cost of the added terms: two products of rank r for a linear map, one for a lookup."""
@@ -82,9 +83,17 @@ class PopulationViews:
 
 @dataclass(frozen=True, slots=True)
 class _Seat:
-    """What each module needs for the rows of one batch: attributes by module."""
+    """What each module holds for the rows of one batch: attributes by module."""
 
-    operands: list[tuple[nn.Module, dict[str, Any]]]
+    held: list[tuple[nn.Module, dict[str, Product | Noise]]]
+
+    def mark_dynamic(self) -> None:
+        """Tell a compiler that the numbers of groups and rows vary, so that one graph serves them all."""
+        for _, attributes in self.held:
+            for operands in attributes.values():
+                for value in vars(operands).values():
+                    if isinstance(value, Tensor):
+                        torch._dynamo.maybe_mark_dynamic(value, 0)
 
 
 class _Population:
@@ -122,38 +131,56 @@ class _Population:
         pairs_P_G = members_P_G // 2
         if group > 1 and bool((pairs_P_G != pairs_P_G[:, :1]).any()):
             raise ValueError(f"a run of {group} rows holds members of different pairs")
-        signs_P_G_1 = (1 - 2 * (members_P_G % 2))[:, :, None]
-        ready = {target.name: self._operands(target, pairs_P_G[:, 0]) for target in self._views.targets}
-        operands = []
-        for module, acting in self._sites.items():
-            attributes: dict[str, Any] = {}
-            for target, site in acting:
-                attributes.update(_attributes(self._views, target, site, ready[target.name], signs_P_G_1))
-            operands.append((module, attributes))
-        return _Seat(operands)
+        rows = _Rows(
+            pairs_P_G[:, 0],
+            (1 - 2 * (members_P_G % 2))[:, :, None].float(),
+            torch.arange(len(pairs_P_G), device=pairs_P_G.device).repeat_interleave(group),
+        )
+        drawn = {target.name: self._gathered(target, rows.pair_P) for target in self._views.targets}
+        held = [
+            (
+                module,
+                {_ATTRIBUTES[site.role]: self._operands(site, drawn[target.name], rows) for target, site in acting},
+            )
+            for module, acting in self._sites.items()
+        ]
+        seat = _Seat(held)
+        if "torch._dynamo" in sys.modules:
+            seat.mark_dynamic()
+        return seat
 
     def take(self, seat: _Seat) -> None:
-        """Let the coming forward passes use a seat; costs an assignment for each operand."""
-        for module, attributes in seat.operands:
+        """Let the coming forward passes use a seat; costs an assignment for each module."""
+        for module, attributes in seat.held:
             vars(module).update(attributes)
 
-    def _operands(self, target: Target, pair_P: Tensor) -> tuple[Tensor, ...]:
+    def _gathered(self, target: Target, pair_P: Tensor) -> Factors | Vectors:
         factors = self._views.factors[target.name]
-        drawn = (factors.a_P_K_O, factors.b_P_K_I) if isinstance(factors, Factors) else (factors.z_P_n[:, None],)
-        return tuple(one.index_select(0, pair_P).to(target.dtype).mul_(1 / GRID) for one in drawn)
+        if isinstance(factors, Vectors):
+            return Vectors(factors.z_P_n.index_select(0, pair_P))
+        return Factors(factors.a_P_K_O.index_select(0, pair_P), factors.b_P_K_I.index_select(0, pair_P))
+
+    def _operands(self, site: Site, drawn: Factors | Vectors, rows: "_Rows") -> Product | Noise:
+        if isinstance(drawn, Vectors):
+            scale_P_G_1 = rows.sign_P_G_1 * self._views.vector_scale
+            return Noise(drawn.z_P_n, scale_P_G_1.flatten() / GRID, rows.group_R, (site.unit,))
+        scale_P_G_1 = rows.sign_P_G_1 * (self._views.scale * site.factor)
+        return Product(drawn.a_P_K_O, drawn.b_P_K_I, scale_P_G_1, scale_P_G_1.flatten() / GRID**2, rows.group_R)
 
 
-def _attributes(
-    views: PopulationViews, target: Target, site: Site, operands: tuple[Tensor, ...], signs_P_G_1: Tensor
-) -> dict[str, Any]:
-    """Return what one site reads in its forward pass."""
-    scale = views.scale * site.factor if target.kind == "matrix" else views.vector_scale
-    scale_P_G_1 = (signs_P_G_1 * scale).to(target.dtype)
-    if target.kind == "matrix":
-        return {"eggym_a": operands[0], "eggym_b": operands[1], "eggym_scale": scale_P_G_1}
-    if site.role == "shift":
-        return {"eggym_shift": operands[0], "eggym_vector_scale": scale_P_G_1}
-    return {"eggym_gain": operands[0], "eggym_vector_scale": scale_P_G_1, "eggym_unit": (site.unit,)}
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    pair_P: Tensor
+    sign_P_G_1: Tensor
+    group_R: Tensor
+
+
+_ATTRIBUTES = {
+    "linear": "eggym_product",
+    "lookup": "eggym_product",
+    "shift": "eggym_shift",
+    "gain": "eggym_gain",
+}
 
 
 def _values(target: Target, rank: int) -> int:

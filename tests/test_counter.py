@@ -1,4 +1,5 @@
 import json
+import shutil
 from importlib import resources
 
 import numpy as np
@@ -83,3 +84,40 @@ def test_neighbouring_keys_share_nothing():
     near = torch.arange(1000)  # the worst keys: not even hashed
     words = counter.bits(near, torch.arange(100)).flatten()
     assert len(torch.unique(words)) == len(words)
+
+
+def test_blocks_of_drawing_do_not_change_a_bit(monkeypatch):
+    names = keys("a", "b", "c")
+    whole = counter.grid_normals(names, 4099), counter.grid_signs(names, 4099)
+    for block in (1, 7, 600):
+        monkeypatch.setattr(counter, "_CPU_BLOCK", block)
+        assert torch.equal(counter.grid_normals(names, 4099), whole[0])
+        assert torch.equal(counter.grid_signs(names, 4099), whole[1])
+
+
+def test_normals_and_signs_are_read_from_the_words_lowest_part_first():
+    # by hand, in Python's integers: place by place through the table, bit by bit for signs
+    half = json.loads(resources.files("eggym").joinpath("data", "grid_normal.json").read_text())["counts"]
+    ascending = [step for step in range(-127, 128) for _ in range(half[abs(step)])]
+    words = [word % 2**64 for word in counter.bits(keys("a"), torch.arange(3))[0].tolist()]
+    assert counter.grid_normals(keys("a"), 10)[0].tolist() == [
+        ascending[(words[i // 4] >> (16 * (i % 4))) & 0xFFFF] for i in range(10)
+    ]
+    assert counter.grid_signs(keys("a"), 130)[0].tolist() == [
+        32 if (words[i // 64] >> (i % 64)) & 1 else -32 for i in range(130)
+    ]
+
+
+def test_signs_are_fair_and_independent():
+    signs = counter.grid_signs(keys("a", "b"), 40_000).double() / 32
+    assert signs.mean().abs() < 4 / np.sqrt(80_000)
+    for lag in (1, 8, 64):
+        assert (signs[:, lag:] * signs[:, :-lag]).mean().abs() < 4 / np.sqrt(80_000)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")  # torch says so to itself
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_words_have_the_bits_of_eager_ones():
+    compiled = torch.compile(counter.bits, dynamic=True)
+    names = keys("a", "b", "c")
+    assert torch.equal(compiled(names, torch.arange(1000)), counter.bits(names, torch.arange(1000)))

@@ -23,6 +23,7 @@ FAMILIES = {
     "Qwen3": {},
     "Mistral": {"sliding_window": 6},
     "Gemma2": {"sliding_window": 6, "query_pre_attn_scalar": 8},
+    "Gemma3": {"sliding_window": 6, "query_pre_attn_scalar": 8},
     "Phi3": {"sliding_window": None},
     "Olmo2": {},
     "GPTNeoX": {"num_key_value_heads": None, "head_dim": None},
@@ -46,11 +47,15 @@ def build(family):
         )
         return transformers.GPT2LMHeadModel(config)
     settings = {name: value for name, value in {**SIZES, **FAMILIES[family]}.items() if value is not None}
-    model = getattr(transformers, f"{family}ForCausalLM")(getattr(transformers, f"{family}Config")(**settings))
+    model = getattr(transformers, f"{family}ForCausalLM")(_config(family)(**settings))
     for weight in model.parameters():
         if weight.ndim > 1:
             weight.data.mul_(5)
     return model
+
+
+def _config(family):
+    return getattr(transformers, f"{family}{'Text' if family == 'Gemma3' else ''}Config")
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import shutil
 
 import pytest
 import torch
@@ -413,9 +414,38 @@ def test_a_model_that_is_no_language_model_is_taken_at_its_word():
 
 def test_bytes_and_flops_by_hand():
     model = build("Llama-tied")
-    # one projection 32 -> 16, rank 2: two products of 2 (32 + 16) multiply-adds; a pair's factors are for two rows
+    # one projection 32 -> 16, rank 2: two products of 2 (32 + 16) multiply-adds; factors of a pair are for
+    # two rows, in one byte and in four
     one = population(model, r".*layers\.0\.self_attn\.k_proj\.weight", rank=2)
-    assert (one.flops_per_position(model), one.bytes_per_row(model)) == (2 * 2 * 48, 2 * 48 * 4 // 2)
+    assert (one.flops_per_position(model), one.bytes_per_row(model)) == (2 * 2 * 48, 2 * 48 * 5 // 2)
     # a tied table: a lookup (width 32) and a head (100 + 32); a norm: 32 multiply-adds
     table = population(model, r".*(embed_tokens|\.norm|model\.norm)\.weight")
-    assert (table.flops_per_position(model), table.bytes_per_row(model)) == (2 * 32 + 2 * 132 + 64, (132 + 32) * 4 // 2)
+    assert (table.flops_per_position(model), table.bytes_per_row(model)) == (2 * 32 + 2 * 132 + 64, (132 + 32) * 5 // 2)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")  # torch says so to itself
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_model_notices_members_come_change_and_go():
+    from torch._dynamo.utils import counters
+
+    torch._dynamo.reset()
+    counters.clear()
+    config = transformers.GPT2Config(vocab_size=50, n_embd=16, n_layer=1, n_head=2, n_positions=16)
+    model = transformers.GPT2LMHeadModel(config).eval().requires_grad_(False)
+    views = population(model, sigma=0.2)  # tied table, positions, biases, gains of norms
+    ids = torch.randint(4, 50, (16, 1))
+    compiled = torch.compile(lambda ids: model(input_ids=ids, use_cache=False).logits, fullgraph=True)
+    torch._dynamo.maybe_mark_dynamic(ids, 0)
+    varying = torch._dynamo.config.patch(force_nn_module_property_static_shapes=False)  # attributes of torch's modules
+    with varying, torch.inference_mode():
+        plain = model(input_ids=ids, use_cache=False).logits
+        assert torch.allclose(compiled(ids), plain, atol=1e-5)
+        with views.attach(model) as attached:
+            for members, group in (([0, 1] * 8, 2), ([4, 5, 2, 3] * 4, 1), ([6, 7, 6, 7, 2, 3, 3, 2] * 2, 4)):
+                attached.take(attached.seat(torch.tensor(members), group))
+                eager = model(input_ids=ids, use_cache=False).logits
+                assert torch.allclose(compiled(ids), eager, atol=1e-5 * float(eager.abs().max()))
+                assert (eager - plain).abs().max() > 0.1 * plain.abs().max()
+            assert counters["stats"]["unique_graphs"] == 2, "one without members, one for every grouping"
+        assert torch.allclose(compiled(ids), plain, atol=1e-5)
+        assert counters["stats"]["unique_graphs"] == 2
