@@ -53,7 +53,8 @@ def test_what_is_flat_or_missing_is_counted():
 
 @pytest.mark.parametrize("shaping", SHAPINGS)
 def test_a_missing_reward_says_nothing(shaping):
-    found = shape(rewards([1, 0.5], [0, np.nan], [np.nan, np.nan], [np.nan, np.nan]), shaping)
+    nan = np.nan  # the third item could be judged for nobody
+    found = shape(rewards([1, 0.5, nan], [0, nan, nan], [nan, nan, nan], [nan, nan, nan]), shaping)
     assert found.weights_D.tolist() == [WEIGHT_MAX, 0]
 
 
