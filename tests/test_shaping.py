@@ -65,6 +65,13 @@ def test_rewards_that_agree_are_silence(shaping):
     assert (found.informative, found.flat_items, found.spread, found.strength) == (0, 2, 0, 0)
 
 
+@pytest.mark.parametrize("shaping", SHAPINGS)
+def test_members_with_equal_totals_are_silence_and_no_rounding_error_becomes_a_step(shaping):
+    first, second = [0.0, 0.0, 0.25], [0.0, 0.25, 0.0]
+    found = shape(rewards(first, second, second, second, second, first), shaping)
+    assert not found.weights_D.any() and found.strength == 0 and found.spread == 0
+
+
 values = st.lists(st.lists(st.sampled_from([0.0, 0.25, 1.0]), min_size=3, max_size=3), min_size=6, max_size=6)
 
 
