@@ -72,18 +72,16 @@ class Weights:
             return _joined(weight, self._residuals[name].flatten()[::stride])
         return weight.float()
 
-    def add(self, name: str, change: Tensor, rows: slice = _ALL, step: int = 0) -> Tensor:
-        """Add a float32 change to rows of one parameter and show it to the model; return what was really added.
+    def add(self, name: str, change: Tensor, rows: slice = _ALL, step: int = 0) -> None:
+        """Add a float32 change to rows of one parameter, as one IEEE addition per weight, and show it to the model.
 
         ``step`` names the random bits of stochastic rounding: a place may be changed once a step.
         """
-        before = self.values(name, rows)
         if name in self.masters:
-            before = before.clone()
             self.masters[name][rows].add_(change)
             self._publish(name, rows)
-            return self.masters[name][rows] - before
-        wanted = before + change
+            return
+        wanted = self.values(name, rows) + change
         weight = self.parameters[name].data[rows]
         if name in self._residuals:
             weight.copy_(wanted)
@@ -91,7 +89,6 @@ class Weights:
             self._residuals[name][rows].copy_(rest.round_().clamp_(-(1 << 15), (1 << 15) - 1))
         else:
             weight.copy_(stochastically(wanted, weight.dtype, self._uniforms(name, rows, step)))
-        return self.values(name, rows) - before
 
     def publish(self) -> None:
         """Show all masters to the model."""

@@ -15,11 +15,11 @@ from eggym.views import Coupling, ParameterSpace
 from eggym.weights import Weights
 
 from .conventions import strength
-from .diagnostics import Distance, Tally, fitness_metrics, rounded
+from .diagnostics import Agreement, Footprints, fitness_metrics, rounded
 from .optimiser import Adam, Momentum, Optimiser, Sgd
 from .options import EsOptions
 from .shaping import Shaped, shape
-from .update import Direction, norm, scaled
+from .update import Block, Direction, norm, scaled
 
 
 class Ascent:
@@ -33,7 +33,7 @@ class Ascent:
         self._start: dict[str, Tensor] = {}  # whole, and in the model's type; only for anchored decay
         if options.anchor:
             self._start = {name: weight.data.clone() for name, weight in self.weights.parameters.items()}
-        self._distance = Distance(self.weights)
+        self._footprints = Footprints(self.weights)
         self._covered = sum(weight.numel() for weight in self.weights.parameters.values()) / sum(
             weight.numel() for weight in model.parameters()
         )
@@ -51,21 +51,21 @@ class Ascent:
         rate: the nominal step; sigma; update_rms, applied, agreement, distance, relative_distance; covered: share of
         the model's weights that may change.
         """
-        options, tally = self._options, Tally()
+        options, agreement = self._options, Agreement()
         rate = options.rate_at(batch.step)
         gain = self._optimiser.begin(rate) * strength(options.convention, shaped)
+        self._footprints.before()
         for direction in directions:
+            if direction.halves is not None:
+                agreement.take(direction.halves, direction.unit)
             factor = gain / (direction.unit * norm(shaped.weights_D))
             for block in direction.blocks:
-                tally.direction(block, direction.unit)
-                gradient = scaled(block.even.add_(block.odd), factor)
-                change = self._optimiser.change(direction.name, gradient, block.rows)
-                if self._start:
-                    change = self._pulled(direction.name, change, block.rows)
-                tally.move(change, self.weights.add(direction.name, change, block.rows, batch.step))
+                if direction.halves is None:
+                    agreement.take_block(block, direction.unit)
+                self._move(direction.name, block, factor, batch.step)
         heard = fitness_metrics(shaped, batch.rewards_N_P_G(), coupling, options.temperature)
         settings = {"rate": rate, "sigma": options.sigma_at(batch.step), "covered": self._covered}
-        return rounded(heard | tally.metrics() | self._distance.metrics() | settings)
+        return rounded(heard | {"agreement": agreement.cosine()} | self._footprints.after() | settings)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything but the model's weights."""
@@ -73,7 +73,7 @@ class Ascent:
             "masters": self.weights.state_dict(),
             "optimiser": self._optimiser.state_dict(),
             "start": dict(self._start),
-            "distance": self._distance.state_dict(),
+            "footprints": self._footprints.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -82,7 +82,15 @@ class Ascent:
         self._optimiser.load_state_dict(state["optimiser"])
         for name, start in state["start"].items():
             self._start[name].copy_(start)
-        self._distance.load_state_dict(state["distance"])
+        self._footprints.load_state_dict(state["footprints"])
+
+    def _move(self, name: str, block: Block, factor: float, step: int) -> None:
+        total = block.parts[0] if len(block.parts) == 1 else block.parts[0].add_(block.parts[1])
+        change = self._optimiser.change(name, scaled(total, factor), block.rows)
+        if self._start:
+            change = self._pulled(name, change, block.rows)
+        self._footprints.intend(name, change, block.rows)
+        self.weights.add(name, change, block.rows, step)
 
     def _pulled(self, name: str, change: Tensor, rows: slice) -> Tensor:
         back = (self.weights.values(name, rows) - self._start[name][rows].float()).mul_(self._options.anchor)

@@ -17,7 +17,7 @@ from eggym.errors import BadValue, unknown
 Shaping = Literal["pooled", "ranks", "sign"]
 SHAPINGS: tuple[Shaping, ...] = ("pooled", "ranks", "sign")
 WEIGHT_MAX = 32767  # pair weights are rounded to int16
-_TIE = 2.0**-40  # scores that differ by less than this share of the largest are one score, computed twice
+_TIE = 2.0**-40  # scores that differ by less than this share of the largest centred reward are one, computed twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,12 @@ def shape(rewards_N_P_G: NDArray[np.float32], shaping: Shaping = "pooled") -> Sh
     centred_N_P = _centre(_over_replies(rewards_N_P_G.astype(np.float64)))
     flat = sum(not column.any() for column in centred_N_P.T)
     fitness_N = _fitness(centred_N_P, shaping)
-    pairs_D = (fitness_N[0::2] - fitness_N[1::2]) / 2
-    weights_D = quantise(pairs_D)
     means_N = np.array([_mean(row) for row in centred_N_P])
     halves_D = (means_N[0::2] - means_N[1::2]) / 2
+    told_D = np.abs(halves_D) > _TIE * np.abs(centred_N_P).max()  # else rounding alone would make a step if all tie
+    halves_D = np.where(told_D, halves_D, 0.0)
+    pairs_D = np.where(told_D, (fitness_N[0::2] - fitness_N[1::2]) / 2, 0.0)
+    weights_D = quantise(pairs_D)
     return Shaped(
         weights_D,
         centred_N_P,
@@ -110,13 +112,13 @@ def _fitness(centred_N_P: NDArray[np.float64], shaping: Shaping) -> NDArray[np.f
         return pooled(centred_N_P)
     if shaping not in SHAPINGS:
         raise unknown("shaping", shaping, SHAPINGS)
-    scores_N = _settled(np.array([_mean(row) for row in centred_N_P]))
+    scores_N = _settled(np.array([_mean(row) for row in centred_N_P]), float(np.abs(centred_N_P).max()))
     return centred_ranks(scores_N) if shaping == "ranks" else pair_signs(scores_N)
 
 
-def _settled(scores_N: NDArray[np.float64]) -> NDArray[np.float64]:
+def _settled(scores_N: NDArray[np.float64], largest: float) -> NDArray[np.float64]:
     """Make scores equal that differ in their last bits only: members with the same rewards on other items tie."""
-    grid = math.ldexp(_TIE, math.frexp(float(np.abs(scores_N).max()))[1])
+    grid = math.ldexp(_TIE, math.frexp(largest)[1])
     settled_N: NDArray[np.float64] = np.rint(scores_N / grid) * grid
     return settled_N
 

@@ -6,8 +6,12 @@ float64 every partial sum is exact, so order, chunks, workers and hardware canno
 several workers, added up, are the whole. One matrix product for each block of rows and chunk of pairs makes them: a
 block's sums stay in the cache of a core while the optimiser works on them.
 
-A sum comes as two, over even and over odd pairs. They cost no more than one and say how far the halves of the
-population agree.
+Products in int8 would need three digits for w a, and three sums to join: measured, that is no faster than float64 below
+about 500 terms.
+
+How far the halves of the population agree (even and odd pairs) follows from inner products of their sums. Where it is
+cheaper, sums are made apart for the halves and multiplied; else from Gram matrices, for <A_p B_p^T, A_q B_q^T> is
+(A_p . A_q)(B_p . B_q), without a sum.
 
 Axes in names: _P pairs, _K rank, _T terms (pairs x rank), _O outputs, _I inputs, _n entries.
 """
@@ -38,8 +42,16 @@ class Block:
     """Exact sums for some rows of one parameter as it is stored: whole numbers in float64."""
 
     rows: slice
-    even: Tensor  # over pairs 0, 2, 4, ...
-    odd: Tensor
+    parts: tuple[Tensor, ...]  # the whole sum, or that of even and that of odd pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Halves:
+    """Inner products of the sums over even and over odd pairs of one parameter."""
+
+    even: float
+    odd: float
+    both: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,7 @@ class Direction:
     name: str
     unit: float
     blocks: Iterable[Block]
+    halves: Halves | None = None  # None: follow from the parts of the blocks
 
 
 def direction(
@@ -57,38 +70,61 @@ def direction(
     """Return what a population votes for in one parameter; ``variance`` is that of an entry of the noise."""
     if isinstance(factors, Vectors):
         return Direction(name, full_rank_unit(variance), vector_blocks(factors, weights_P))
-    unit = low_rank_unit(factors.a_P_K_O.shape[1], variance)
-    return Direction(name, unit, low_rank_blocks(factors, weights_P, transposed))
+    n_pairs, rank, n_out = factors.a_P_K_O.shape
+    unit, n_in = low_rank_unit(rank, variance), factors.b_P_K_I.shape[2]
+    if n_pairs * rank * (n_out + n_in) > n_out * n_in:
+        return Direction(name, unit, low_rank_blocks(factors, weights_P, transposed, apart=True))
+    return Direction(name, unit, low_rank_blocks(factors, weights_P, transposed), gram_halves(factors, weights_P))
 
 
 def low_rank_blocks(
-    factors: Factors, weights_P: NDArray[np.int16], transposed: bool = False, rows: int | None = None
+    factors: Factors,
+    weights_P: NDArray[np.int16],
+    transposed: bool = False,
+    apart: bool = False,
+    height: int | None = None,
 ) -> Iterator[Block]:
-    """Yield sum_p w_p A_p B_p^T in units of 1/1024, ``rows`` rows at a time; ``transposed``: as (inputs, outputs)."""
+    """Yield sum_p w_p A_p B_p^T in units of 1/1024, ``height`` rows at a time.
+
+    ``transposed``: as (inputs, outputs). ``apart``: even and odd pairs.
+    """
     left, right = (factors.b_P_K_I, factors.a_P_K_O) if transposed else (factors.a_P_K_O, factors.b_P_K_I)
     n_pairs, rank, n_rows = left.shape
     if n_pairs * rank > MAX_TERMS:
         raise BadValue(f"{n_pairs} pairs of rank {rank} are more than the {MAX_TERMS} terms that are summed exactly")
     most = _CPU_BLOCK if left.device.type == "cpu" else _GPU_BLOCK
-    height = rows or max(1, most // right.shape[2])
-    weights = torch.from_numpy(weights_P.astype(np.float64)).to(left.device)
-    even, odd = (_Half(left[p::2], right[p::2], weights[p::2]) for p in (0, 1))
+    height = height or max(1, most // right.shape[2])
+    weights = _float64(weights_P, left.device)
+    groups = (slice(0, None, 2), slice(1, None, 2)) if apart else (slice(None),)
+    sums = [_Sum(left[pairs], right[pairs], weights[pairs]) for pairs in groups]
     for start in range(0, n_rows, height):
         part = slice(start, min(start + height, n_rows))
-        yield Block(part, even.sum(part), odd.sum(part))
+        yield Block(part, tuple(one.of(part) for one in sums))
+
+
+def gram_halves(factors: Factors, weights_P: NDArray[np.int16]) -> Halves:
+    """Return the inner products of `low_rank_blocks` over even and odd pairs without making a sum."""
+    rank = factors.a_P_K_O.shape[1]
+    gram_T_T = _gram(factors.a_P_K_O.flatten(0, 1)).mul_(_gram(factors.b_P_K_I.flatten(0, 1)))
+    weights_T = _float64(weights_P, gram_T_T.device).repeat_interleave(rank)
+    of_pair_T = torch.arange(len(weights_P), device=gram_T_T.device).repeat_interleave(rank)
+    even_T = torch.where(of_pair_T % 2 == 0, weights_T, 0.0)
+    odd_T = weights_T - even_T
+    seen_even_T, seen_odd_T = gram_T_T @ even_T, gram_T_T @ odd_T
+    even, odd = torch.dot(even_T, seen_even_T), torch.dot(odd_T, seen_odd_T)
+    return Halves(float(even), float(odd), float(torch.dot(even_T, seen_odd_T)))
 
 
 def low_rank_sum(factors: Factors, weights_P: NDArray[np.int16], chunk: int = CHUNK) -> Tensor:
     """Return sum_p w_p A_p B_p^T whole, of any share of the pairs: (O, I), float64, in units of 1/1024."""
-    weights = torch.from_numpy(weights_P.astype(np.float64)).to(factors.a_P_K_O.device)
-    return _Half(factors.a_P_K_O, factors.b_P_K_I, weights, chunk).sum(slice(None))
+    weights = _float64(weights_P, factors.a_P_K_O.device)
+    return _Sum(factors.a_P_K_O, factors.b_P_K_I, weights, chunk).of(slice(None))
 
 
 def vector_blocks(vectors: Vectors, weights_P: NDArray[np.int16]) -> Iterator[Block]:
     """Yield sum_p w_p z_p in units of 1/32, in one block."""
-    weights = torch.from_numpy(weights_P.astype(np.float64)).to(vectors.z_P_n.device)
-    even, odd = (torch.mv(vectors.z_P_n[p::2].double().t(), weights[p::2]) for p in (0, 1))
-    yield Block(slice(None), even, odd)
+    weights = _float64(weights_P, vectors.z_P_n.device)
+    yield Block(slice(None), tuple(torch.mv(vectors.z_P_n[p::2].double().t(), weights[p::2]) for p in (0, 1)))
 
 
 def full_rank_blocks(keys_P: Tensor, weights_P: NDArray[np.int16], shape: torch.Size) -> Iterator[Block]:
@@ -98,14 +134,14 @@ def full_rank_blocks(keys_P: Tensor, weights_P: NDArray[np.int16], shape: torch.
     height = max(1, most * shape[0] // shape.numel())
     for start in range(0, shape[0], height):
         part = slice(start, min(start + height, shape[0]))
-        yield Block(part, even[part], odd[part])
+        yield Block(part, (even[part], odd[part]))
 
 
 def full_rank_sum(keys_P: Tensor, weights_P: NDArray[np.int16], n: int) -> Tensor:
     """Return sum_p w_p Z_p of redrawn full-rank noise: exact integers in float64, (n,), in units of 1/32."""
     total_n = torch.zeros(n, dtype=torch.float64, device=keys_P.device)
     told = torch.from_numpy(np.flatnonzero(weights_P)).to(keys_P.device)  # noise that says nothing is not redrawn
-    weights = torch.from_numpy(weights_P.astype(np.float64)).to(keys_P.device)
+    weights = _float64(weights_P, keys_P.device)
     together = max(1, (1 << 20) // n)
     for start in range(0, len(told), together):
         pairs = told[start : start + together]
@@ -133,11 +169,24 @@ def norm(weights_P: NDArray[np.int16]) -> float:
 
 
 def scaled(total: Tensor, factor: float) -> Tensor:
-    """Return sums times a factor in float32: one product in float64, rounded once more to float32."""
-    return (total * factor).float()
+    """Turn sums into their product with a factor; return it in float32: rounded to float64, and once more."""
+    return total.mul_(factor).float()
 
 
-class _Half:
+def _float64(weights_P: NDArray[np.int16], device: torch.device) -> Tensor:
+    return torch.from_numpy(weights_P.astype(np.float64)).to(device)
+
+
+def _gram(values_T_n: Tensor) -> Tensor:
+    """Return all inner products of int8 rows, exact: 127^2 * 1024 is below 2^24, what float32 counts up to."""
+    total_T_T = values_T_n.new_zeros(len(values_T_n), len(values_T_n), dtype=torch.float64)
+    for start in range(0, values_T_n.shape[1], 1024):
+        whole = values_T_n[:, start : start + 1024].float()
+        total_T_T += whole @ whole.t()
+    return total_T_T
+
+
+class _Sum:
     """Makes rows of sum_t w_t l_t r_t^T over some terms."""
 
     def __init__(self, left_P_K_O: Tensor, right_P_K_I: Tensor, weights_P: Tensor, chunk: int = CHUNK) -> None:
@@ -148,12 +197,13 @@ class _Half:
         self._parts = [slice(start, start + chunk) for start in range(0, n_terms, chunk)]
         self._only_T_I = self._right_T_I.double() if len(self._parts) == 1 else None
 
-    def sum(self, rows: slice) -> Tensor:
+    def of(self, rows: slice) -> Tensor:
         """Return the sums of these rows: float64, every partial sum a whole number."""
         left_T_O = self._left_T_O[:, rows]
-        total_O_I = left_T_O.new_zeros(left_T_O.shape[1], self._right_T_I.shape[1], dtype=torch.float64)
+        total_O_I: Tensor | None = None
         for part in self._parts:
-            scaled_T_O = left_T_O[part].double().mul_(self._weights_T[part, None])
+            scaled_O_T = left_T_O[part].double().mul_(self._weights_T[part, None]).t()
             right_T_I = self._right_T_I[part].double() if self._only_T_I is None else self._only_T_I
-            total_O_I.addmm_(scaled_T_O.t(), right_T_I)
+            total_O_I = scaled_O_T @ right_T_I if total_O_I is None else total_O_I.addmm_(scaled_O_T, right_T_I)
+        assert total_O_I is not None  # there is a pair, and its rank is at least 1
         return total_O_I
