@@ -1,6 +1,7 @@
 """8-bit linear maps: golden values, what is quantised, independence of the number of rows, gradients, hashes, files."""
 
 import hashlib
+import weakref
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import transformers
 from torch import nn
 from torch.nn import functional
 
+from eggym import quantised
 from eggym.budget import FlopModel
 from eggym.errors import BadValue, UnknownName
 from eggym.policy import load_policy, model_sha256
@@ -121,6 +123,20 @@ def test_the_bytes_are_counted_by_hand():
     assert weights_bytes(model) == 4 * (200 + 20)
     quantise(model, torch.float32)
     assert weights_bytes(model) == 200 + 4 * 20 + 4 * 20  # whole numbers, scales, bias
+
+
+def test_a_wide_weight_is_freed_before_the_next_is_quantised(monkeypatch):
+    model = build("Llama")
+    wide = [weakref.ref(weight) for weight in block_weights(model).values()]
+    left = []
+
+    def noted(weight):
+        left.append(sum(one() is not None for one in wide))
+        return to_int8(weight)
+
+    monkeypatch.setattr(quantised, "to_int8", noted)
+    quantise(model, torch.float32)
+    assert left == list(range(14, 0, -1))
 
 
 def test_experts_in_one_tensor_are_refused_by_name():
