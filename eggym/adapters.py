@@ -5,8 +5,9 @@ masters (LoRA: Hu et al. 2021, arXiv 2106.09685, section 4.1). ``up`` starts at 
 ``down`` starts random, a pure function of the weight's name, so that every run starts equally.
 
 Deviations: alpha = k, so that the factor alpha / k is 1, and the entries of ``down`` have variance 1 / k rather than
-that of Kaiming's rule. A step of ``up`` then moves the entries of W by as much as the same step of W itself would, and
-sigma, update_rms and learning rates keep their meaning from full weights, whatever the rank.
+that of Kaiming's rule. A step of ``up`` then moves the entries of W by as much as the same step of W itself would, so
+sigma and update_rms of evolution strategies keep their meaning from full weights, whatever the rank. A gradient step
+sees only the k directions of ``down``: as usual with LoRA, it wants a learning rate a few times larger.
 
 Both factors are plain linear maps below the map they belong to (``....q_proj.up``, ``....q_proj.down``): whatever
 perturbs or trains linear maps does so with them.

@@ -1,6 +1,7 @@
 """8-bit linear maps: golden values, what is quantised, independence of the number of rows, gradients, hashes, files."""
 
 import hashlib
+import weakref
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import transformers
 from torch import nn
 from torch.nn import functional
 
+from eggym import quantised
 from eggym.budget import FlopModel
 from eggym.errors import BadValue, UnknownName
 from eggym.policy import load_policy, model_sha256
@@ -53,7 +55,8 @@ def test_no_entry_is_off_by_more_than_half_a_scale_and_rows_do_not_depend_on_the
     assert ((whole * scale[:, None] - weight).abs() <= 0.5001 * scale[:, None]).all()
     alone = [to_int8(weight[row : row + 1]) for row in (0, 436, 699)]
     assert all(torch.equal(whole[row], one[0][0]) for row, one in zip((0, 436, 699), alone, strict=True))
-    assert to_int8(torch.tensor([[1e-45, -1e-45]]))[0].abs().max() <= 127  # subnormal: the scale would be 0
+    # subnormal: 190 / 127 units of 2^-149 are rounded to 1, and 190 does not fit into 8 bits
+    assert to_int8(torch.tensor([[190 * 2.0**-149, -190 * 2.0**-149]]))[0].tolist() == [[127, -127]]
 
 
 def test_an_8_bit_map_is_the_map_of_its_dequantised_weight():
@@ -121,6 +124,20 @@ def test_the_bytes_are_counted_by_hand():
     assert weights_bytes(model) == 4 * (200 + 20)
     quantise(model, torch.float32)
     assert weights_bytes(model) == 200 + 4 * 20 + 4 * 20  # whole numbers, scales, bias
+
+
+def test_a_wide_weight_is_freed_before_the_next_is_quantised(monkeypatch):
+    model = build("Llama")
+    wide = [weakref.ref(weight) for weight in block_weights(model).values()]
+    left = []
+
+    def noted(weight):
+        left.append(sum(one() is not None for one in wide))
+        return to_int8(weight)
+
+    monkeypatch.setattr(quantised, "to_int8", noted)
+    quantise(model, torch.float32)
+    assert left == list(range(14, 0, -1))
 
 
 def test_experts_in_one_tensor_are_refused_by_name():

@@ -1,0 +1,70 @@
+"""The published settings under studies/ start as they stand, with overrides that make them small."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from eggym.es.eggroll import Options
+
+STUDIES = Path(__file__).parent.parent / "studies"
+COUNTDOWN = STUDIES / "eggroll-countdown.yaml"
+SMALL = [
+    "--budget", "144episodes", "--dtype", "float32", "--memory", "256MiB", "--force",
+    "--set", "eggroll.population=8", "--set", "prompt.max_new_tokens=6", "--set", "eval.items=8",
+    "--set", "eval.points=1",
+]  # fmt: skip
+THEIR_KNOBS = "convention" in {field.name for field in dataclasses.fields(Options)}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A randomly initialised Llama with a character tokenizer, saved as people save theirs."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from eggym.base_model import build_tokenizer
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=100, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=1024, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("llama")
+    LlamaForCausalLM(config).save_pretrained(folder)
+    build_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def start(file, model, tmp_path):
+    words = [sys.executable, "-m", "eggym", "train", "--config", str(file), "--model", str(model), "--out", "run"]
+    done = subprocess.run([*words, *SMALL], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    return json.loads((tmp_path / "run" / "record.json").read_text())
+
+
+def test_the_settings_of_the_countdown_run_are_those_of_the_paper_and_start(model, tmp_path):
+    settings = yaml.safe_load(COUNTDOWN.read_text())
+    own = settings["set"]["eggroll"]
+    assert settings["budget"] == f"{618 * own['population'] * own['items']}episodes"
+    record = start(COUNTDOWN, model, tmp_path)
+    assert record["n_steps"] == 3 and record["spent"]["episodes"] == 3 * 8 * 6
+    options = record["learner"]["options"]
+    assert {name: options[name] for name in ("items", "replies", "rank", "sigma", "temperature")} == {
+        "items": 6, "replies": 1, "rank": 1, "sigma": 7e-4, "temperature": 0.0,
+    }  # fmt: skip
+    assert record["learner"]["profile"] == "pretrained"
+
+
+@pytest.mark.skipif(not THEIR_KNOBS, reason="the learner has no conventions of others")
+def test_the_knobs_of_the_authors_give_the_same_step(model, tmp_path):
+    theirs = COUNTDOWN.read_text().replace("# convention:", "convention:").replace("# lr:", "lr:")
+    kept = "".join(line for line in theirs.splitlines(keepends=True) if not line.strip().startswith("update_rms"))
+    (tmp_path / "theirs.yaml").write_text(kept)
+    options = start(tmp_path / "theirs.yaml", model, tmp_path)["learner"]["options"]
+    assert (options["convention"], options["lr"]) == ("eggroll", 0.125)
+    assert options["lr"] * options["sigma"] == pytest.approx(8.75e-5)
