@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from eggym.duel import duel
     from eggym.env import TextEnv
     from eggym.evaluate import evaluate
+    from eggym.probe import probe
     from eggym.registry import load_task, register
+    from eggym.replay import replay
     from eggym.task import Item, MultiTurnTask, SingleTurnTask, Task, Verdict, VerdictState
     from eggym.train import train
     from eggym.vector import TextVectorEnv
@@ -41,7 +43,9 @@ __all__ = [
     "duel",
     "evaluate",
     "load_task",
+    "probe",
     "register",
+    "replay",
     "train",
 ]
 
@@ -59,7 +63,9 @@ _HOMES = {  # public name -> the module that has it
     "duel": "eggym.duel",
     "evaluate": "eggym.evaluate",
     "load_task": "eggym.registry",
+    "probe": "eggym.probe",
     "register": "eggym.registry",
+    "replay": "eggym.replay",
     "train": "eggym.train",
 }
 

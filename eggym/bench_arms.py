@@ -17,12 +17,13 @@ from torch import Tensor, nn
 
 from eggym.base_model import build_tokenizer
 from eggym.budget import FlopModel, Meter
-from eggym.engine import Engine, Session
+from eggym.engine import Engine
 from eggym.errors import BadValue
 from eggym.policy import DTYPES, EMBEDDED, Policy, load_policy
 from eggym.registry import load_learner
 from eggym.sampling import Draw
 from eggym.seeding import key, stream
+from eggym.session import Sampling, Session, Turn
 from eggym.views import ParameterSpace, PolicyViews, Views
 
 SIGMA = 0.01
@@ -135,18 +136,21 @@ def nobody(n_members: int = 1, n_items: int = 1, like: Views | None = None) -> V
 @contextmanager
 def opened(work: Work, views: Views) -> Iterator[Session]:
     """Open a session with all rows seated, which has read nothing."""
-    if work.compiled:
-        raise BadValue("this engine has no compiled step; leave --compile out")
-    engine = Engine(work.policy, Meter(FlopModel.of(work.policy.model)))
-    with views.attach(work.policy.model) as attached, engine.open(attached, work.members) as session:
+    engine = Engine(work.policy, Meter(FlopModel.of(work.policy.model)), compiled=work.compiled)
+    sampling = Sampling(Draw(0.0, True), work.steps)
+    group = views.n_together * work.rows
+    with (
+        views.attach(work.policy.model) as attached,
+        engine.open(attached, work.members, sampling, work.prompt + work.steps, group) as session,
+    ):
         yield session
 
 
 @contextmanager
 def prefilled(work: Work, views: Views) -> Iterator[Session]:
-    """Open a session in which every row has read its prompt."""
+    """Open a session in which every row has read its prompt and drawn its first token."""
     with opened(work, views) as session:
-        session.feed(work.prompts)
+        read(session, work)
         yield session
 
 
@@ -154,48 +158,25 @@ def prefilled(work: Work, views: Views) -> Iterator[Session]:
 def pretended(work: Work, views: Views) -> Iterator[Session]:
     """Open a session whose cache is as long as the prompts, but empty: what a step costs does not depend on it."""
     with opened(work, views) as session:
-        n_rows, device = len(session.rows), work.policy.device
-        session.cache.start_block()
-        session.cache.extend(torch.ones(n_rows, work.prompt, dtype=torch.bool, device=device))
-        vocabulary = int(work.policy.model.config.get_text_config().vocab_size)
-        session._logits_R_V = torch.zeros(n_rows, vocabulary, device=device)
+        session.pretend(work.prompt)
         yield session
 
 
-def decode(session: Session, steps: int) -> list[list[int]]:
-    """Decode ``steps`` tokens of every row."""
-    n_rows = len([row for row in session.rows if row >= 0])
-    device = session.policy.device
-    keys_S, place_R = torch.zeros(1, dtype=torch.int64), torch.zeros(n_rows, dtype=torch.int64)
-    greedy = Draw(0.0, True, keys_S.to(device), place_R.to(device))
-    return [reply.ids for reply in session.sample(greedy, steps, last=True)]
+def read(session: Session, work: Work) -> None:
+    """Let every row read its prompt and draw its first token."""
+    session.begin([Turn(row, prompt, 0) for row, prompt in enumerate(work.prompts)])
+
+
+def decode(session: Session) -> list[list[int]]:
+    """Decode the rest of every row's tokens."""
+    rows = session.decode()
+    return [session.reply(row).ids for row in rows]
 
 
 def whole(session: Session, work: Work) -> list[list[int]]:
     """Read the prompts and decode."""
-    session.feed(work.prompts)
-    return decode(session, work.steps)
-
-
-class RowSteps:
-    """How many rows the decode steps of some rollouts computed, padding and finished rows included."""
-
-    def __init__(self) -> None:
-        """Start at nothing."""
-        self.n = 0
-
-    @contextmanager
-    def counted(self, policy: Policy) -> Iterator["RowSteps"]:
-        """Count until the context ends: every pass of one position is a decode step."""
-        hook = policy.model.register_forward_pre_hook(self._count, with_kwargs=True)
-        try:
-            yield self
-        finally:
-            hook.remove()
-
-    def _count(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        shape = kwargs["input_ids"].shape
-        self.n += int(shape[0]) if shape[1] == 1 else 0
+    read(session, work)
+    return decode(session)
 
 
 class FixedRows(Engine):
@@ -309,10 +290,8 @@ def materialised(policy: Policy, views: Views, member: int) -> dict[str, Tensor]
 
 
 def seat(attached: Any, rows_R: Tensor) -> None:
-    """Seat rows for the passes that follow, whether seating and taking are one call or two."""
-    ready = attached.seat(rows_R)
-    if hasattr(attached, "take"):
-        attached.take(ready)
+    """Seat rows for the passes that follow."""
+    attached.take(attached.seat(rows_R))
 
 
 def _show(model: nn.Module, weights: dict[str, Tensor]) -> None:

@@ -21,7 +21,6 @@ from torch import Tensor
 from eggym.bench_arms import (
     FixedRows,
     Naive,
-    RowSteps,
     Work,
     decode,
     generate,
@@ -31,6 +30,7 @@ from eggym.bench_arms import (
     population,
     prefilled,
     random_policy,
+    read,
     stock,
     whole,
 )
@@ -46,7 +46,6 @@ from eggym.rollout import Rollout
 from eggym.seeding import key, stream
 from eggym.task import Item, Verdict, VerdictState
 from eggym.timing import Arm, Clock, Quartiles, Ratio, Timing, measure
-from eggym.views import PolicyViews
 
 NAIVE_SAMPLE = 8  # members that the naive arm decodes; its time is scaled to all
 GENERATE_AT_LEAST = 0.95  # of generate's speed, or the pure arm is a straw man
@@ -117,7 +116,7 @@ def update_part(work: Work, protocol: Protocol) -> Figures:
             for name, weight in work.policy.model.named_parameters():
                 weight.data.copy_(own[name])
 
-    step = Arm("decode step", lambda: prefilled(work, nobody()), lambda s: decode(s, work.steps), share=work.steps - 1)
+    step = Arm("decode step", lambda: prefilled(work, nobody()), lambda s: decode(s), share=work.steps - 1)
     timing = protocol.time([step, Arm("tell", unmoved, lambda one: one.tell(batch))])
     ratio = timing.ratio("tell", "decode step")
     return {"arms": timing.as_dict(), "ratios": [_plain(ratio)]}
@@ -174,26 +173,29 @@ def generation_part(n_members: int, n_items: int, protocol: Protocol) -> Figures
 def refill_part(n_rows: int, n_requests: int) -> Figures:
     """Count decoded rows over replies of exponential lengths: a random model in which some tokens end a reply."""
     policy = Skewed.of(random_policy(64, 1, 100))
-    engine = FixedRows(policy, Meter(FlopModel.of(policy.model)))
+    meter = Meter(FlopModel.of(policy.model))
+    engine = FixedRows(policy, meter)
     engine.n_rows = n_rows
+    n_members = max(2, n_rows // 8 * 2)  # four rows each
+    n_items = n_requests // n_members
     task = load_task(GENERATION_TASK)
     prompting = Prompting.of(task, {"max_new_tokens": SKEW_MOST, "stop": ()})
-    items = [task.item("train", number) for number in range(n_requests)]
-    with RowSteps().counted(policy) as steps:
-        batch = Rollout(engine, task, prompting, 0).run(PolicyViews(n_requests, 1), items, 0)
+    items = [task.item("train", number) for number in range(n_items)]
+    batch = Rollout(engine, task, prompting, 0).run(population(policy, n_members, n_items), items, 0)
+    n_all, n_useful = meter.row_steps
     lengths = [episode.n_action_tokens for episode in batch.episodes]
     useful = sum(lengths) - len(lengths)  # the first token of a reply comes from the prompt's logits
     locked = sum(
         len(lengths[start : start + n_rows]) * (max(lengths[start : start + n_rows]) - 1)
-        for start in range(0, n_requests, n_rows)
+        for start in range(0, len(lengths), n_rows)
     )
     return {
         "rows": n_rows,
-        "requests": n_requests,
+        "requests": len(lengths),
         "mean_length": sum(lengths) / len(lengths),
         "longest": max(lengths),
-        "row_steps": steps.n,
-        "useful_share": useful / steps.n,
+        "row_steps": n_all,
+        "useful_share": n_useful / n_all,
         "lock_step_share": useful / locked,
     }
 
@@ -203,11 +205,11 @@ def memory_part(work: Work) -> Figures:
 
     def pure() -> None:
         with prefilled(work, nobody()) as session:
-            decode(session, work.steps)
+            decode(session)
 
     def perturbed() -> None:
         with prefilled(work, population(work.policy, work.population)) as session:
-            decode(session, work.steps)
+            decode(session)
 
     pure()  # what the libraries allocate once and keep
     peaks = {"pure": peak_growth(pure), "eggroll": peak_growth(perturbed)}
@@ -283,14 +285,14 @@ def _decode_arms(work: Work, views: Any, said: dict[str, list[list[int]]]) -> li
 
     sample = naive_sample(work.population)
     naive = Naive(work, sample)
-    steps, pure = work.steps, nobody()
+    pure = nobody()
     return [
-        arm("pure", lambda: prefilled(work, pure), lambda session: decode(session, steps)),
-        arm("pure again", lambda: prefilled(work, pure), lambda session: decode(session, steps)),
-        arm("eggroll", lambda: prefilled(work, views), lambda session: decode(session, steps)),
+        arm("pure", lambda: prefilled(work, pure), lambda session: decode(session)),
+        arm("pure again", lambda: prefilled(work, pure), lambda session: decode(session)),
+        arm("eggroll", lambda: prefilled(work, views), lambda session: decode(session)),
         arm("naive", lambda: naive.prepared(views), lambda one: one.decode(), len(sample) / work.population),
-        Arm("prefill", lambda: opened(work, pure), lambda session: session.feed(work.prompts)),
-        Arm("eggroll prefill", lambda: opened(work, views), lambda session: session.feed(work.prompts)),
+        Arm("prefill", lambda: opened(work, pure), lambda session: read(session, work)),
+        Arm("eggroll prefill", lambda: opened(work, views), lambda session: read(session, work)),
         arm("whole", lambda: opened(work, pure), lambda session: whole(session, work)),
         arm("generate", lambda: stock(work.policy), lambda model: generate(model, work)),
     ]

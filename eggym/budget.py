@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from eggym.episode import Episode, Segment
 from eggym.errors import BadValue
+from eggym.quantised import named_weights
 
 FORMULA_VERSION = 1
 Axis = Literal["episodes", "tokens", "flops", "cpu-s", "s"]
@@ -97,7 +98,7 @@ class FlopModel:
         output = model.get_output_embeddings()  # type: ignore[operator]
         embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
         skip = embeddings | ({id(output.weight)} if output is not None else set())
-        body = sum(_active(weight, config) for weight in model.parameters() if id(weight) not in skip)
+        body = sum(_active(weight, config) for _, weight in named_weights(model) if id(weight) not in skip)
         head = int(output.weight.numel()) if output is not None else 0
         return cls(body, head, layers * heads * int(head_dim))
 
@@ -148,6 +149,7 @@ class Meter:
     spend: Spend = field(default_factory=Spend)
     seconds: dict[str, float] = field(default_factory=lambda: {"cpu-s": 0.0, "s": 0.0})
     phases: dict[str, float] = field(default_factory=dict)  # CPU seconds
+    row_steps: list[int] = field(default_factory=lambda: [0, 0])  # of decoding: all, and useful ones
     _rolling: bool = False
     _extra: int = 0  # FLOPs that a member adds to each position
 
@@ -182,6 +184,19 @@ class Meter:
         finally:
             self._rolling, self._extra = before
 
+    def computed(self, n_rows: int, n_positions: int, n_seen: int) -> None:
+        """Count one pass of the engine: rows x new positions, each over ``n_seen`` slots, logits at the last.
+
+        Not by a hook: a compiled step would have to run it.
+        """
+        passed = n_rows * n_positions
+        self.spend.computed_flops += self.flop_model.forward(passed, passed * n_seen, n_rows) + passed * self._extra
+
+    def seated(self, n_all: int, n_useful: int) -> None:
+        """Count row-steps of decoding: all, and those that belonged to a reply."""
+        self.row_steps[0] += n_all
+        self.row_steps[1] += n_useful
+
     @contextmanager
     def phase(self, name: str, counted: bool = True) -> Iterator[None]:
         """Measure a phase; ``counted`` says whether its seconds belong to the training budget."""
@@ -210,22 +225,24 @@ class Meter:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything, for a checkpoint."""
-        return {"spend": asdict(self.spend), "seconds": dict(self.seconds), "phases": dict(self.phases)}
+        return {
+            "spend": asdict(self.spend),
+            "seconds": dict(self.seconds),
+            "phases": dict(self.phases),
+            "row_steps": list(self.row_steps),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a checkpoint."""
         self.spend = Spend(**state["spend"])
         self.seconds = dict(state["seconds"])
         self.phases = dict(state["phases"])
+        self.row_steps = list(state["row_steps"])
 
     def _body(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         hidden = output[0] if isinstance(output, tuple) else output.last_hidden_state
         n_rows, n_positions = int(hidden.shape[0]), int(hidden.shape[1])
-        if self._rolling:
-            cache = kwargs.get("past_key_values")
-            seen = int(cache.get_seq_length()) if cache is not None else n_positions
-            passed = n_rows * n_positions
-            self.spend.computed_flops += self.flop_model.forward(passed, passed * seen, 0) + passed * self._extra
+        if self._rolling:  # the engine says itself what it computes, see `computed`
             return
         mask = kwargs.get("attention_mask")
         lengths = [n_positions] * n_rows
@@ -235,11 +252,8 @@ class Meter:
         self._pass(hidden, self.flop_model.forward(int(sum(lengths)), pairs, 0))
 
     def _head(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        flops = self.flop_model.forward(0, 0, output.numel() // int(output.shape[-1]))
-        if self._rolling:
-            self.spend.computed_flops += flops
-        else:
-            self._pass(output, flops)
+        if not self._rolling:
+            self._pass(output, self.flop_model.forward(0, 0, output.numel() // int(output.shape[-1])))
 
     def _pass(self, output: Tensor, flops: int) -> None:
         self._learner(flops)
@@ -251,7 +265,7 @@ class Meter:
         self.spend.computed_flops += flops
 
 
-def _active(weight: nn.Parameter, config: Any) -> int:
+def _active(weight: Tensor, config: Any) -> int:
     if weight.ndim < 2:
         return 0
     if weight.ndim == 3:

@@ -1,21 +1,28 @@
-"""A static key-value cache in which rows share slots and own masks.
+"""A static key-value cache in which each row owns its slots, and the attention that reads it.
 
-All rows of a session write to the same slots; what a slot means to a row is in the row's mask. A row that has ended, or
-whose new text is shorter than its neighbours', leaves holes that nobody looks at. Positions count a row's own
-tokens, so rotary embeddings and sliding windows do not see the holes.
+Token number n of a row stands in the row's slot n, whatever its neighbours do. So a row that has finished can be given
+to another episode by setting its length to 0, and what a row sees is a matter of its position alone: slots up to it,
+and within the window where a layer slides. Slots behind a row's position hold nothing that counts; they are written
+before they are seen.
 
-Axes in names: _R rows, _T new positions, _S slots.
+The cache and its attention are opaque to `torch.compile` (custom operators): a compiled step has one graph for all
+lengths. Axes in names: _R rows, _T new positions, _S slots, _H heads, _D head size.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import AttentionInterface
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 from eggym.errors import BadValue
 
-BLOCK = 16  # rows of a matrix product and moves of slots come in multiples of it
+BLOCK = 16  # rows of a matrix product, and lengths of what is summed over, come in multiples of it
+ATTENTION = "eggym_slots"
+_SMALL_PRODUCT = 400  # below so many multiplications torch computes a product by another kernel, which rounds otherwise
 
 
 def ceil_block(n: int) -> int:
@@ -24,10 +31,10 @@ def ceil_block(n: int) -> int:
 
 
 class SlotCache:
-    """The cache of one session: keys and values by layer, and which slots each row may see."""
+    """The cache of one session: keys and values by layer, and how many positions each row has computed."""
 
-    def __init__(self, model: Any) -> None:
-        """Prepare an empty cache for a transformers model.
+    def __init__(self, model: Any, n_rows: int, capacity: int) -> None:
+        """Prepare ``n_rows`` rows of ``capacity`` slots for a transformers model; more slots are added when needed.
 
         Raises:
             BadValue: the model mixes tokens by something other than full or sliding attention.
@@ -37,70 +44,56 @@ class SlotCache:
         self._window = getattr(config, "sliding_window", None)
         self._dtype: torch.dtype = model.dtype
         self._device: torch.device = model.device
+        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        self.least = ceil_block(-(-_SMALL_PRODUCT // size))
+        self.capacity = max(self.least, ceil_block(capacity + 1))  # one more, where a resting row may write
+        self.length_R = torch.zeros(n_rows, dtype=torch.int64, device=self._device)
+        self.rows_R = torch.arange(n_rows, device=self._device)
         self.layers = Cache(layers=[_SlotLayer(self) for _ in range(config.num_hidden_layers)])
-        self.end = 0  # slots in use
-        self.capacity = 0
+        # what the next pass works on; tensors, so that a compiled step need not look at numbers
+        self.active_rows: Tensor | None = None  # None: all of them
+        self.positions_R_T = torch.zeros(n_rows, 1, dtype=torch.int64, device=self._device)
 
-    def allot(self, n_rows: int) -> None:
-        """Start with ``n_rows`` rows that have seen nothing."""
-        self._seen_R_S = torch.zeros(n_rows, 0, dtype=torch.bool, device=self._device)
-        self._position_R_S = torch.zeros(n_rows, 0, dtype=torch.int64, device=self._device)
-        self._length_R = torch.zeros(n_rows, dtype=torch.int64, device=self._device)
+    def reserve(self, n_slots: int) -> int:
+        """Make room for so many slots and one more; return the last of all, where padding may be written."""
+        self._grow(max(self.least, ceil_block(n_slots + 1)))
+        return self.capacity - 1
 
-    def start_block(self) -> None:
-        """Move to the next slot that is a multiple of 16, where a turn may begin."""
-        self.end = -(-self.end // BLOCK) * BLOCK
-
-    def extend(self, real_R_T: Tensor) -> tuple[Any, Tensor]:
-        """Make room for new positions.
+    def aim(self, rows: Tensor | None, positions_R_T: Tensor, visible: int) -> Any:
+        """Say which rows the next pass computes and where; return the attention mask that the model wants.
 
         Args:
-            real_R_T: which of them are tokens of the row (bool); the rest are padding.
-
-        Returns:
-            The attention mask that the model wants (additive, or one by kind of layer), and the position ids (R, T).
+            rows: row numbers (R,), or None for all.
+            positions_R_T: of each new token, which is its slot.
+            visible: slots to look at; rounded up to a multiple of 16.
         """
-        start, self.end = self.end, self.end + real_R_T.shape[1]
-        self._grow(self.visible)
-        positions_R_T = (self._length_R[:, None] + real_R_T.cumsum(1) - 1).clamp_(min=0)
-        self._length_R = self._length_R + real_R_T.sum(1)
-        self._seen_R_S[:, start : self.end] = real_R_T
-        self._position_R_S[:, start : self.end] = positions_R_T
-        self.start = start
-        return self._mask(start, positions_R_T), positions_R_T
-
-    @property
-    def visible(self) -> int:
-        """How many slots a pass looks at: a multiple of 16."""
-        return ceil_block(self.end)
+        n_slots = max(self.least, ceil_block(visible))
+        self.active_rows, self.positions_R_T = rows, positions_R_T
+        slots_S = torch.arange(n_slots, device=self._device)
+        allowed_R_T_S = slots_S <= positions_R_T[:, :, None]
+        masks = {"full_attention": allowed_R_T_S}
+        if self._window is not None:
+            masks["sliding_attention"] = allowed_R_T_S & (positions_R_T[:, :, None] - slots_S < self._window)
+        ready = {kind: self._additive(masks[kind]) for kind in dict.fromkeys(self._kinds)}
+        return ready if len(ready) > 1 else next(iter(ready.values()))
 
     def select(self, rows: Tensor) -> None:
         """Keep these rows, in this order; a row may be repeated."""
-        self._seen_R_S, self._position_R_S = self._seen_R_S[rows], self._position_R_S[rows]
-        self._length_R = self._length_R[rows]
+        self.length_R = self.length_R[rows]
+        self.rows_R = torch.arange(len(rows), device=self._device)
         for layer in self.layers.layers:
-            layer.select(rows)
+            if layer.is_initialized:
+                layer.keys, layer.values = layer.keys[rows], layer.values[rows]
 
     def _grow(self, needed: int) -> None:
         if needed <= self.capacity:
             return
         extra = ceil_block(max(needed, self.capacity * 5 // 4)) - self.capacity  # a quarter more: few copies
-        self._seen_R_S = torch.nn.functional.pad(self._seen_R_S, (0, extra))
-        self._position_R_S = torch.nn.functional.pad(self._position_R_S, (0, extra))
         self.capacity += extra
-
-    def _mask(self, start: int, positions_R_T: Tensor) -> Any:
-        n_new = self.end - start
-        slots_S = torch.arange(self.visible, device=self._device)
-        seen_R_1_S = self._seen_R_S[:, None, : self.visible]
-        allowed_R_T_S = seen_R_1_S if n_new == 1 else seen_R_1_S & (slots_S <= slots_S[start : self.end, None])
-        masks = {"full_attention": allowed_R_T_S}
-        if self._window is not None:
-            distance_R_T_S = positions_R_T[:, :, None] - self._position_R_S[:, None, : self.visible]
-            masks["sliding_attention"] = allowed_R_T_S & (distance_R_T_S < self._window)
-        ready = {kind: self._additive(masks[kind]) for kind in set(self._kinds)}
-        mixed = len(ready) > 1
-        return ready if mixed else next(iter(ready.values()))
+        for layer in self.layers.layers:
+            if layer.is_initialized:
+                layer.keys = torch.nn.functional.pad(layer.keys, (0, 0, 0, extra))
+                layer.values = torch.nn.functional.pad(layer.values, (0, 0, 0, extra))
 
     def _additive(self, allowed_R_T_S: Tensor) -> Tensor:
         lowest = torch.finfo(self._dtype).min
@@ -118,34 +111,100 @@ class _SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers carries
         self._owner = owner
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        self.keys = key_states.new_zeros(*key_states.shape[:2], 0, key_states.shape[3])
-        self.values = value_states.new_zeros(*value_states.shape[:2], 0, value_states.shape[3])
+        """Make room, once the shapes are known."""
+        shape = (len(self._owner.length_R), key_states.shape[1], self._owner.capacity)
+        self.keys = key_states.new_zeros(*shape, key_states.shape[3])
+        self.values = value_states.new_zeros(*shape, value_states.shape[3])
         self.is_initialized = True
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Write the new positions; return all slots of the rows that are computed."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         owner = self._owner
-        missing = owner.capacity - self.keys.shape[2]
-        if missing > 0:
-            self.keys = torch.nn.functional.pad(self.keys, (0, 0, 0, missing))
-            self.values = torch.nn.functional.pad(self.values, (0, 0, 0, missing))
-        self.keys[:, :, owner.start : owner.end] = key_states
-        self.values[:, :, owner.start : owner.end] = value_states
-        return self.keys[:, :, : owner.visible], self.values[:, :, : owner.visible]
-
-    def select(self, rows: Tensor) -> None:
-        if self.is_initialized:
-            self.keys, self.values = self.keys[rows], self.values[rows]
+        rows = owner.rows_R if owner.active_rows is None else owner.active_rows
+        write = torch.ops.eggym.write_slots if torch.compiler.is_compiling() else _write
+        write(self.keys, self.values, key_states, value_states, rows, owner.positions_R_T)
+        if owner.active_rows is None:
+            return self.keys, self.values
+        return self.keys[rows], self.values[rows]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self._owner.visible, 0
+        """Say nothing of interest: the mask is ours."""
+        return self._owner.capacity, 0
 
     def get_seq_length(self) -> int:
-        return self._owner.end
+        """Say nothing of interest: positions are ours."""
+        return 0
 
     def get_max_length(self) -> int:
+        """No limit."""
         return -1
+
+
+@contextmanager
+def slot_attention(model: Any) -> Iterator[None]:
+    """Let a model attend by `SlotCache` until the context ends."""
+    config = model.config
+    before = config._attn_implementation
+    config._attn_implementation = ATTENTION
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+
+
+def _write(keys: Tensor, values: Tensor, new_keys: Tensor, new_values: Tensor, rows: Tensor, at_R_T: Tensor) -> None:
+    keys[rows[:, None], :, at_R_T] = new_keys.transpose(1, 2)
+    values[rows[:, None], :, at_R_T] = new_values.transpose(1, 2)
+
+
+def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scaling: float, softcap: float) -> Tensor:
+    """Return the attention of new positions over the visible slots, (R, T, H, D); groups of heads share keys."""
+    n_rows, n_heads, n_new, size = query.shape
+    n_shared, n_slots = keys.shape[1], mask.shape[-1]
+    keys, values = keys[:, :, :n_slots], values[:, :, :n_slots]
+    grouped = query.reshape(n_rows, n_shared, n_heads // n_shared * n_new, size)
+    scores = torch.matmul(grouped, keys.transpose(2, 3)).mul_(scaling)
+    if softcap:
+        scores = torch.tanh(scores / softcap) * softcap
+    scores = scores.view(n_rows, n_heads, n_new, n_slots) + mask
+    weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
+    found = torch.matmul(weights.view(n_rows, n_shared, -1, n_slots), values)
+    return found.view(n_rows, n_heads, n_new, values.shape[3]).transpose(1, 2).contiguous()
+
+
+torch.library.custom_op("eggym::write_slots", _write, mutates_args=("keys", "values"))
+_attend_op = torch.library.custom_op("eggym::attend_slots", _attend, mutates_args=())
+
+
+@_attend_op.register_fake
+def _attend_shape(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scaling: float, softcap: float) -> Tensor:
+    n_rows, n_heads, n_new, _ = query.shape
+    return query.new_empty(n_rows, n_new, n_heads, values.shape[3])
+
+
+def _forward(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """The face that transformers calls; windows are in the mask already."""
+    if s_aux is not None:
+        raise BadValue("a model with attention sinks cannot be decoded by the engine; choose another model")
+    attend = torch.ops.eggym.attend_slots if torch.compiler.is_compiling() else _attend
+    size = float(query.shape[3] ** -0.5 if scaling is None else scaling)
+    return attend(query, key, value, attention_mask, size, float(softcap or 0.0)), None
+
+
+AttentionInterface.register(ATTENTION, _forward)
 
 
 def _kinds(config: Any) -> list[str]:

@@ -10,6 +10,7 @@ import typer
 
 from eggym.bench_verbs import bench
 from eggym.errors import EggymError
+from eggym.es_verbs import probe, replay
 from eggym.run_verbs import duel, eval_, train
 from eggym.task_verbs import bake, check, compare, export, list_, play
 from eggym.wording import printable
@@ -48,6 +49,8 @@ app.command("eval")(eval_)
 app.command()(train)
 app.command()(duel)
 app.command()(compare)
+app.command()(probe)
+app.command()(replay)
 app.command()(export)
 app.command()(bake)
 app.command()(bench)

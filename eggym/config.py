@@ -34,6 +34,7 @@ class Evaluation:
     replies: int = 1  # at temperature 1; greedy takes one
     points: int = 8  # besides the start: after each 1/points of the budget
     primary: str = "greedy"
+    drift: int = 16  # held-out prompts on which the KL to the start is followed, every step; 0: not at all
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
@@ -41,6 +42,8 @@ class Evaluation:
         for name in ("items", "replies", "points"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise BadValue(f"eval.{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
+        if not isinstance(self.drift, int) or self.drift < 0:
+            raise BadValue(f"eval.drift must be a whole number of at least 0, got {self.drift!r}")
         if self.primary not in ("greedy", "sampled"):
             raise BadValue(f"eval.primary must be greedy or sampled, got {self.primary!r}")
 
@@ -100,7 +103,7 @@ class Plan:
             "eval": dataclasses.asdict(self.evaluation),
             "memory": self.memory,
             "device": self.policy.device.type,
-            "dtype": str(self.policy.dtype).removeprefix("torch."),
+            "dtype": self.policy.dtype_name,
         }
 
 
@@ -121,6 +124,7 @@ def resolve(config: RunConfig) -> Plan:
     policy = load_policy(config.model, config.device, config.dtype)
     profile = sections["profile"] or profile_for(policy.n_parameters)
     options = spec.resolve(profile, sections["options"])
+    space.install(policy.model)  # before anything hashes or counts the weights
     return Plan(config, policy, task, spec, profile, options, prompting, evaluation, space, budget, memory)
 
 

@@ -13,7 +13,7 @@ from eggym.record import Score
 from eggym.replies import evaluation_lines
 from eggym.rollout import Rollout
 from eggym.stats import clustered_mean
-from eggym.task import Item
+from eggym.task import Item, Task
 from eggym.views import PolicyViews
 
 SAMPLED_TEMPERATURE = 1.0
@@ -54,23 +54,30 @@ class Evaluator:
 def evaluation_items(plan: Plan) -> list[Item]:
     """Return the first different items of the evaluation split: fewer where the split holds fewer.
 
-    A problem that comes twice would count as two in the error over items, which it is not.
-
     Raises:
         BadValue: the split is empty.
     """
-    split, wanted = plan.evaluation.split, plan.evaluation.items
-    available = plan.task.n_items(split)
-    found: dict[str, Item] = {}
-    for index in range(_MOST_DRAWS * wanted if available is None else available):
-        item = plan.task.item(split, index)
-        found.setdefault(sha256_json([item.prompt, item.truth]), item)
-        if len(found) == wanted:
-            break
+    split = plan.evaluation.split
+    found = first_items(plan.task, split, plan.evaluation.items)
     if not found:
         raise BadValue(
             f"task {plan.task.id!r} has no items in split {split!r}; choose another with --set eval.split=..."
         )
+    return found
+
+
+def first_items(task: Task, split: str, wanted: int) -> list[Item]:
+    """Return the first different items of a split, at most ``wanted``.
+
+    A problem that comes twice would count as two in an error over items, which it is not.
+    """
+    available = task.n_items(split)
+    found: dict[str, Item] = {}
+    for index in range(_MOST_DRAWS * wanted if available is None else available):
+        item = task.item(split, index)
+        found.setdefault(sha256_json([item.prompt, item.truth]), item)
+        if len(found) == wanted:
+            break
     return list(found.values())
 
 

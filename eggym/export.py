@@ -1,16 +1,22 @@
-"""Export: the trained model of a run, as a folder that ``from_pretrained`` loads without eggym."""
+"""Export: the trained model of a run, as a folder that ``from_pretrained`` loads without eggym.
+
+What loads everywhere is a plain model: 8-bit weights and low-rank deltas are merged into float32 weights.
+"""
 
 import shutil
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
+from eggym.adapters import merge
 from eggym.checkpoint import copy_into
 from eggym.errors import BadValue
 from eggym.files import write_problem
-from eggym.policy import load_policy, model_sha256
+from eggym.policy import INT8, load_policy, model_sha256
 from eggym.record import find_runs, load_record
 from eggym.result import WEIGHTS
+from eggym.views import ParameterSpace
 
 
 def export_run(run: Path, to: Path, force: bool = False) -> Path:
@@ -30,12 +36,18 @@ def export_run(run: Path, to: Path, force: bool = False) -> Path:
     record = load_record(run)
     _refuse_target(run, to, force)
     policy = load_policy(record.model.name, "cpu", record.model.dtype)
+    space = ParameterSpace(**record.config["space"])
+    space.install(policy.model)
     if model_sha256(policy.model) != record.model.sha256:
         raise BadValue(f"model {record.model.name!r} is not the one that {run} started from; its weights have changed")
-    parameters = dict(policy.model.named_parameters())
+    parameters = space.select(policy.model)
     copy_into(parameters, _weights(run / WEIGHTS))
     if model_sha256(policy.model) != record.weights_sha256:
         raise BadValue(f"{run / WEIGHTS} does not hold the weights of the record; restore the file, or run again")
+    if space.adapter_rank or policy.dtype_name in INT8:
+        merge(policy.model)
+        policy.model.float()
+        policy.model.config.dtype = torch.float32
     part = to.with_name(f".{to.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:

@@ -50,7 +50,7 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
     n_evaluated = plan.evaluation.items * (1 + plan.evaluation.replies)
     evaluation_s = cpu_s / n_probe * n_evaluated
     views = learner.ask(0)
-    weights = sum(weight.numel() * weight.element_size() for weight in plan.policy.model.parameters())
+    weights = plan.policy.weights_bytes
     if views is None:
         return Forecast(None, 0, 0, 0, 0.0, evaluation_s, 0, 0.0, plan.memory + weights, n_evaluated * 400)
     per_step = views.n_members * views.n_items * views.n_replies

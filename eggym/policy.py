@@ -7,9 +7,11 @@ transformers is imported only when a policy is loaded.
 
 import dataclasses
 import hashlib
+import itertools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -17,11 +19,14 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from eggym.adapters import adapter_parameters
 from eggym.errors import BadValue, UnknownName, unknown
+from eggym.quantised import Int8Linear, named_scales, named_weights, quantise, weights_bytes
 from eggym.task import Task
 
 EMBEDDED = ("embedded-v0",)  # models that ship as package data
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+INT8 = ("int8", "int8-float32", "int8-bfloat16")  # 8-bit weights; "int8" computes in float32 on a CPU, else bfloat16
 Chat = Literal["auto", "on", "off"]
 _REPLY = "REPLY0"  # stands for a reply while the template around it is read off
 
@@ -83,9 +88,17 @@ class Policy:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of the weights."""
+        """The type of the activations, and of every weight that is not 8-bit."""
         dtype: torch.dtype = self.model.dtype
         return dtype
+
+    @property
+    def dtype_name(self) -> str:
+        """The type of the weights, as `load_policy` takes it: float32, bfloat16, float16, or one of `INT8`."""
+        name = str(self.dtype).removeprefix("torch.")
+        if not any(isinstance(module, Int8Linear) for module in self.model.modules()):
+            return name
+        return "int8" if (name, self.device.type) == ("float32", "cpu") else f"int8-{name}"
 
     @property
     def context(self) -> int:
@@ -120,8 +133,14 @@ class Policy:
 
     @property
     def n_parameters(self) -> int:
-        """How many weights the model has, tied ones counted once."""
-        return sum(parameter.numel() for parameter in self.model.parameters())
+        """How many weights the model has, tied ones counted once; deltas beside them are left out."""
+        deltas = adapter_parameters(self.model).keys()
+        return sum(weight.numel() for name, weight in named_weights(self.model) if name not in deltas)
+
+    @property
+    def weights_bytes(self) -> int:
+        """What the weights take as they lie in memory, deltas included."""
+        return weights_bytes(self.model)
 
     def prompt_ids(self, prompting: Prompting, observation: str) -> list[int]:
         """Return the tokens of a first observation, ready for the model's reply.
@@ -205,11 +224,14 @@ def load_policy(name: str, device: str = "auto", dtype: str = "auto") -> Policy:
     Args:
         name: what to load. Remote code is never run.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
-        dtype: "auto" (float32 on the CPU, as stored elsewhere), "float32", "bfloat16" or "float16".
+        dtype: "auto" (float32 on the CPU, as stored elsewhere), "float32", "bfloat16", "float16", or "int8": the
+            weights of the blocks' linear maps in 8 bits (`eggym.quantised`), the rest and the activations in float32
+            on the CPU and bfloat16 elsewhere ("int8-float32" and "int8-bfloat16" say which).
 
     Raises:
         UnknownName: no such model, with the nearest name that ships.
-        BadValue: an unknown device or dtype, or a folder without a model or tokenizer.
+        BadValue: an unknown device or dtype, a folder without a model or tokenizer, or int8 for a model whose blocks
+            hold other weights than those of linear maps.
     """
     where = _device(device)
     source = _source(name)
@@ -222,21 +244,25 @@ def load_policy(name: str, device: str = "auto", dtype: str = "auto") -> Policy:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     attention = "sdpa" if where.type == "cuda" else "eager"
     try:
-        model, found = AutoModelForCausalLM.from_pretrained(
-            source, dtype=kind, attn_implementation=attention, output_loading_info=True
+        read = partial(
+            AutoModelForCausalLM.from_pretrained, source, attn_implementation=attention, output_loading_info=True
         )
+        model, found = _read_narrow(read, kind) if dtype in INT8 else read(dtype=kind)
         tokenizer = AutoTokenizer.from_pretrained(source)
     except Exception as problem:  # missing, odd, damaged, unreachable: the library raises many things
         raise _unloadable(name, problem) from problem
     _refuse_incomplete(name, model, found)
-    model = model.to(where).eval().requires_grad_(False)
+    model = model.eval().requires_grad_(False)
+    if dtype in INT8:
+        quantise(model, kind)  # before it moves: the device never holds the wide weights
+    model = model.to(where)
     return Policy(model, tokenizer, name)
 
 
 def model_sha256(model: nn.Module) -> str:
-    """Return the SHA-256 of a model's weights: names, types, shapes and bytes, in the model's order."""
+    """Return the SHA-256 of a model's weights: names, types, shapes and bytes, in the model's order, scales last."""
     digest = hashlib.sha256()
-    for name, weight in model.named_parameters():
+    for name, weight in itertools.chain(named_weights(model), named_scales(model)):
         digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}\n".encode())
         digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
@@ -249,6 +275,20 @@ def _source(name: str) -> str:
     if path.is_dir() and not (path / "config.json").is_file():
         raise BadValue(f"folder {name!r} holds no model: there is no config.json in it")
     return str(path) if path.is_dir() else name
+
+
+def _read_narrow(read: Callable[..., Any], kind: Any) -> Any:
+    """Read a checkpoint that will be quantised: in the type it is stored in, for a wider copy would be the peak.
+
+    Widening a weight later gives the same numbers. A buffer that was computed in the stored type is another matter
+    (Gemma's scale of embeddings); and in a shorter type the library knows which weights must stay wide.
+    """
+    if kind == torch.float32:
+        found = read(dtype="auto")
+        if all(buffer.dtype == kind for buffer in found[0].buffers() if buffer.is_floating_point()):
+            found[0].config.dtype = kind
+            return found
+    return read(dtype=kind)
 
 
 def _refuse_incomplete(name: str, model: nn.Module, found: Mapping[str, Any]) -> None:
@@ -289,12 +329,15 @@ def _device(name: str) -> torch.device:
     return found
 
 
-def _dtype(name: str, device: torch.device) -> torch.dtype | str:
+def _dtype(name: str, device: torch.device) -> Any:
+    """Return the torch type that a name asks for, or "auto" for the type a checkpoint is stored in."""
     if name == "auto":
         return torch.float32 if device.type == "cpu" else "auto"
-    if name not in DTYPES:
-        raise unknown("dtype", name, ["auto", *DTYPES])
-    return DTYPES[name]
+    if name not in (*DTYPES, *INT8):
+        raise unknown("dtype", name, ["auto", *DTYPES, INT8[0]])
+    if name == INT8[0]:
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    return DTYPES[name.removeprefix("int8-")]
 
 
 def _texts(values: Sequence[Any]) -> bool:

@@ -215,6 +215,8 @@ class Measured(_Strict):
     wall_s: Annotated[float, Field(ge=0)]
     phases: dict[str, float]  # CPU seconds by phase
     peak_rss_bytes: Count
+    weights_bytes: Count = 0  # of the model as it lay in memory; 0: made before this was noted
+    weights_bytes_unquantised: Count = 0  # the same weights in the type of the activations
     sessions: Count  # how often the run was started or resumed
     host: dict[str, str]
     cpu_s_at_points: list[float] = Field(default_factory=list)  # training CPU seconds up to each point of the record

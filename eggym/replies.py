@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,27 @@ def cut_file(path: Path, length: int) -> None:
 def write_shard(folder: Path, batch: EpisodeBatch) -> None:
     """Write the replies of one training step."""
     (folder / SHARDS).mkdir(exist_ok=True)
-    text = "".join(
-        _dump({"member": episode.member, **_told(episode), "digest": episode_digest(episode)})
-        for episode in batch.episodes
-    )
+    text = "".join(_dump(shard_line(episode)) for episode in batch.episodes)
     write_bytes(folder / SHARDS / f"{batch.step:06d}.jsonl.gz", gzip.compress(text.encode(), 1, mtime=0))
+
+
+def shard_line(episode: Episode) -> dict[str, Any]:
+    """Return what a shard keeps of one training episode."""
+    return {"member": episode.member, **_told(episode), "digest": episode_digest(episode)}
+
+
+def read_shard(folder: Path, step: int) -> list[dict[str, Any]]:
+    """Return the replies of one training step, ordered by member, then item, then sample.
+
+    Raises:
+        BadValue: the shard is missing or cannot be read.
+    """
+    path = folder / SHARDS / f"{step:06d}.jsonl.gz"
+    try:
+        lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+        return [json.loads(line) for line in lines]
+    except (OSError, EOFError, ValueError, zlib.error) as problem:
+        raise BadValue(f"{path} cannot be read: {problem}; restore the file, or run again") from problem
 
 
 def cut_shards(folder: Path, n_steps: int) -> None:

@@ -159,6 +159,8 @@ def _measured(run: Finished) -> Measured:
         wall_s=so_far["wall"],
         phases=run.meter.phases,
         peak_rss_bytes=peak_memory(),
+        weights_bytes=run.plan.policy.weights_bytes,
+        weights_bytes_unquantised=run.plan.policy.n_parameters * run.plan.policy.dtype.itemsize,
         sessions=so_far["n"],
         host=_host(),
         cpu_s_at_points=run.point_cpu_s,

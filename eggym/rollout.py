@@ -7,18 +7,20 @@ depends on the order of rows or on the chunks they were put into.
 Axes in names: _P items, _R rows of a chunk.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
 from eggym.counter import as_key
-from eggym.engine import Engine, Reply, Session
-from eggym.episode import Ending, Episode, EpisodeBatch, Segment, Turn
+from eggym.engine import Engine
+from eggym.episode import Ending, Episode, EpisodeBatch, Segment
+from eggym.episode import Turn as Played
 from eggym.errors import TaskFault
+from eggym.lanes import lay_out
 from eggym.policy import Prompting
 from eggym.sampling import Draw
 from eggym.seeding import key, stream
+from eggym.session import Reply, Sampling, Session, Turn
 from eggym.task import Item, Task
 from eggym.vector import TextVectorEnv
 from eggym.views import Attached, Views
@@ -45,137 +47,166 @@ class Rollout:
             TaskFault: the task's own code failed, or more than 1 % of the replies could not be judged.
         """
         prompts_P = [self.engine.policy.prompt_ids(self.prompting, item.prompt) for item in items_P]
-        places = [
-            (member, slot, sample)
-            for member in range(views.n_members)
-            for slot in range(len(items_P))
-            for sample in range(views.n_replies)
-        ]
+        alone = views.seating == "one_member"
+        parties = [[member] for member in range(views.n_members)] if alone else [list(range(views.n_members))]
         episodes: list[Episode] = []
         with views.attach(self.engine.policy.model) as attached:
-            for chunk in self._chunks(views, places, prompts_P):
-                part = _Chunk(self, views, attached, chunk, items_P, prompts_P, step)
-                episodes.extend(part.play())
+            for members in parties:
+                episodes.extend(_Play(self, views, attached, members, items_P, prompts_P, step).play())
         for episode in episodes:
             self.engine.meter.episode(episode)
         _refuse_errors(self.task, episodes)
         return EpisodeBatch(step, episodes, views.n_members, len(items_P), views.n_replies)
 
-    def _chunks(self, views: Views, places: list[Place], prompts_P: list[list[int]]) -> Iterator[list[Place]]:
-        n_positions = max(map(len, prompts_P)) + self.task.max_turns * (self.prompting.max_new_tokens + 16)
-        limit = min(n_positions, self.engine.policy.context)
-        longest = max(map(len, prompts_P))
-        rows = self.engine.plan_rows(limit, longest, views.bytes_per_row(self.engine.policy.model))
-        if views.seating == "one_member":
-            per_member = len(places) // views.n_members
-            for start in range(0, len(places), per_member):
-                yield from _split(places[start : start + per_member], rows)
-        else:
-            yield from _split(places, rows)
-
-    def draw(self, views: Views, places: Sequence[Place], step: int, turn: int) -> Draw:
-        """Return the random numbers of one turn: shared by members, or each row its own."""
-        shared = views.coupling == "shared"
-        names = [place[1:] if shared else place for place in places]
-        index = {name: number for number, name in enumerate(dict.fromkeys(names))}
-        device = self.engine.policy.device
-        keys = [as_key(key(self.seed, self.purpose, "sample", step, *name, turn)) for name in index]
-        return Draw(
-            views.temperature,
-            shared,
-            torch.tensor(keys, dtype=torch.int64, device=device),
-            torch.tensor([index[name] for name in names], dtype=torch.int64, device=device),
-        )
+    def key(self, views: Views, place: Place, step: int, turn: int) -> int:
+        """Return the key of one turn's random numbers: shared by members, or each its own."""
+        name = place[1:] if views.coupling == "shared" else place
+        return as_key(key(self.seed, self.purpose, "sample", step, *name, turn))
 
 
 @dataclass
-class _Chunk:
-    """The rows of one session, from first prompt to last verdict."""
+class _Play:
+    """The episodes of some members, from first prompt to last verdict. Episodes are numbered as they will be returned;
+    rows of the session take them up in turn."""
 
     rollout: Rollout
     views: Views
     attached: Attached
-    places_R: list[Place]
+    members: Sequence[int]
     items_P: Sequence[Item]
     prompts_P: list[list[int]]
     step: int
 
     def __post_init__(self) -> None:
+        n_items, n_replies = len(self.items_P), self.views.n_replies
+        self.places = [
+            (m, slot, sample) for m in self.members for slot in range(n_items) for sample in range(n_replies)
+        ]
         self.env = TextVectorEnv(self.rollout.task, num_envs=1)
-        self.policy = self.rollout.engine.policy
+        self.policy, self.max_turns = self.rollout.engine.policy, self.rollout.task.max_turns
         rngs = [
             stream(self.rollout.seed, self.rollout.purpose, "episode", self.step, slot, sample)
-            for _, slot, sample in self.places_R
+            for _, slot, sample in self.places
         ]
-        self.observations = self.env.begin([self.items_P[slot] for _, slot, _ in self.places_R], rngs)
-        self.segments = [Segment() for _ in self.places_R]
-        self.turns: list[list[Turn]] = [[] for _ in self.places_R]
-        self.endings = [Ending.OUT_OF_TURNS for _ in self.places_R]
-        self._last_ended: dict[int, bool] = {}  # did the row's last reply close with an end token?
+        self.observations = self.env.begin([self.items_P[slot] for _, slot, _ in self.places], rngs)
+        self.segments = [Segment() for _ in self.places]
+        self.turns: list[list[Played]] = [[] for _ in self.places]
+        self.endings = [Ending.OUT_OF_TURNS for _ in self.places]
+        each = n_items * n_replies
+        self._waiting = {m: deque(range(at * each, (at + 1) * each)) for at, m in enumerate(self.members)}
+        self.lanes = lay_out(self.members, self.views.n_together, each, self._plan_rows())
+        self._units = deque(self.lanes.units[self.lanes.in_flight :])
+        self._member_of_row = dict(enumerate(self.lanes.members()))
+        self._idle: set[int] = set()  # rows that wait for the rest of their group
+        self._episode_of_row: dict[int, int] = {}
 
     def play(self) -> list[Episode]:
-        """Play all rows to their end."""
-        members = [member for member, _, _ in self.places_R]
-        extra = self.views.flops_per_position(self.policy.model)
-        with self.rollout.engine.open(self.attached, members, extra) as session:
-            rows = list(range(len(self.places_R)))
-            new = [self.prompts_P[self.places_R[row][1]] for row in rows]
-            for turn in range(self.rollout.task.max_turns):
-                rows = self._turn(session, rows, new, turn)
-                if turn + 1 < self.rollout.task.max_turns:
-                    rows, new = self._fitting(rows)
-                if not rows:
-                    break
-                if turn + 1 < self.rollout.task.max_turns:
-                    session.keep(rows)
+        """Play all episodes to their end."""
+        prompting, views = self.rollout.prompting, self.views
+        sampling = Sampling(
+            Draw(views.temperature, views.coupling == "shared"), prompting.max_new_tokens, prompting.stop
+        )
+        extra = views.flops_per_position(self.policy.model)
+        members, group = self.lanes.members(), self.lanes.group
+        opened = self.rollout.engine.open(self.attached, members, sampling, self._n_positions, group, extra)
+        with opened as session:
+            session.release(range(self.lanes.n_used, len(members)))
+            self._occupy(session, list(range(self.lanes.n_used)), [])
+            while session.busy:
+                rows = session.decode()
+                going = self._settle(session, rows)
+                self._occupy(session, [row for row in rows if row not in self._episode_of_row], going)
+            self.rollout.engine.meter.seated(session.row_steps.all, session.row_steps.useful)
         return self._episodes()
 
-    def _turn(self, session: Session, rows: list[int], new: list[list[int]], turn: int) -> list[int]:
-        """Feed and sample one turn; return the rows whose episode goes on."""
-        for row, ids in zip(rows, new, strict=True):
-            _extend(self.segments[row], ids, None)
-        session.feed(new)
-        prompting = self.rollout.prompting
-        draw = self.rollout.draw(self.views, [self.places_R[row] for row in rows], self.step, turn)
-        last = turn + 1 == self.rollout.task.max_turns
-        replies = session.sample(draw, prompting.max_new_tokens, prompting.stop, last)
-        texts = [self._take(row, reply) for row, reply in zip(rows, replies, strict=True)]
+    def _plan_rows(self) -> int:
+        longest = max(map(len, self.prompts_P))
+        per_turn = self.rollout.prompting.max_new_tokens + 16  # a guess at what a task says between replies
+        self._n_positions = min(longest + self.max_turns * per_turn, self.policy.context)
+        per_row = self.views.bytes_per_row(self.policy.model)
+        return self.rollout.engine.plan_rows(self._n_positions, longest, per_row)
+
+    def _settle(self, session: Session, rows: Sequence[int]) -> list[Turn]:
+        """Hand the task the replies of these rows; return the next turns of the episodes that go on."""
+        numbers = [self._episode_of_row[row] for row in rows]
+        replies = [session.reply(row) for row in rows]
+        texts = [self._record(number, reply) for number, reply in zip(numbers, replies, strict=True)]
         going = []
-        for row, reply, (observation, done) in zip(rows, replies, self.env.reply(rows, texts), strict=True):
-            self.observations[row] = observation
+        answers = self.env.reply(numbers, texts)
+        for row, number, reply, (observation, done) in zip(rows, numbers, replies, answers, strict=True):
+            self.observations[number] = observation
             if done:
-                self.endings[row] = Ending.ANSWERED if reply.complete else Ending.OUT_OF_TOKENS
+                self.endings[number] = Ending.ANSWERED if reply.complete else Ending.OUT_OF_TOKENS
+            turn = None if done else self._next_turn(row, number, reply.ended)
+            if turn is None:
+                del self._episode_of_row[row]
             else:
-                going.append(row)
+                going.append(turn)
         return going
 
-    def _take(self, row: int, reply: Reply) -> str:
-        _extend(self.segments[row], reply.ids, reply.logprobs)
+    def _record(self, number: int, reply: Reply) -> str:
+        """Put a reply into its episode; return its text."""
+        _extend(self.segments[number], reply.ids, reply.logprobs)
         text = reply.stopped if reply.stopped is not None else self.policy.text(reply.ids)
-        self.turns[row].append(Turn(self.observations[row], text, n_tokens=len(reply.ids)))
-        self._last_ended[row] = reply.ended
+        self.turns[number].append(Played(self.observations[number], text, n_tokens=len(reply.ids)))
         return text
 
-    def _fitting(self, rows: list[int]) -> tuple[list[int], list[list[int]]]:
-        """Return the rows whose next observation fits the model, and its tokens."""
-        fitting: list[int] = []
-        tokens: list[list[int]] = []
+    def _next_turn(self, row: int, number: int, ended: bool) -> Turn | None:
+        """Return the episode's next turn, if the cap on turns and the model's context allow one."""
+        if len(self.turns[number]) == self.max_turns:
+            return None
+        prompting = self.rollout.prompting
+        ids = self.policy.continuation_ids(prompting, self.observations[number], ended)
+        if len(self.segments[number].ids) + len(ids) + prompting.max_new_tokens > self.policy.context:
+            self.endings[number] = Ending.OUT_OF_CONTEXT
+            return None
+        return self._turn(row, number, ids)
+
+    def _turn(self, row: int, number: int, ids: list[int]) -> Turn:
+        n_before = len(self.turns[number])
+        _extend(self.segments[number], ids, None)
+        return Turn(row, ids, self.rollout.key(self.views, self.places[number], self.step, n_before), n_before == 0)
+
+    def _occupy(self, session: Session, rows: Sequence[int], going: Sequence[Turn]) -> None:
+        """Give free rows their member's next episode; whole groups of idle rows go to units that wait."""
+        turns = [*going, *self._start(rows)]
+        self._idle.update(row for row in rows if row not in self._episode_of_row)
+        for group in self._idle_groups():
+            if self._units:
+                members = self.lanes.seats(self._units.popleft())
+                session.assign(group, members)
+                self._member_of_row.update(zip(group, members, strict=True))
+                self._idle.difference_update(group)
+                turns += self._start(group)
+        if turns:
+            session.begin(turns)
+        if not self._units:
+            session.release(self._idle)
+            self._idle.clear()
+
+    def _start(self, rows: Sequence[int]) -> list[Turn]:
+        """Take up an episode for every row whose member has one left."""
+        turns = []
         for row in rows:
-            ids = self.policy.continuation_ids(self.rollout.prompting, self.observations[row], self._last_ended[row])
-            if len(self.segments[row].ids) + len(ids) + self.rollout.prompting.max_new_tokens > self.policy.context:
-                self.endings[row] = Ending.OUT_OF_CONTEXT
-            else:
-                fitting.append(row)
-                tokens.append(ids)
-        return fitting, tokens
+            waiting = self._waiting[self._member_of_row[row]]
+            if waiting:
+                self._episode_of_row[row] = number = waiting.popleft()
+                turns.append(self._turn(row, number, self.prompts_P[self.places[number][1]]))
+        return turns
+
+    def _idle_groups(self) -> list[list[int]]:
+        size = self.lanes.group
+        starts = [row for row in sorted(self._idle) if row % size == 0]
+        groups = [list(range(start, start + size)) for start in starts]
+        return [group for group in groups if self._idle.issuperset(group)]
 
     def _episodes(self) -> list[Episode]:
-        verdicts = self.env.judge(range(len(self.places_R)))
+        verdicts = self.env.judge(range(len(self.places)))
         episodes = []
-        for row, (member, slot, sample) in enumerate(self.places_R):
-            turns, verdict = self.turns[row], verdicts[row]
+        for number, (member, slot, sample) in enumerate(self.places):
+            turns, verdict = self.turns[number], verdicts[number]
             turns[-1].reward = verdict.reward if verdict.reward is not None else float("nan")
-            item, segment, ending = self.items_P[slot], self.segments[row], self.endings[row]
+            item, segment, ending = self.items_P[slot], self.segments[number], self.endings[number]
             episodes.append(Episode(item, member, slot, sample, [segment], turns, verdict, ending))
         return episodes
 
@@ -184,11 +215,6 @@ def _extend(segment: Segment, ids: Sequence[int], logprobs: Sequence[float] | No
     segment.ids.extend(ids)
     segment.actions.extend([logprobs is not None] * len(ids))
     segment.logprobs.extend(logprobs if logprobs is not None else [0.0] * len(ids))
-
-
-def _split(places: list[Place], rows: int) -> Iterator[list[Place]]:
-    for start in range(0, len(places), rows):
-        yield places[start : start + rows]
 
 
 def _refuse_errors(task: Task, episodes: Sequence[Episode]) -> None:

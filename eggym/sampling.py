@@ -7,7 +7,7 @@ Two exact ways to draw from softmax(logits / T):
   disagreement is close to the total-variation bound), which is what lowers the variance of differences between twins;
 - independent coupling: inverse CDF with one uniform for each row, one random number instead of a vocabulary of them.
 
-Temperature 0 is greedy and uses no random number. Axes in names: _R rows, _S distinct places, _V vocabulary.
+Temperature 0 is greedy and uses no random number. Axes in names: _R rows, _D distinct places, _V vocabulary.
 """
 
 from dataclasses import dataclass
@@ -15,34 +15,27 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from eggym.counter import gumbels, uniform_each
+from eggym.counter import gumbels_each, uniforms_each
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """How the rows of one turn draw their tokens.
+    """How rows draw their tokens. A row's random numbers follow from its key and its position in the turn.
 
-    ``keys_S`` holds a key for each distinct place, ``place_of_row_R`` the place of every row (both int64). Rows that
-    share a place share their random numbers. With ``shared`` false every row needs a place of its own.
+    Rows with equal keys share their random numbers; with ``shared`` false every row needs a key of its own.
     """
 
     temperature: float
     shared: bool
-    keys_S: Tensor
-    place_of_row_R: Tensor
 
-    def take(self, rows: Tensor) -> "Draw":
-        """Return the same draw for a subset of the rows."""
-        return Draw(self.temperature, self.shared, self.keys_S, self.place_of_row_R[rows])
-
-    def tokens(self, logits_R_V: Tensor, position: int) -> Tensor:
-        """Draw the token at ``position`` of the turn for every row: int64, shape (R,)."""
+    def tokens(self, logits_R_V: Tensor, keys_R: Tensor, positions_R: Tensor) -> Tensor:
+        """Draw the token at each row's position of its turn (keys and positions int64): int64, shape (R,)."""
         if self.temperature == 0:
             return logits_R_V.argmax(-1)
         scaled_R_V = logits_R_V.float() / self.temperature
         if self.shared:
-            return gumbel_choice(scaled_R_V, self._gumbels(scaled_R_V.shape[1], position)[self.place_of_row_R])
-        return inverse_cdf(scaled_R_V, uniform_each(self.keys_S, position)[self.place_of_row_R])
+            return gumbel_choice(scaled_R_V, _gumbels(keys_R, positions_R, scaled_R_V.shape[1]))
+        return inverse_cdf(scaled_R_V, uniforms_each(keys_R, positions_R[:, None])[:, 0])
 
     def logprobs(self, logits_R_V: Tensor, tokens_R: Tensor) -> Tensor:
         """Return the log-probability of the drawn tokens as they were sampled: float32, (R,); 0 if greedy."""
@@ -50,11 +43,6 @@ class Draw:
             return torch.zeros_like(tokens_R, dtype=torch.float32)
         scaled_R_V = logits_R_V.float() / self.temperature
         return scaled_R_V.gather(1, tokens_R[:, None])[:, 0] - scaled_R_V.logsumexp(-1)
-
-    def _gumbels(self, n_vocabulary: int, position: int) -> Tensor:
-        start = position * n_vocabulary
-        counters = torch.arange(start, start + n_vocabulary, dtype=torch.int64, device=self.keys_S.device)
-        return gumbels(self.keys_S, counters)
 
 
 def gumbel_choice(logits_R_V: Tensor, gumbels_R_V: Tensor) -> Tensor:
@@ -72,3 +60,12 @@ def inverse_cdf(logits_R_V: Tensor, uniforms_R: Tensor) -> Tensor:
     level_R_1 = uniforms_R.double()[:, None] * cumulative_R_V[:, -1:]
     index_R = torch.searchsorted(cumulative_R_V, level_R_1, right=True)[:, 0]
     return index_R.clamp_(max=logits_R_V.shape[1] - 1)
+
+
+def _gumbels(keys_R: Tensor, positions_R: Tensor, n_vocabulary: int) -> Tensor:
+    """One vector for each distinct (key, position), however many rows stand there."""
+    names, name_R = torch.unique(keys_R, return_inverse=True)
+    places_D, place_R = torch.unique(name_R * (1 << 32) + positions_R, return_inverse=True)
+    keys_D, position_D = names[places_D >> 32], places_D & 0xFFFFFFFF
+    counters_D_V = position_D[:, None] * n_vocabulary + torch.arange(n_vocabulary, device=keys_R.device)
+    return gumbels_each(keys_D, counters_D_V)[place_R]

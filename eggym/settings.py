@@ -51,21 +51,21 @@ def duel_config(settings: Mapping[str, Any]) -> DuelConfig:
     return DuelConfig(**values)
 
 
-def run_config(settings: Mapping[str, Any]) -> RunConfig:
-    """Return the single run that the settings ask for."""
+def run_config(settings: Mapping[str, Any], verb: str = "train") -> RunConfig:
+    """Return the single run that the settings of a verb ask for."""
     values = {
         name: value for name, value in settings.items() if name not in ("out", "seeds", "seed", "workers", "force")
     }
     for name in ("task", "learner"):
         found = values.pop(name, [])
         if len(found) != 1:
-            raise BadValue(f"train takes exactly one --{name}, got {len(found)}; use eggym duel for several")
+            raise BadValue(f"{verb} takes exactly one --{name}, got {len(found)}; use eggym duel for several")
         values[name] = found[0]
     if "seeds" in settings:
-        raise BadValue("train runs one seed: give seed, not seeds; use eggym duel for several")
+        raise BadValue(f"{verb} runs one seed: give seed, not seeds; use eggym duel for several")
     seeds = settings.get("seed", [0])
     if len(seeds) != 1:
-        raise BadValue(f"train takes exactly one --seed, got {len(seeds)}; use eggym duel for several")
+        raise BadValue(f"{verb} takes exactly one --seed, got {len(seeds)}; use eggym duel for several")
     return RunConfig(seed=seeds[0], **values)
 
 

@@ -7,7 +7,7 @@ after the last checkpoint is cut off and made again; nothing in the result depen
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +18,9 @@ from eggym.budget import FlopModel, Meter, reset_peak_memory
 from eggym.check import preflight
 from eggym.checkpoint import copy_into, load_checkpoint, remove_checkpoints, save_checkpoint
 from eggym.config import CONFIG, Plan, RunConfig, refuse_other, refuse_unknown_fields, resolve
+from eggym.drift import KL_BASE, start_drift
 from eggym.engine import Engine
+from eggym.episode import EpisodeBatch
 from eggym.errors import BadValue, EggymError
 from eggym.evaluate import Evaluator, evaluation_items
 from eggym.files import read_json, sha256_json, unwritable, write_json
@@ -32,6 +34,7 @@ from eggym.result import FITNESS, STEPS, finish, finished_record
 from eggym.rollout import Rollout
 from eggym.seeding import stream
 from eggym.task import Item, digest
+from eggym.views import Views
 
 _LOCK_TRIES = 50  # tenths of a second
 CHECKPOINT_EVERY_S = 20.0  # of wall time; when a checkpoint falls changes nothing in the result
@@ -128,6 +131,24 @@ def look_ahead(plan: Plan, force: bool) -> Forecast:
     return found
 
 
+def training_item(plan: Plan, number: int) -> Item:
+    """Return item ``number`` of the training stream: a function of the run's seed, not of the learner."""
+    task, split, seed = plan.task, plan.config.split, plan.config.seed
+    size = task.n_items(split)
+    if size is None:
+        return task.item(split, stream(seed, "item", number).randrange(1 << 40))
+    epoch, place = divmod(number, size)
+    order = list(range(size))
+    stream(seed, "epoch", epoch).shuffle(order)
+    return task.item(split, order[place])
+
+
+def roll_out(plan: Plan, meter: Meter, views: Views, items: Sequence[Item], step: int) -> EpisodeBatch:
+    """Return the episodes of one training step."""
+    engine = Engine(plan.policy, meter, plan.memory)
+    return Rollout(engine, plan.task, plan.prompting, plan.config.seed).run(views, items, step)
+
+
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Hold a run folder: two processes in one would spoil it.
@@ -178,6 +199,9 @@ class _Run:
         self.meter = Meter(FlopModel.of(model))
         self.evaluation_meter = Meter(FlopModel.of(model))
         self.evaluator = Evaluator(self.plan, self.evaluation_meter)
+        # from the start weights, which a resumed run holds until its checkpoint is loaded (and with it the meter)
+        with self.evaluation_meter.watch(model), self.meter.phase("evaluation", counted=False):
+            self.drift = start_drift(self.plan, self.evaluation_meter)
         self.fitness = FitnessLog(self.folder / FITNESS)
         self.session: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -228,17 +252,16 @@ class _Run:
                 views = self.learner.ask(self.step)
             if views is None:
                 return False
-            items = [self._item(self.n_used + slot) for slot in range(views.n_items)]
-            engine = Engine(plan.policy, self.meter, plan.memory)
-            rollout = Rollout(engine, plan.task, plan.prompting, plan.config.seed)
+            items = [training_item(plan, self.n_used + slot) for slot in range(views.n_items)]
             with self.meter.phase("rollout"):
-                batch = rollout.run(views, items, self.step)
+                batch = roll_out(plan, self.meter, views, items, self.step)
             rewards_N_P_G = batch.rewards_N_P_G()
             # before tell: the log and the start weights rebuild the run
             self.fitness.append(self.step, [item.index for item in items], rewards_N_P_G)
             write_shard(self.folder, batch)
             with self.meter.phase("tell"):
                 metrics = dict(self.learner.tell(batch))
+        metrics |= self._drifted()
         self._refuse_divergence(metrics)
         for episode in batch.episodes:
             self.states[episode.verdict.state.value] = self.states.get(episode.verdict.state.value, 0) + 1
@@ -252,6 +275,13 @@ class _Run:
         self.watch(Event("step", self.step, self.fraction, reward))
         return True
 
+    def _drifted(self) -> dict[str, float]:
+        """Return how far the policy now is from its start; this is evaluation, and costs the budget nothing."""
+        if self.drift is None:
+            return {}
+        with self.evaluation_meter.watch(self.plan.policy.model), self.meter.phase("evaluation", counted=False):
+            return {KL_BASE: self.drift.measure()}
+
     def _refuse_divergence(self, metrics: dict[str, float]) -> None:
         finite = all(math.isfinite(value) for value in metrics.values())
         if not finite or not all(bool(weight.isfinite().all()) for weight in self.parameters.values()):
@@ -259,17 +289,6 @@ class _Run:
                 f"{self.plan.spec.name} diverged at step {self.step} on {self.plan.task.id}: weights or metrics are "
                 "not finite; make its step smaller with --set"
             )
-
-    def _item(self, number: int) -> Item:
-        """Return item ``number`` of the training stream: a function of the run's seed, not of the learner."""
-        task, split, seed = self.plan.task, self.plan.config.split, self.plan.config.seed
-        size = task.n_items(split)
-        if size is None:
-            return task.item(split, stream(seed, "item", number).randrange(1 << 40))
-        epoch, place = divmod(number, size)
-        order = list(range(size))
-        stream(seed, "epoch", epoch).shuffle(order)
-        return task.item(split, order[place])
 
     def _evaluate(self) -> None:
         with self.evaluation_meter.watch(self.plan.policy.model), self.meter.phase("evaluation", counted=False):

@@ -3,68 +3,58 @@
 Source: arXiv 2511.16652, sections 3 and 4, from the paper's formulas.
 Deviations: factors on an 8-bit grid; pair weights rounded to int16, which makes the update exact; the knob of the
 step is ``update_rms``, the rms change of a weight under uninformative fitness (the authors' lr * sigma with
-uncorrelated twins). Left out for now: optimisers with a memory, schedules, embeddings and biases.
+uncorrelated twins); their own settings are taken under ``convention: eggroll``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from eggym.episode import EpisodeBatch
-from eggym.errors import BadValue
+from eggym.errors import BadValue, unknown
 from eggym.learner import LearnerSpec
 from eggym.policy import Policy
 from eggym.views import ParameterSpace
-from eggym.weights import Weights
 
-from .noise import Factors, draw_factors, linear_maps
+from .ascent import Ascent
+from .noise import LAWS, Factors, Law, Vectors, draw, variance
+from .options import EsOptions, check_options
 from .perturb import PopulationViews
-from .shaping import Shaping, shape
-from .update import change, low_rank_step, low_rank_sum
-
-MOST_MEMBERS = 1 << 20
+from .targets import find_targets
+from .update import Direction, direction
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(EsOptions):
     """Settings of `Eggroll`."""
 
-    population: int = 64  # members, in antithetic pairs
-    items: int = 16  # prompts per generation, shared by all members
-    replies: int = 1  # per member and prompt
     rank: int = 1
-    sigma: float = 1e-3  # standard deviation of each weight's perturbation
-    update_rms: float = 5e-5  # rms change of a weight per generation, if fitness says nothing
-    temperature: float = 0.0  # of the members; 0 is greedy, as published
     coupling: Literal["shared", "independent"] = "shared"
-    shaping: Shaping = "pooled"
+    law: Law = "normal"  # of the factors' entries: normals on the grid, or signs
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
-        check_population(self.population)
-        for name, most in (("items", MOST_MEMBERS), ("replies", MOST_MEMBERS), ("rank", 64)):
-            if not 1 <= getattr(self, name) <= most:
-                raise BadValue(f"{name} must lie from 1 to {most}, got {getattr(self, name)}")
-        if not self.sigma > 0 or not self.update_rms > 0:
-            raise BadValue(f"sigma and update_rms must be above 0, got {self.sigma:g} and {self.update_rms:g}")
-        if self.temperature < 0:
-            raise BadValue(f"temperature must be at least 0, got {self.temperature:g}")
-        if self.coupling not in ("shared", "independent") or self.shaping not in ("pooled", "ranks"):
-            raise BadValue(
-                f"coupling is shared or independent and shaping pooled or ranks, "
-                f"got {self.coupling!r} and {self.shaping!r}"
-            )
+        check_options(self)
+        if not 1 <= self.rank <= 64:
+            raise BadValue(f"rank must lie from 1 to 64, got {self.rank}")
+        if self.coupling not in ("shared", "independent"):
+            raise BadValue(f"coupling is shared or independent, got {self.coupling!r}")
+        if self.law not in LAWS:
+            raise unknown("law", self.law, LAWS)
 
 
 class Eggroll:
-    """The learner; its state is the weights alone, for noise is a function of names."""
+    """The learner; noise is a function of names and is no part of its state."""
 
     def __init__(self, policy: Policy, space: ParameterSpace, seed: int, options: Options) -> None:
         """Prepare for one run."""
         self._policy, self._seed, self._options = policy, seed, options
-        self._weights = Weights(policy.model, space)
-        self._linears = tuple(linear_maps(policy.model, self._weights.parameters))
-        self._factors: dict[str, Factors] = {}
+        self._ascent = Ascent(policy.model, space, seed, options)
+        self._targets = find_targets(policy.model, self._ascent.weights.parameters)
+        self._factors: dict[str, Factors | Vectors] = {}
         self._generation = -1
 
     def ask(self, step: int) -> PopulationViews:
@@ -76,48 +66,44 @@ class Eggroll:
             options.items,
             options.replies,
             options.temperature,
-            options.sigma,
+            options.sigma_at(step),
             options.rank,
-            self._linears,
+            self._targets,
             self._factors,
             options.coupling,
+            options.law,
         )
 
     def tell(self, batch: EpisodeBatch) -> Mapping[str, float]:
-        """Move the weights; metrics: share of informative items, spread of pair differences, rms of the change."""
+        """Move the weights; for the metrics see `Ascent.climb`."""
         self._draw(batch.step)
-        shaped = shape(batch.rewards_N_P_G(), self._options.shaping)
-        factor = low_rank_step(self._options.update_rms, shaped.weights_D, self._options.rank)
-        squares, n = 0.0, 0
-        for linear in self._linears:
-            change_O_I = change(low_rank_sum(self._factors[linear.name], shaped.weights_D), factor)
-            self._weights.add(linear.name, change_O_I.t() if linear.transposed else change_O_I)
-            squares += float(change_O_I.double().square().sum())
-            n += change_O_I.numel()
-        return {"informative": shaped.informative, "spread": shaped.spread, "update_rms": (squares / n) ** 0.5}
+        shaped = self._ascent.shape(batch)
+        return self._ascent.climb(batch, shaped, self._directions(shaped.weights_D), self._options.coupling)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the float32 masters of weights in a shorter type."""
-        return {"masters": self._weights.state_dict()}
+        """Return everything but the model's weights: noise is a function of names."""
+        return self._ascent.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""
-        self._weights.load_state_dict(state["masters"])
+        self._ascent.load_state_dict(state)
+
+    def _directions(self, weights_D: NDArray[np.int16]) -> Iterator[Direction]:
+        spread = variance(self._options.law)
+        for target in self._targets:
+            yield direction(target.name, self._factors[target.name], weights_D, spread, target.transposed)
 
     def _draw(self, generation: int) -> None:
         if generation == self._generation:
             return
-        pairs, rank, device = self._options.population // 2, self._options.rank, self._policy.device
+        options, device = self._options, self._policy.device
         self._factors = {
-            linear.name: draw_factors(linear, self._seed, generation, pairs, rank, device) for linear in self._linears
+            target.name: draw(
+                target, self._seed, generation, options.population // 2, options.rank, device, options.law
+            )
+            for target in self._targets
         }
         self._generation = generation
-
-
-def check_population(population: int) -> None:
-    """Refuse a population that cannot be paired."""
-    if not 2 <= population <= MOST_MEMBERS or population % 2:
-        raise BadValue(f"population must be even for antithetic pairs, from 2 to {MOST_MEMBERS}, got {population}")
 
 
 SPEC = LearnerSpec(

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from eggym.counter import GRID, grid_normals, grid_variance
@@ -20,35 +22,20 @@ from eggym.errors import BadValue
 from eggym.learner import LearnerSpec
 from eggym.policy import Policy
 from eggym.views import Attached, Coupling, ParameterSpace, Seating
-from eggym.weights import Weights
 
-from .eggroll import check_population
+from .ascent import Ascent
 from .noise import pair_keys
-from .shaping import Shaping, shape
-from .update import change, full_rank_step, full_rank_sum
+from .options import EsOptions, check_options
+from .update import Direction, full_rank_blocks, full_rank_unit
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """Settings of `OpenAIES`."""
-
-    population: int = 64  # members, in antithetic pairs
-    items: int = 16  # prompts per generation, shared by all members
-    replies: int = 1  # per member and prompt
-    sigma: float = 1e-3  # standard deviation of each weight's perturbation
-    update_rms: float = 5e-5  # rms change of a weight per generation, if fitness says nothing
-    temperature: float = 0.0  # of the members; 0 is greedy
-    shaping: Shaping = "pooled"
+class Options(EsOptions):
+    """Settings of `OpenAIES`: those of every evolution strategy here."""
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
-        check_population(self.population)
-        if self.items < 1 or self.replies < 1:
-            raise BadValue(f"items and replies must be at least 1, got {self.items} and {self.replies}")
-        if not self.sigma > 0 or not self.update_rms > 0 or self.temperature < 0:
-            raise BadValue("sigma and update_rms must be above 0, temperature at least 0")
-        if self.shaping not in ("pooled", "ranks"):
-            raise BadValue(f"shaping is pooled or ranks, got {self.shaping!r}")
+        check_options(self)
 
 
 @dataclass(frozen=True)
@@ -63,6 +50,7 @@ class FullRankViews:
     keys: Mapping[str, Tensor]  # noise keys of the pairs, by parameter name
     coupling: Coupling = "shared"
     seating: Seating = "one_member"
+    n_together: int = 1
 
     @contextmanager
     def attach(self, model: nn.Module) -> Iterator[Attached]:
@@ -95,11 +83,16 @@ class _Scratch:
             self._real[name] = getattr(module, leaf)
             setattr(module, leaf, nn.Parameter(torch.empty_like(self._real[name]), requires_grad=False))
 
-    def seat(self, member_of_row_R: Tensor) -> None:
-        """Fill the scratch weights with the member of all rows."""
+    def seat(self, member_of_row_R: Tensor, group: int = 1) -> int:
+        """Return the one member of all rows."""
         member = int(member_of_row_R[0])
         if bool((member_of_row_R != member).any()):
             raise ValueError("full-rank members cannot share a batch")
+        return member
+
+    def take(self, seat: int) -> None:
+        """Fill the scratch weights with the member."""
+        member = seat
         if member == self._seated:
             return
         sign = 1 - 2 * (member % 2)
@@ -122,13 +115,13 @@ class _Scratch:
 
 
 class OpenAIES:
-    """The learner; its state is the weights alone."""
+    """The learner; noise is a function of names and is no part of its state."""
 
     def __init__(self, policy: Policy, space: ParameterSpace, seed: int, options: Options) -> None:
         """Prepare for one run."""
         self._policy, self._seed, self._options = policy, seed, options
-        self._weights = Weights(policy.model, space)
-        shared = _tied(policy.model, self._weights.parameters)
+        self._ascent = Ascent(policy.model, space, seed, options)
+        shared = _tied(policy.model, self._ascent.weights.parameters)
         if shared:
             raise BadValue(
                 f"openai-es cannot perturb {shared!r}, which two modules share; choose space.targets without it"
@@ -138,33 +131,38 @@ class OpenAIES:
         """Return the population of a generation."""
         options = self._options
         return FullRankViews(
-            options.population, options.items, options.replies, options.temperature, options.sigma, self._keys(step)
+            options.population,
+            options.items,
+            options.replies,
+            options.temperature,
+            options.sigma_at(step),
+            self._keys(step),
         )
 
     def tell(self, batch: EpisodeBatch) -> Mapping[str, float]:
-        """Move the weights; metrics as for EGGROLL."""
-        shaped = shape(batch.rewards_N_P_G(), self._options.shaping)
-        factor = full_rank_step(self._options.update_rms, shaped.weights_D)
-        squares, n = 0.0, 0
-        for name, keys_P in self._keys(batch.step).items():
-            master = self._weights.masters[name]
-            moved = change(full_rank_sum(keys_P, shaped.weights_D, master.numel()), factor).view(master.shape)
-            self._weights.add(name, moved)
-            squares += float(moved.double().square().sum())
-            n += moved.numel()
-        return {"informative": shaped.informative, "spread": shaped.spread, "update_rms": (squares / n) ** 0.5}
+        """Move the weights; for the metrics see `Ascent.climb`."""
+        shaped = self._ascent.shape(batch)
+        return self._ascent.climb(batch, shaped, self._directions(batch.step, shaped.weights_D), "shared")
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the float32 masters of weights in a shorter type."""
-        return {"masters": self._weights.state_dict()}
+        """Return everything but the model's weights."""
+        return self._ascent.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""
-        self._weights.load_state_dict(state["masters"])
+        self._ascent.load_state_dict(state)
+
+    def _directions(self, generation: int, weights_D: NDArray[np.int16]) -> Iterator[Direction]:
+        unit = full_rank_unit(grid_variance())
+        for name, keys_P in self._keys(generation).items():
+            shape = self._ascent.weights.parameters[name].shape
+            yield Direction(name, unit, full_rank_blocks(keys_P, weights_D, shape))
 
     def _keys(self, generation: int) -> dict[str, Tensor]:
         pairs, device = self._options.population // 2, self._policy.device
-        return {name: pair_keys(name, self._seed, generation, pairs, device) for name in self._weights.parameters}
+        return {
+            name: pair_keys(name, self._seed, generation, pairs, device) for name in self._ascent.weights.parameters
+        }
 
 
 def _tied(model: nn.Module, parameters: Mapping[str, nn.Parameter]) -> str | None:

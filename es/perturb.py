@@ -1,24 +1,30 @@
-"""A population laid over a model: y = x W^T + s (sigma / sqrt r) (x B) A^T, with a member for each row of the batch.
+"""A population laid over a model: y = x W^T + s (sigma / (v sqrt r)) (x B) A^T, a member for each row of the batch.
 
-W is never touched; hooks on the linear maps add the low-rank term, and leaving the context removes them. The sign
-and the scale multiply the r-wide middle product, so that both twins of a pair use the same factors.
+W is never touched. While the population is attached, the modules in which the targets act have a perturbed forward
+pass (see `operators`); leaving the context removes it. ``forward`` of the instance is replaced, rather than hooked,
+because compiled code notices that and does not notice hooks that come and go.
 
-Axes in names: _R rows, _T positions, _K rank, _O outputs, _I inputs.
+Factors are kept once for each run of rows of one pair, in the model's type: multiples of 1/32 below 4 are exact in all
+of them. The sign and the scale multiply the r-wide middle product, so that both twins use the same factors.
+
+Axes in names: _R rows, _P groups of rows of one pair, _G rows of a group, _K rank, _O outputs, _I inputs.
 """
 
 import math
+import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from eggym.counter import GRID, grid_variance
+from eggym.counter import GRID
 from eggym.views import Attached, Coupling, Seating
 
-from .noise import Factors, Linear
+from .noise import Factors, Law, Vectors, variance
+from .operators import FORWARDS
+from .targets import Site, Target
 
 
 @dataclass(frozen=True)
@@ -31,76 +37,130 @@ class PopulationViews:
     temperature: float
     sigma: float  # standard deviation of each weight's perturbation
     rank: int
-    linears: tuple[Linear, ...]
-    factors: Mapping[str, Factors]  # by parameter name
+    targets: tuple[Target, ...]
+    factors: Mapping[str, Factors | Vectors]  # by parameter name
     coupling: Coupling = "shared"
+    law: Law = "normal"
     seating: Seating = "any"
+    n_together: int = 2  # twins share their factors
 
     @contextmanager
     def attach(self, model: nn.Module) -> Iterator[Attached]:
-        """Hook the linear maps until the context ends."""
+        """Perturb the forward passes of the targets' modules until the context ends.
+
+        Raises:
+            ValueError: a population is attached already.
+        """
         laid = _Population(self)
-        hooks = [linear.module.register_forward_hook(laid.hook(linear)) for linear in self.linears]
+        laid.lay()
         try:
             yield laid
         finally:
-            for hook in hooks:
-                hook.remove()
+            laid.remove()
 
     def bytes_per_row(self, model: nn.Module) -> int:
-        """Return the size of one row's factors in the model's type."""
-        itemsize = next(model.parameters()).element_size()
-        return itemsize * self.rank * sum(linear.n_in + linear.n_out for linear in self.linears)
+        """Return half the size of a pair's factors in the model's type: twins share them.
+
+        A seat with groups of one row holds twice as much.
+        """
+        return sum(_values(target, self.rank) * target.dtype.itemsize for target in self.targets) // 2
 
     def flops_per_position(self, model: nn.Module) -> int:
-        """Return the cost of the low-rank terms: two products of rank r for each linear map."""
-        return 2 * self.rank * sum(linear.n_in + linear.n_out for linear in self.linears)
+        """Return the cost of the added terms: two products of rank r for a linear map, one for a lookup."""
+        return sum(_flops(target, site, self.rank) for target in self.targets for site in target.sites)
 
     @property
     def scale(self) -> float:
-        """The factor of s (x B) A^T when A and B are in units of 1: sigma / (v sqrt r)."""
-        return self.sigma / (grid_variance() * math.sqrt(self.rank))
+        """The factor of s A B^T when A and B are in units of 1: sigma / (v sqrt r)."""
+        return self.sigma / (variance(self.law) * math.sqrt(self.rank))
+
+    @property
+    def vector_scale(self) -> float:
+        """The factor of s z when z is in units of 1: sigma / sqrt v."""
+        return self.sigma / math.sqrt(variance(self.law))
 
 
-@dataclass
-class _Seats:
-    """The factors of the rows of the present batch, for one weight."""
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """What each module needs for the rows of one batch: attributes by module."""
 
-    a_R_K_O: Tensor
-    b_R_K_I: Tensor
+    operands: list[tuple[nn.Module, dict[str, Any]]]
 
 
-@dataclass
 class _Population:
-    views: PopulationViews
-    seats: dict[str, _Seats] = field(default_factory=dict)
-    scale_R_1_1: Tensor = field(default_factory=lambda: torch.empty(0))
+    def __init__(self, views: PopulationViews) -> None:
+        self._views = views
+        self._sites: dict[nn.Module, list[tuple[Target, Site]]] = {}
+        for target in views.targets:
+            for site in target.sites:
+                self._sites.setdefault(site.module, []).append((target, site))
 
-    def seat(self, member_of_row_R: Tensor) -> None:
-        """Gather each row's factors, once for the many passes that follow."""
-        pair_R = member_of_row_R // 2
-        sign_R = 1 - 2 * (member_of_row_R % 2)
-        for linear in self.views.linears:
-            factors = self.views.factors[linear.name]
-            self.seats[linear.name] = _Seats(
-                factors.a_P_K_O[pair_R].to(linear.dtype) / GRID, factors.b_P_K_I[pair_R].to(linear.dtype) / GRID
-            )
-            self.scale_R_1_1 = (sign_R * self.views.scale).to(linear.dtype)[:, None, None]
+    def lay(self) -> None:
+        """Give every module its perturbed forward pass."""
+        for module in self._sites:
+            if "forward" in vars(module):
+                raise ValueError(f"a {type(module).__name__} is perturbed already: one population at a time")
+        for module, acting in self._sites.items():
+            forward = FORWARDS[frozenset(site.role for _, site in acting)]
+            module.forward = types.MethodType(forward, module)
 
-    def hook(self, linear: Linear) -> Any:
-        """Return the forward hook of one linear map."""
-        rank_one = self.views.rank == 1
+    def remove(self) -> None:
+        """Leave every module as it was."""
+        for module in self._sites:
+            for name in [name for name in vars(module) if name == "forward" or name.startswith("eggym_")]:
+                delattr(module, name)
 
-        def add(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            seats = self.seats[linear.name]
-            x_R_T_I = args[0].reshape(len(seats.b_R_K_I), -1, linear.n_in)
-            y_R_T_O = output.view(len(seats.b_R_K_I), -1, linear.n_out)
-            if rank_one:
-                middle_R_T_1 = (x_R_T_I * seats.b_R_K_I).sum(-1, keepdim=True)
-                y_R_T_O.addcmul_(middle_R_T_1 * self.scale_R_1_1, seats.a_R_K_O)
-            else:
-                middle_R_T_K = torch.bmm(x_R_T_I, seats.b_R_K_I.transpose(1, 2))
-                y_R_T_O.baddbmm_(middle_R_T_K * self.scale_R_1_1, seats.a_R_K_O)
-            return output
+    def seat(self, member_of_row_R: Tensor, group: int = 1) -> _Seat:
+        """Gather the factors of each run of ``group`` rows, once for the many passes that follow.
 
-        return add
+        Raises:
+            ValueError: the rows are no runs of ``group`` rows of one pair.
+        """
+        if len(member_of_row_R) % group:
+            raise ValueError(f"{len(member_of_row_R)} rows are no runs of {group}")
+        members_P_G = member_of_row_R.view(-1, group)
+        pairs_P_G = members_P_G // 2
+        if group > 1 and bool((pairs_P_G != pairs_P_G[:, :1]).any()):
+            raise ValueError(f"a run of {group} rows holds members of different pairs")
+        signs_P_G_1 = (1 - 2 * (members_P_G % 2))[:, :, None]
+        ready = {target.name: self._operands(target, pairs_P_G[:, 0]) for target in self._views.targets}
+        operands = []
+        for module, acting in self._sites.items():
+            attributes: dict[str, Any] = {}
+            for target, site in acting:
+                attributes.update(_attributes(self._views, target, site, ready[target.name], signs_P_G_1))
+            operands.append((module, attributes))
+        return _Seat(operands)
+
+    def take(self, seat: _Seat) -> None:
+        """Let the coming forward passes use a seat; costs an assignment for each operand."""
+        for module, attributes in seat.operands:
+            vars(module).update(attributes)
+
+    def _operands(self, target: Target, pair_P: Tensor) -> tuple[Tensor, ...]:
+        factors = self._views.factors[target.name]
+        drawn = (factors.a_P_K_O, factors.b_P_K_I) if isinstance(factors, Factors) else (factors.z_P_n[:, None],)
+        return tuple(one.index_select(0, pair_P).to(target.dtype).mul_(1 / GRID) for one in drawn)
+
+
+def _attributes(
+    views: PopulationViews, target: Target, site: Site, operands: tuple[Tensor, ...], signs_P_G_1: Tensor
+) -> dict[str, Any]:
+    """Return what one site reads in its forward pass."""
+    scale = views.scale * site.factor if target.kind == "matrix" else views.vector_scale
+    scale_P_G_1 = (signs_P_G_1 * scale).to(target.dtype)
+    if target.kind == "matrix":
+        return {"eggym_a": operands[0], "eggym_b": operands[1], "eggym_scale": scale_P_G_1}
+    if site.role == "shift":
+        return {"eggym_shift": operands[0], "eggym_vector_scale": scale_P_G_1}
+    return {"eggym_gain": operands[0], "eggym_vector_scale": scale_P_G_1, "eggym_unit": (site.unit,)}
+
+
+def _values(target: Target, rank: int) -> int:
+    return rank * (target.n_in + target.n_out) if target.kind == "matrix" else target.n_out
+
+
+def _flops(target: Target, site: Site, rank: int) -> int:
+    if site.role == "linear":
+        return 2 * rank * (target.n_in + target.n_out)
+    return 2 * rank * target.n_in if site.role == "lookup" else 2 * target.n_out

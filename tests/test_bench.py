@@ -26,7 +26,7 @@ def views(work):
 
 def tokens(work, views):
     with arms.prefilled(work, views) as session:
-        return arms.decode(session, work.steps)
+        return arms.decode(session)
 
 
 def test_pure_decoding_is_generate(work):
@@ -79,7 +79,7 @@ def test_a_pretended_context_is_as_long_as_the_prompts(work):
     note = lambda module, args, kwargs: seen.append(kwargs["position_ids"][:8].unique().tolist())  # noqa: E731
     hook = model.register_forward_pre_hook(note, with_kwargs=True)
     with arms.pretended(work, arms.nobody()) as session:
-        arms.decode(session, 3)
+        arms.decode(session)
     hook.remove()
     assert seen == [[work.prompt], [work.prompt + 1]]
 

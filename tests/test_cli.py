@@ -50,7 +50,9 @@ def test_the_version_is_told(capsys):
 
 def test_every_verb_explains_itself(capsys):
     _, out, _ = run(capsys, "--help")
-    for verb in ("list", "check", "play", "eval", "train", "duel", "compare", "export", "bake", "bench"):
+    for verb in (
+        "list", "check", "play", "eval", "train", "duel", "compare", "probe", "replay", "export", "bake", "bench",
+    ):  # fmt: skip
         assert f"  {verb} " in out
         code, text, _ = run(capsys, verb, "--help")
         assert code == 0 and text.startswith(f"Usage: eggym {verb}")

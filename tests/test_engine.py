@@ -7,33 +7,68 @@ from eggym.engine import Engine, parse_memory
 from eggym.errors import BadValue
 from eggym.sampling import Draw
 from eggym.seeding import key
+from eggym.session import Sampling, Session, Turn
 
 PROMPTS = ["474+439?", "say 4 b caps ?:", "x", "add 3, times 2:", "5 from 2 9 6:", "a longer prompt than others"]
 
 
 class Nobody:
-    def seat(self, member_of_row_R):
+    def seat(self, member_of_row_R, group=1):
+        return ()
+
+    def take(self, seat):
         pass
 
 
-def engine(policy):
-    return Engine(policy, Meter(FlopModel.of(policy.model)))
+def engine(policy, compiled=False):
+    return Engine(policy, Meter(FlopModel.of(policy.model)), compiled=compiled)
 
 
 def prompts(policy, n):
     return [policy.tokenizer.encode(PROMPTS[row % len(PROMPTS)] + str(row // 6)) for row in range(n)]
 
 
-def draw(rows, temperature=1.0, turn=0):
-    keys = torch.tensor([as_key(key("row", row, turn)) for row in rows])
-    return Draw(temperature, False, keys, torch.arange(len(rows)))
+def turn(policy, row, name, n=0, tokens=None):
+    tokens = prompts(policy, 64)[name] if tokens is None else tokens
+    return Turn(row, tokens, as_key(key("row", name, n)), n == 0)
 
 
-def run(policy, rows, temperature=1.0, max_new=20, last=True, stop=()):
-    every = prompts(policy, 64)
-    with engine(policy).open(Nobody(), [0] * len(rows)) as session:
-        session.feed([every[row] for row in rows])
-        return session.sample(draw(rows, temperature), max_new, stop, last)
+def answer(session, turns):
+    """Let rows answer and return their replies, by row."""
+    session.begin(turns)
+    found = {}
+    while session.busy:
+        for row in session.decode():
+            found[row] = session.reply(row)
+    return [found[one.row] for one in turns]
+
+
+def opened(policy, n_rows, temperature=1.0, max_new=20, stop=(), compiled=False):
+    sampling = Sampling(Draw(temperature, False), max_new, tuple(stop))
+    return engine(policy, compiled).open(Nobody(), [0] * (-(-n_rows // 16) * 16), sampling, 64)
+
+
+def run(policy, rows, temperature=1.0, max_new=20, stop=(), compiled=False):
+    with opened(policy, len(rows), temperature, max_new, stop, compiled) as session:
+        return answer(session, [turn(policy, place, row) for place, row in enumerate(rows)])
+
+
+def refilled(policy, rows, n_rows, max_new=20):
+    """Few rows that take up one text after another."""
+    waiting, found, name_of = list(rows), {}, {}
+    with opened(policy, n_rows, max_new=max_new) as session:
+        free = list(range(n_rows))
+        while waiting or session.busy:
+            turns = []
+            for row in free[: len(waiting)]:
+                name_of[row] = waiting.pop(0)
+                turns.append(turn(policy, row, name_of[row]))
+            session.release(free[len(turns) :])
+            session.begin(turns)
+            free = session.decode()
+            found.update({name_of[row]: session.reply(row) for row in free})
+        assert session.row_steps.useful == sum(len(reply.ids) - 1 for reply in found.values())
+    return [found[row] for row in rows]
 
 
 def full_forward(policy, ids):
@@ -69,21 +104,38 @@ def test_chunking_and_order_change_nothing(policy):
                 assert (reply.ids, reply.logprobs) == (together[row].ids, together[row].logprobs)
 
 
-def test_leaving_finished_rows_in_the_batch_changes_nothing(policy):
-    rows = list(range(40))
-    for early, late in zip(run(policy, rows, max_new=30), run(policy, rows, max_new=30, last=False), strict=True):
-        assert (early.ids, early.logprobs) == (late.ids, late.logprobs)
+def test_refilling_rows_as_they_finish_changes_nothing(policy):
+    rows = list(range(60))
+    for one, other in zip(run(policy, rows, max_new=30), refilled(policy, rows, 16, max_new=30), strict=True):
+        assert (one.ids, one.logprobs) == (other.ids, other.logprobs)
+
+
+def test_letting_rows_leave_changes_nothing(policy, monkeypatch):
+    monkeypatch.setattr(policy.model.generation_config, "eos_token_id", list(range(4, 12)))
+    rows = list(range(48))
+    before = run(policy, rows, max_new=40)
+    assert max(len(reply.ids) for reply in before) > 3 * sorted(len(reply.ids) for reply in before)[24]
+    sizes = []
+    monkeypatch.setattr(Session, "_pass", watched(Session._pass, sizes))
+    for one, other in zip(before, refilled(policy, rows, 48, max_new=40), strict=True):
+        assert (one.ids, one.logprobs) == (other.ids, other.logprobs)
+    assert 16 in sizes and 48 in sizes  # or this test would test nothing
+
+
+def watched(method, sizes):
+    def watch(self, rows, ids, *rest):
+        sizes.append(len(ids))
+        return method(self, rows, ids, *rest)
+
+    return watch
 
 
 def two_turns(policy, rows, max_new=9):
-    every = prompts(policy, 64)
-    with engine(policy).open(Nobody(), [0] * len(rows)) as session:
-        session.feed([every[row] for row in rows])
-        first = session.sample(draw(rows), max_new)
+    with opened(policy, len(rows), max_new=max_new) as session:
+        first = answer(session, [turn(policy, place, row) for place, row in enumerate(rows)])
         kept = [place for place in range(len(rows)) if rows[place] % 3]
-        session.keep(kept)
-        session.feed([policy.tokenizer.encode("next" * (1 + rows[place] % 4)) for place in kept])
-        second = session.sample(draw([rows[place] for place in kept], turn=1), 9, last=True)
+        more = [policy.tokenizer.encode("next" * (1 + rows[place] % 4)) for place in kept]
+        second = answer(session, [turn(policy, at, rows[at], 1, ids) for at, ids in zip(kept, more, strict=True)])
     return {rows[place]: (first[place], reply) for place, reply in zip(kept, second, strict=True)}
 
 
@@ -110,22 +162,21 @@ def test_chunking_changes_nothing_over_turns(policy, monkeypatch):
 
 
 def test_each_position_is_computed_once(policy):
-    # sixteen rows of equal lengths, so that nothing is padded but to multiples of 16
+    # sixteen rows of equal lengths, so that nothing is padded
     counted = []
     layer = policy.model.model.layers[0]
     hook = layer.register_forward_pre_hook(lambda module, args: counted.append(args[0].shape[:2].numel()))
     quiet = policy.tokenizer.encode("0123456789abcde")  # 16 tokens with <bos>
     assert len(quiet) == 16
     try:
-        with engine(policy).open(Nobody(), [0] * 16) as session:
-            session.feed([quiet] * 16)
-            session._turn_tokens = session.sample(draw([0] * 16), 5)
-            assert all(len(reply.ids) == 5 for reply in session._turn_tokens)
+        with opened(policy, 16, max_new=5) as session:
+            first = answer(session, [turn(policy, row, 0, 0, quiet) for row in range(16)])
+            assert all(len(reply.ids) == 5 for reply in first)
             # 16 prompt positions, then 4 of the 5 sampled tokens; the fifth waits for the next turn
             assert sum(counted) == 16 * (16 + 4)
-            session.feed([quiet[1:]] * 16)  # 15 new tokens and the one that waited
-            session.sample(draw([0] * 16, turn=1), 3)
-            assert sum(counted) == 16 * (16 + 4 + 16 + 2)
+            answer(session, [turn(policy, row, 0, 1, quiet[1:]) for row in range(16)])
+            # 15 new tokens and the one that waited
+            assert sum(counted) == 16 * (16 + 4 + 16 + 4)
     finally:
         hook.remove()
 
@@ -151,10 +202,10 @@ def test_a_reply_is_cut_at_a_stop_string(policy):
 
 def test_the_memory_plan_is_a_function_of_its_arguments_and_counts_rows_in_sixteens(policy):
     plan = engine(policy)
-    assert plan.plan_rows(64, 16, 0) == 1024
-    plan.memory = 64 << 20
+    assert plan.plan_rows(64, 16, 0) == 256
+    plan.memory = 32 << 20
     rows = plan.plan_rows(512, 64, 0)
-    assert rows % 16 == 0 and 16 <= rows < 1024
+    assert rows % 16 == 0 and 16 <= rows < 256
     assert plan.plan_rows(512, 64, 200_000) < rows
     plan.memory = 1 << 20
     with pytest.raises(BadValue, match=r"memory of 1MiB holds \d+ rows of 900 tokens, 16 are needed"):

@@ -11,6 +11,7 @@ from eggym.errors import BadValue
 from eggym.policy import Policy
 from eggym.sampling import Draw
 from eggym.seeding import key
+from eggym.session import Sampling, Turn
 
 SIZES = {
     "vocab_size": 100, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -30,7 +31,10 @@ FAMILIES = {
 
 
 class Nobody:
-    def seat(self, member_of_row_R):
+    def seat(self, member_of_row_R, group=1):
+        return ()
+
+    def take(self, seat):
         pass
 
 
@@ -56,13 +60,15 @@ def test_two_turns_through_the_engine_equal_a_full_forward_pass(family, policy):
     subject = Policy(model, policy.tokenizer, family)
     prompts = [policy.tokenizer.encode(text) for text in ("474+439?", "a longer prompt for this one", "x")]
     new = [policy.tokenizer.encode(text, add_special_tokens=False) for text in ("high", "low!", "n")]
-    keys = torch.tensor([as_key(key("row", row)) for row in range(3)])
-    draw = Draw(1.0, False, keys, torch.arange(3))
-    with Engine(subject, Meter(FlopModel.of(model))).open(Nobody(), [0, 0, 0]) as session:
-        session.feed(prompts)
-        first = session.sample(draw, 12)
-        session.feed(new)
-        second = session.sample(draw, 12, last=True)
+    sampling = Sampling(Draw(1.0, False), 12)
+    with Engine(subject, Meter(FlopModel.of(model))).open(Nobody(), [0] * 16, sampling, 40) as session:
+        first, second = [], []
+        for found, texts in ((first, prompts), (second, new)):
+            fresh = found is first
+            session.begin([Turn(row, ids, as_key(key("row", row)), fresh) for row, ids in enumerate(texts)])
+            while session.busy:
+                session.decode()
+            found.extend(session.reply(row) for row in range(3))
     for row in range(3):
         start = prompts[row] + first[row].ids + new[row]
         logprobs = model(torch.tensor([start + second[row].ids])).logits[0].float().log_softmax(-1)
@@ -77,7 +83,7 @@ def test_another_kind_of_attention_is_refused_by_name(policy):
     subject = Policy(model, policy.tokenizer, "odd")
     with (
         pytest.raises(BadValue, match="has layers of kind 'chunked_attention'"),
-        Engine(subject, Meter(FlopModel.of(model))).open(Nobody(), [0]),
+        Engine(subject, Meter(FlopModel.of(model))).open(Nobody(), [0] * 16, Sampling(Draw(0.0, False), 1), 8),
     ):
         pass
 

@@ -71,7 +71,7 @@ def test_a_name_that_is_module_and_function_is_always_the_function(order):
     out = run(f"""
         import eggym, types
         from importlib import import_module
-        for name in ("evaluate", "train", "duel"):
+        for name in ("evaluate", "train", "duel", "probe", "replay"):
             {first}
             {second}
             module = import_module(f"eggym.{{name}}")

@@ -13,15 +13,26 @@ LEAVES = ("envs", "es", "agents", "leaderboards")
 # A core file imports from lower floors, or from those left of it on its own.
 FLOORS = (
     ("errors", "seeding", "counter", "files", "source", "origin", "wording", "values", "timing"),
-    ("task", "contract", "episode", "views", "weights", "policy", "rows"),
-    ("env", "vector", "sampling", "budget", "cache", "machine"),
-    ("learner", "registry", "gymnasium_hook", "dataset", "engine"),
+    ("task", "contract", "episode", "quantised", "adapters", "views", "weights", "policy", "rows"),
+    ("env", "vector", "sampling", "budget", "cache", "lanes", "step", "stops", "machine"),
+    ("learner", "registry", "gymnasium_hook", "dataset", "session", "engine"),
     ("rollout", "record", "stats", "fitness", "checkpoint", "replies", "config"),
-    ("check_rules", "check", "play", "evaluate", "forecast", "result", "train"),
-    ("base_model", "base_score", "recipe", "muon", "bake", "export"),
+    ("check_rules", "check", "play", "evaluate", "drift", "forecast", "result", "train"),
+    ("base_model", "base_score", "recipe", "muon", "bake", "export", "reopen", "spot", "replay", "sigma", "probe"),
     ("outcome", "transcripts", "curves", "picture", "report", "worker", "duel"),
     ("bench_arms", "bench_parts", "bench"),
-    ("settings", "tables", "progress", "flags", "run_verbs", "task_verbs", "bench_verbs", "cli", "__main__"),
+    (
+        "settings",
+        "tables",
+        "progress",
+        "flags",
+        "run_verbs",
+        "task_verbs",
+        "es_verbs",
+        "bench_verbs",
+        "cli",
+        "__main__",
+    ),
 )
 RANK = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 

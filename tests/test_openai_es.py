@@ -27,13 +27,13 @@ def test_a_seated_member_is_the_model_plus_its_noise_and_the_real_weights_stay(p
     views = learner(policy, sigma=0.1).ask(2)
     real = SPACE.select(policy.model)
     with views.attach(policy.model) as attached:
-        attached.seat(torch.tensor([3, 3]))
+        attached.take(attached.seat(torch.tensor([3, 3])))
         for name, weight in SPACE.select(policy.model).items():
             noise = grid_normals(views.keys[name][1:2], weight.numel())[0].view(weight.shape).float() / GRID
             want = real[name] - 0.1 * noise / grid_variance() ** 0.5
             assert torch.allclose(weight, want, atol=1e-6)
         with pytest.raises(ValueError, match="cannot share a batch"):
-            attached.seat(torch.tensor([0, 1]))
+            attached.take(attached.seat(torch.tensor([0, 1])))
     assert model_sha256(policy.model) == before
     assert all(weight is real[name] for name, weight in SPACE.select(policy.model).items())
 
@@ -41,7 +41,7 @@ def test_a_seated_member_is_the_model_plus_its_noise_and_the_real_weights_stay(p
 def test_the_real_weights_come_back_when_a_rollout_fails(policy):
     before = model_sha256(policy.model)
     with pytest.raises(RuntimeError), learner(policy).ask(0).attach(policy.model) as attached:
-        attached.seat(torch.tensor([1]))
+        attached.take(attached.seat(torch.tensor([1])))
         raise RuntimeError
     assert model_sha256(policy.model) == before
 

@@ -13,8 +13,7 @@ def keys(n, name="place"):
 
 def drawn(shared, n=20_000, temperature=1.0):
     logits = torch.log(torch.tensor([0.5, 0.25, 0.125, 0.125, 0.0]))
-    draw = Draw(temperature, shared, keys(n), torch.arange(n))
-    return draw.tokens(logits.expand(n, 5), 3)
+    return Draw(temperature, shared).tokens(logits.expand(n, 5), keys(n), torch.full((n,), 3))
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -33,18 +32,28 @@ def test_temperature_sharpens(shared):
 
 def test_greedy_is_argmax_and_certain():
     logits = torch.tensor([[0.0, 2.0, 1.0]])
-    draw = Draw(0.0, False, keys(1), torch.tensor([0]))
-    assert draw.tokens(logits, 0).tolist() == [1]
+    draw = Draw(0.0, False)
+    assert draw.tokens(logits, keys(1), torch.tensor([0])).tolist() == [1]
     assert draw.logprobs(logits, torch.tensor([1])).tolist() == [0.0]
 
 
 def test_rows_that_share_a_place_draw_alike_and_others_do_not():
     logits = torch.zeros(6, 50)
-    draw = Draw(1.0, True, keys(2), torch.tensor([0, 1, 0, 1, 0, 1]))
-    a, b, *rest = draw.tokens(logits, 0).tolist()
+    draw, keys_R = Draw(1.0, True), keys(2)[[0, 1, 0, 1, 0, 1]]
+    a, b, *rest = draw.tokens(logits, keys_R, torch.zeros(6, dtype=torch.int64)).tolist()
     assert rest == [a, b, a, b]
-    positions = [tuple(draw.tokens(logits, position)[:2].tolist()) for position in range(5)]
+    positions = [tuple(draw.tokens(logits, keys_R, torch.full((6,), at))[:2].tolist()) for at in range(5)]
     assert len(set(positions)) == 5
+    # rows of one key at different places of their turn
+    mixed = draw.tokens(logits, keys_R, torch.tensor([3, 4, 2, 1, 3, 4])).tolist()
+    assert mixed == [
+        *positions[3][:1],
+        positions[4][1],
+        positions[2][0],
+        positions[1][1],
+        positions[3][0],
+        positions[4][1],
+    ]
 
 
 def test_members_that_differ_little_mostly_agree_under_a_shared_gumbel():
@@ -53,8 +62,9 @@ def test_members_that_differ_little_mostly_agree_under_a_shared_gumbel():
     base = torch.randn(1, 1000) * 3
     other = base + 0.05 * torch.randn(1, 1000)
     n = 4000
-    draw = Draw(1.0, True, keys(n), torch.arange(n))
-    disagree = (draw.tokens(base.expand(n, -1), 0) != draw.tokens(other.expand(n, -1), 0)).float().mean()
+    draw, at = Draw(1.0, True), torch.zeros(n, dtype=torch.int64)
+    same = draw.tokens(base.expand(n, -1), keys(n), at) == draw.tokens(other.expand(n, -1), keys(n), at)
+    disagree = 1 - same.float().mean()
     variation = (base.softmax(-1) - other.softmax(-1)).abs().sum() / 2
     assert variation * 0.5 < disagree < 3 * variation
 
@@ -66,7 +76,7 @@ def test_the_edges_of_the_uniform_stay_inside_the_vocabulary():
 
 def test_logprobs_are_those_of_the_scaled_softmax():
     logits = torch.tensor([[1.0, 2.0, 3.0]])
-    draw = Draw(0.5, False, keys(1), torch.tensor([0]))
+    draw = Draw(0.5, False)
     want = torch.log_softmax(logits / 0.5, -1)[0, 2]
     assert draw.logprobs(logits, torch.tensor([2])).item() == pytest.approx(want.item(), abs=1e-6)
 
@@ -74,9 +84,10 @@ def test_logprobs_are_those_of_the_scaled_softmax():
 def test_a_subset_of_rows_draws_what_it_drew_in_company():
     torch.manual_seed(0)
     logits = torch.randn(8, 11)
-    draw = Draw(1.0, False, keys(8), torch.arange(8))
-    rows = torch.tensor([5, 2])
-    assert torch.equal(draw.take(rows).tokens(logits[rows], 4), draw.tokens(logits, 4)[rows])
+    rows, at = torch.tensor([5, 2]), torch.full((8,), 4)
+    for draw in (Draw(1.0, False), Draw(1.0, True)):
+        few = draw.tokens(logits[rows], keys(8)[rows], at[rows])
+        assert torch.equal(few, draw.tokens(logits, keys(8), at)[rows])
 
 
 def test_gumbel_choice_of_known_numbers():

@@ -132,7 +132,7 @@ def test_the_record_tells_the_whole_story(finished):
     assert record.files == {name: sha256_file(folder / name) for name in deterministic_files(folder)}
     assert record.spent.flops == record.spent.rollout_flops + record.spent.learner_flops
     assert (record.spent.learner_flops > 0) == (learner == "dr_grpo")
-    assert record.evaluation_spent.episodes == 2 * 24 * 4
+    assert record.evaluation_spent.episodes == 2 * 24 * 4 + 16  # and the replies on which drift is followed
     assert record.model.n_trainable < record.model.n_parameters
     assert record.task.digest and record.learner.options
     lines = [json.loads(line) for line in (folder / "evaluations.jsonl").read_text().splitlines()]

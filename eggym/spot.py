@@ -1,0 +1,192 @@
+"""Spot checks: training episodes of a finished run, made again and compared with what the run kept of them.
+
+A place is (step, member, item, sample). With the weights of its step it is asked again: the same prompt, the same
+random numbers. On the kind of device that the run was made on, its tokens, text and reward must be those of the log
+and of the shard. In float32 on a CPU a transcript does not depend on the rows beside it, so only the members in
+question are asked, with their twins; elsewhere, and where members have random numbers of their own, the whole step is.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from eggym.budget import FlopModel, Meter
+from eggym.config import Plan
+from eggym.episode import EpisodeBatch
+from eggym.errors import BadValue, TaskFault
+from eggym.fitness import FitnessStep
+from eggym.replies import read_shard, shard_line
+from eggym.seeding import stream
+from eggym.task import Item
+from eggym.train import roll_out, training_item
+from eggym.views import Attached, Views
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a training episode stands."""
+
+    step: int
+    member: int
+    slot: int  # which of the step's items
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """One training episode, as kept and as made again."""
+
+    place: Place
+    item: int  # index in the split, by the run's seed
+    reward_kept: float | None  # of the fitness log; None: could not be judged
+    reward: float | None
+    digest_kept: str
+    digest: str
+    differs: tuple[str, ...]  # what is not the same: "item", "reward", or a field of the shard such as "turns"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
+        found = dataclasses.asdict(self)
+        return {**found.pop("place"), **found, "differs": list(self.differs)}
+
+
+def choose(entries: Sequence[FitnessStep], n: int, seed: int) -> list[Place]:
+    """Return ``n`` different places of a log, in order, drawn by the seed; all of them where there are fewer."""
+    sizes = [entry.rewards_N_P_G.size for entry in entries]
+    drawn = stream(seed, "spot").sample(range(sum(sizes)), min(n, sum(sizes)))
+    places = []
+    for number in sorted(drawn):
+        step = 0
+        while number >= sizes[step]:
+            number, step = number - sizes[step], step + 1
+        _, n_items, n_samples = entries[step].rewards_N_P_G.shape
+        member, rest = divmod(number, n_items * n_samples)
+        places.append(Place(entries[step].step, member, *divmod(rest, n_samples)))
+    return places
+
+
+@dataclass
+class SpotCheck:
+    """Makes the chosen places of one run again, as a replay passes by them."""
+
+    plan: Plan
+    folder: Path
+    places: Sequence[Place]
+    found: list[Spot] = field(default_factory=list)
+    _n_used: int = 0  # items taken from the training stream
+
+    def look(self, views: Views, entry: FitnessStep) -> None:
+        """Check the places of one step; the policy must hold the weights of that step."""
+        here = [place for place in self.places if place.step == entry.step]
+        if here:
+            items = [training_item(self.plan, self._n_used + slot) for slot in range(views.n_items)]
+            kept = _kept(self.folder, entry)
+            again = self._again(views, items, here)
+            self.found += [_compare(place, items, entry, kept, again) for place in here]
+        self._n_used += views.n_items
+
+    def _again(self, views: Views, items: Sequence[Item], here: Sequence[Place]) -> dict[tuple[int, int, int], Any]:
+        """Return episodes by (member, slot, sample): those of the places, and of others as it comes."""
+        policy = self.plan.policy
+        everyone = tuple(range(views.n_members))
+        exact = policy.dtype == torch.float32 and policy.device.type == "cpu" and views.coupling == "shared"
+        members = _with_twins({place.member for place in here}, views.n_members) if exact else everyone
+        try:
+            batch = self._roll_out(views, members, items, here[0].step)
+        except TaskFault:  # too many could not be judged: of some members, which says nothing about the step
+            if members == everyone:
+                raise
+            members = everyone
+            batch = self._roll_out(views, members, items, here[0].step)
+        return {(members[one.member], one.slot, one.sample): one for one in batch.episodes}
+
+    def _roll_out(self, views: Views, members: tuple[int, ...], items: Sequence[Item], step: int) -> EpisodeBatch:
+        some = cast(Views, _Some(views, members)) if len(members) < views.n_members else views
+        return roll_out(self.plan, Meter(FlopModel.of(self.plan.policy.model)), some, items, step)
+
+
+def _compare(
+    place: Place,
+    items: Sequence[Item],
+    entry: FitnessStep,
+    kept: Sequence[dict[str, Any]],
+    again: dict[tuple[int, int, int], Any],
+) -> Spot:
+    _, n_items, n_samples = entry.rewards_N_P_G.shape
+    line = kept[(place.member * n_items + place.slot) * n_samples + place.sample]
+    episode = dataclasses.replace(again[place.member, place.slot, place.sample], member=place.member)
+    new = json.loads(json.dumps(shard_line(episode)))
+    logged = _known(float(entry.rewards_N_P_G[place.member, place.slot, place.sample]))
+    found = None if episode.reward is None else float(np.float32(episode.reward))
+    differs = [name for name in sorted(new.keys() | line.keys()) if new.get(name) != line.get(name)]
+    if logged != found:
+        differs.append("reward")
+    if items[place.slot].index != int(entry.item_indices_P[place.slot]):
+        differs.append("item")
+    return Spot(
+        place,
+        items[place.slot].index,
+        logged,
+        found,
+        str(line.get("digest")),
+        new["digest"],
+        tuple(dict.fromkeys(differs)),
+    )
+
+
+def _kept(folder: Path, entry: FitnessStep) -> list[dict[str, Any]]:
+    lines = read_shard(folder, entry.step)
+    if len(lines) != entry.rewards_N_P_G.size or not all(isinstance(line, dict) for line in lines):
+        raise BadValue(
+            f"the shard of step {entry.step} in {folder} holds {len(lines)} replies, the fitness log "
+            f"{entry.rewards_N_P_G.size}; restore it, or run again"
+        )
+    return lines
+
+
+def _known(reward: float) -> float | None:
+    return None if math.isnan(reward) else reward
+
+
+def _with_twins(members: set[int], n_members: int) -> tuple[int, ...]:
+    """Return the members with their antithetic twins, ascending, which some views must have side by side."""
+    if n_members % 2:
+        return tuple(sorted(members))
+    return tuple(sorted({twin for member in members for twin in (member - member % 2, member - member % 2 + 1)}))
+
+
+class _Some:
+    """Some members of a generation, numbered anew; whatever else is asked goes to the whole."""
+
+    def __init__(self, views: Views, members: tuple[int, ...]) -> None:
+        self._views, self._members = views, members
+        self.n_members = len(members)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._views, name)
+
+    @contextmanager
+    def attach(self, model: nn.Module) -> Iterator[Attached]:
+        with self._views.attach(model) as attached:
+            yield cast(Attached, _Renumbered(attached, self._members))
+
+
+class _Renumbered:
+    def __init__(self, attached: Attached, members: tuple[int, ...]) -> None:
+        self._attached, self._members_S = attached, torch.tensor(members, dtype=torch.int64)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._attached, name)
+
+    def seat(self, member_of_row_R: Tensor, *group: int, **named: int) -> Any:
+        rows_R = self._members_S.to(member_of_row_R.device)[member_of_row_R]
+        return self._attached.seat(rows_R, *group, **named)
