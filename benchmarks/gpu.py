@@ -115,7 +115,7 @@ def main() -> None:
 def plan_of(options: argparse.Namespace) -> Plan:
     """Return what to measure; refuse a machine without a GPU."""
     if options.tiny:
-        return Plan((TOY,), 8, 13, 3, options.rounds or 1, 2, "cpu", torch.float32)
+        return Plan((TOY,), 16, 13, 3, options.rounds or 1, 2, "cpu", torch.float32)
     if not torch.cuda.is_available():
         print("gpu.py: torch finds no CUDA device here; run it on one, or try it with --tiny", file=sys.stderr)
         sys.exit(2)
@@ -263,7 +263,7 @@ def case_of(plan: Plan, work: Work) -> dict[str, Any]:
 
 def arm(name: str, work: Work, views: Views) -> Arm:
     """Return the arm that decodes with some views."""
-    return Arm(name, lambda: pretended(work, views), synced(lambda session: decode(session, work.steps)), hashed)
+    return Arm(name, lambda: pretended(work, views), synced(decode), hashed)
 
 
 def synced(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
