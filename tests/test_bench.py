@@ -81,7 +81,7 @@ def test_a_pretended_context_is_as_long_as_the_prompts(work):
     with arms.pretended(work, arms.nobody()) as session:
         arms.decode(session)
     hook.remove()
-    assert seen == [[work.prompt], [work.prompt + 1]]
+    assert seen == [[work.prompt], [work.prompt + 1], [work.prompt + 2]]  # steps - 1: the first token was drawn
 
 
 def test_rows_of_a_member_answer_different_prompts_and_members_the_same(work):
