@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from eggym.bench_arms import Work, policy_of
+from eggym.bench_memory import Recipe, memory_part
 from eggym.bench_parts import (
     NAIVE_SAMPLE,
     Figures,
     Protocol,
     decode_part,
     generation_part,
-    memory_part,
     noise_part,
     refill_part,
     update_part,
@@ -65,6 +65,13 @@ class Settings:
             if part not in PARTS:
                 raise unknown("part", part, PARTS)
 
+    def recipe(self) -> Recipe:
+        """Return how another process makes the same work."""
+        return Recipe(
+            self.width, self.layers, self.model, self.dtype,
+            self.population, self.rows, self.prompt, self.steps, self.compiled,
+        )  # fmt: skip
+
 
 def run(settings: Settings, say: Callable[[str], None] = lambda line: None) -> Figures:
     """Measure, and return machine, settings and the figures of every part as plain JSON values.
@@ -81,7 +88,7 @@ def run(settings: Settings, say: Callable[[str], None] = lambda line: None) -> F
         "noise": lambda protocol: noise_part(protocol),
         "generation": lambda protocol: generation_part(settings.population, GENERATION_ITEMS, protocol),
         "refill": lambda protocol: refill_part(settings.population, REFILL_REQUESTS * settings.population),
-        "memory": lambda protocol: memory_part(work),
+        "memory": lambda protocol: memory_part(settings.recipe()),
     }
     found = {}
     for name in PARTS:

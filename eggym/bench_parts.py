@@ -5,7 +5,6 @@ update      `tell` with the factors kept from `ask`, in decode steps of the popu
 noise       grid normals per second and core
 generation  a generation of training end to end, against the same rollout with the operator off
 refill      the useful share of decoded rows when replies have exponential lengths
-memory      peak memory of decoding with a population, over pure decoding
 """
 
 import dataclasses
@@ -39,7 +38,7 @@ from eggym.counter import _quantiles, as_key, bits, grid_normals
 from eggym.engine import Engine
 from eggym.episode import Ending, Episode, EpisodeBatch, Segment, Turn
 from eggym.files import sha256_json
-from eggym.machine import has_compiler, peak_growth
+from eggym.machine import has_compiler
 from eggym.policy import EMBEDDED, Policy, Prompting, load_policy
 from eggym.registry import load_task
 from eggym.rollout import Rollout
@@ -181,7 +180,9 @@ def refill_part(n_rows: int, n_requests: int) -> Figures:
     task = load_task(GENERATION_TASK)
     prompting = Prompting.of(task, {"max_new_tokens": SKEW_MOST, "stop": ()})
     items = [task.item("train", number) for number in range(n_items)]
-    batch = Rollout(engine, task, prompting, 0).run(population(policy, n_members, n_items), items, 0)
+    # Drawn at random and each row by itself: greedy members would all go on to the limit, or all end alike.
+    views = learner(policy, n_members, n_items, temperature=1.0, coupling="independent").ask(0)
+    batch = Rollout(engine, task, prompting, 0).run(views, items, 0)
     n_all, n_useful = meter.row_steps
     lengths = [episode.n_action_tokens for episode in batch.episodes]
     useful = sum(lengths) - len(lengths)  # the first token of a reply comes from the prompt's logits
@@ -197,29 +198,6 @@ def refill_part(n_rows: int, n_requests: int) -> Figures:
         "row_steps": n_all,
         "useful_share": n_useful / n_all,
         "lock_step_share": useful / locked,
-    }
-
-
-def memory_part(work: Work) -> Figures:
-    """Measure the peak of decoding, pure and with a population whose factors are drawn within."""
-
-    def pure() -> None:
-        with prefilled(work, nobody()) as session:
-            decode(session)
-
-    def perturbed() -> None:
-        with prefilled(work, population(work.policy, work.population)) as session:
-            decode(session)
-
-    pure()  # what the libraries allocate once and keep
-    peaks = {"pure": peak_growth(pure), "eggroll": peak_growth(perturbed)}
-    views = population(work.policy, work.population)
-    weights = sum(weight.numel() * weight.element_size() for weight in work.policy.model.parameters())
-    return {
-        "peak_bytes": peaks,
-        "over_pure_bytes": peaks["eggroll"] - peaks["pure"],
-        "seated_factor_bytes": views.bytes_per_row(work.policy.model) * len(work.members),
-        "weight_bytes": weights,
     }
 
 

@@ -81,7 +81,7 @@ def test_a_pretended_context_is_as_long_as_the_prompts(work):
     with arms.pretended(work, arms.nobody()) as session:
         arms.decode(session)
     hook.remove()
-    assert seen == [[work.prompt], [work.prompt + 1]]
+    assert seen == [[work.prompt], [work.prompt + 1], [work.prompt + 2]]  # steps - 1: the first token was drawn
 
 
 def test_rows_of_a_member_answer_different_prompts_and_members_the_same(work):
@@ -157,6 +157,8 @@ def test_a_toy_benchmark_runs_end_to_end_and_states_no_ratio(tmp_path, capsys, m
     assert len(ratios) == 13 and all(one["value"] is None and one["refused"] for one in ratios)
     refill = result["parts"]["refill"]
     assert refill["requests"] == 32 and 0 < refill["useful_share"] <= 1 and math.isfinite(refill["mean_length"])
+    assert refill["longest"] > 2 * refill["mean_length"] and refill["lock_step_share"] < 0.9  # lengths are skewed
+    assert result["parts"]["memory"]["peak_bytes"].keys() == {"pure", "eggroll"}
     assert "2 rounds, 15 are needed" in shown or "straw man" in shown
     assert "refill: useful share" in shown and str(tmp_path) not in file.read_text()
 
