@@ -122,6 +122,7 @@ def _learner(record: Record, folder: Path, where: Whereabouts) -> LearnerSpec:
 def _policy(record: Record, folder: Path, where: Whereabouts) -> Policy:
     name = where.model or record.model.name
     policy = load_policy(name, where.device or record.config["device"], record.model.dtype)
+    ParameterSpace(**record.config["space"]).install(policy.model)
     if model_sha256(policy.model) != record.model.sha256:
         raise BadValue(f"model {name!r} is not the one that {folder} started from; give the right one with --model")
     return policy

@@ -47,8 +47,8 @@ def _step(model: Any, ids_R_T: Tensor, positions_R_T: Tensor, mask: Any, cache: 
 
 @functools.cache
 def _compiled() -> Callable[..., Tensor]:
-    import torch._dynamo
-
+    # a population's operands are attributes of modules; as static shapes every number of groups would be a new graph
+    torch._dynamo.config.force_nn_module_property_static_shapes = False
     torch._dynamo.config.recompile_limit = max(_GRAPHS, torch._dynamo.config.recompile_limit)
     step: Callable[..., Tensor] = torch.compile(_step, fullgraph=True)
     return step

@@ -203,7 +203,7 @@ def test_a_member_of_a_population_is_the_model_with_perturbed_factors(fresh_poli
     members = torch.arange(16) % 4
     model = fresh_policy.model
     with views.attach(model) as attached, torch.inference_mode():
-        attached.seat(members)
+        attached.take(attached.seat(members))
         got = model(ids).logits
     chosen = LORA.select(model)
     base = {name: weight.clone() for name, weight in chosen.items()}
