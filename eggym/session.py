@@ -154,7 +154,7 @@ class Session:
             self._select(*places)
 
     def pretend(self, n_read: int) -> None:
-        """Take it that every row has read ``n_read`` tokens and drawn its first, for benchmarks: nothing is computed."""
+        """Take it that every row has read ``n_read`` tokens and drawn one; nothing is computed (for benchmarks)."""
         self.cache.length_R[:], self._count_R[:], self._active_R[:] = n_read, 1, True
         self._running = set(self.rows)
 

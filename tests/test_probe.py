@@ -67,7 +67,7 @@ def test_a_missing_reward_is_no_zero():
 
 
 def test_the_grid_falls_off_as_sigma_grows():
-    found = probe("tiny-programs", items=12, members=8, sigmas=[0.0025, 0.04, 0.3])
+    found = probe("tiny-programs", items=16, members=16, sigmas=[0.0025, 0.04, 0.3])
     small, middle, large = found.rows
     assert small.kl < 1e-3 < middle.kl < 0.2 < large.kl
     assert small.kept == pytest.approx(1, abs=0.05) and large.kept < 0.2

@@ -98,20 +98,23 @@ def test_the_engine_agrees_with_generate_on_that_checkpoint(checkpoint):
     from eggym.engine import Engine
     from eggym.policy import Prompting, load_policy
     from eggym.sampling import Draw
+    from eggym.session import Sampling, Turn
+    from eggym.views import PolicyViews
 
     policy = load_policy(str(checkpoint))
     assert policy.eos_ids == (0, 2)
     prompts = [policy.prompt_ids(Prompting(), row["question"]) for row in ROWS[:3]]
     assert policy.tokenizer.decode(prompts[0]).endswith("<|im_start|>assistant\n")
 
-    class Nobody:
-        def seat(self, member_of_row_R):
-            pass
-
-    with Engine(policy, Meter(FlopModel.of(policy.model))).open(Nobody(), [0] * 3) as session:
-        session.feed(prompts)
-        draw = Draw(0.0, False, torch.zeros(3, dtype=torch.int64), torch.arange(3))
-        replies = session.sample(draw, 10, last=True)
+    sampling = Sampling(Draw(0.0, False), 10)
+    with (
+        PolicyViews(1, 1).attach(policy.model) as attached,
+        Engine(policy, Meter(FlopModel.of(policy.model))).open(attached, [0] * 16, sampling, 500) as session,
+    ):
+        session.begin([Turn(row, ids, 0) for row, ids in enumerate(prompts)])
+        while session.busy:
+            session.decode()
+        replies = [session.reply(row) for row in range(3)]
     for ids, reply in zip(prompts, replies, strict=True):
         want = policy.model.generate(
             torch.tensor([ids]),
