@@ -34,11 +34,10 @@ from eggym.bench_arms import (
     whole,
 )
 from eggym.budget import FlopModel, Meter
-from eggym.counter import _quantiles, as_key, bits, grid_normals
+from eggym.counter import as_key, grid_normals
 from eggym.engine import Engine
 from eggym.episode import Ending, Episode, EpisodeBatch, Segment, Turn
 from eggym.files import sha256_json
-from eggym.machine import has_compiler
 from eggym.policy import EMBEDDED, Policy, Prompting, load_policy
 from eggym.registry import load_task
 from eggym.rollout import Rollout
@@ -122,18 +121,12 @@ def update_part(work: Work, protocol: Protocol) -> Figures:
 
 
 def noise_part(protocol: Protocol) -> Figures:
-    """Measure the generator of grid normals, eager and compiled where there is a compiler."""
+    """Measure the generator of grid normals. A compiled one gained nothing (docs/decisions/0005)."""
     n_keys, n = NORMALS
     keys = torch.tensor([as_key(key("bench", "noise", number)) for number in range(n_keys)], dtype=torch.int64)
-    arms = [Arm("eager", nullcontext, lambda state: grid_normals(keys, n), _bytes)]
-    if has_compiler():
-        # Counters come from outside: inductor treats an `arange` inside as an index, whose products must not wrap.
-        compiled, counters, table = torch.compile(_drawn, dynamic=False), torch.arange(n // 4), _quantiles()
-        arms.append(Arm("compiled", nullcontext, lambda state: compiled(keys, counters, table), _bytes))
-    timing = protocol.time(arms)
-    rates = {arm.name: asdict(Quartiles.of([n_keys * n / one for one in timing.seconds(arm.name)])) for arm in arms}
-    same = len({tuple(found) for found in timing.fingerprints.values()}) == 1
-    return {"arms": timing.as_dict(), "normals_per_cpu_s": rates, "same_bits": same}
+    timing = protocol.time([Arm("eager", nullcontext, lambda state: grid_normals(keys, n), _bytes)])
+    rate = Quartiles.of([n_keys * n / one for one in timing.seconds("eager")])
+    return {"arms": timing.as_dict(), "normals_per_cpu_s": {"eager": asdict(rate)}}
 
 
 def generation_part(n_members: int, n_items: int, protocol: Protocol) -> Figures:
@@ -157,7 +150,8 @@ def generation_part(n_members: int, n_items: int, protocol: Protocol) -> Figures
 
     with fresh() as es:
         shape = es.ask(0)
-        tokens = {"generation": _n_tokens(on(es)), "pure": _n_tokens(off(es))}
+        tokens = {"pure": _n_tokens(off(es))}  # before the weights move
+        tokens["generation"] = _n_tokens(on(es))
     share = tokens["generation"] / tokens["pure"]
     arms = [
         Arm("pure", fresh, off, _replies),
@@ -311,12 +305,6 @@ def _n_tokens(batch: EpisodeBatch) -> int:
 
 def _replies(batch: EpisodeBatch) -> str:
     return sha256_json([segment.ids for episode in batch.episodes for segment in episode.segments])
-
-
-def _drawn(keys_K: Tensor, counters_C: Tensor, table: Tensor) -> Tensor:
-    """Return what `grid_normals` does, as one graph."""
-    shifts = torch.tensor([0, 16, 32, 48], dtype=torch.int64)
-    return table[(bits(keys_K, counters_C)[..., None] >> shifts) & 0xFFFF].flatten(1)
 
 
 def _bytes(tensor: Tensor) -> str:

@@ -135,7 +135,6 @@ def test_a_width_without_whole_heads_is_refused():
 
 
 def test_a_toy_benchmark_runs_end_to_end_and_states_no_ratio(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("eggym.bench_parts.has_compiler", lambda: False)
     monkeypatch.setattr("eggym.bench_parts.NORMALS", (2, 64))
     file = tmp_path / "toy.json"
     words = ["--rounds", "2", "--population", "4", "--prompt", "4", "--steps", "3", "--out", str(file)]
