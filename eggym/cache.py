@@ -85,6 +85,14 @@ class SlotCache:
             if layer.is_initialized:
                 layer.keys, layer.values = layer.keys[rows], layer.values[rows]
 
+    def sized(self) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
+        """Yield what a pass reads besides its arguments, with the dimensions that differ from batch to batch."""
+        yield self.rows_R, (0,)
+        yield self.positions_R_T, (0,)
+        for layer in self.layers.layers:
+            yield layer.keys, (0, 2)
+            yield layer.values, (0, 2)
+
     def _grow(self, needed: int) -> None:
         if needed <= self.capacity:
             return

@@ -18,7 +18,7 @@ from eggym.policy import Policy
 from eggym.session import Sampling, Session
 from eggym.views import Attached
 
-MAX_ROWS = {"cpu": 256}  # more rows leave the processor's caches and gain nothing; see docs/decisions
+MAX_ROWS = {"cpu": 256}  # see docs/decisions/0005
 MAX_ROWS_ELSEWHERE = 1024
 DEFAULT_MEMORY = 2 << 30  # bytes; a constant, never the free memory, or results would depend on the neighbours
 _BYTES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}

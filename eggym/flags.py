@@ -33,6 +33,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def one_thread() -> None:
+    """Keep torch to one thread: all that a command of one process needs."""
     import torch
 
     torch.set_num_threads(

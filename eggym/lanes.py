@@ -24,15 +24,21 @@ class Lanes:
         return self.rows_each * len(self.units[0])
 
     @property
+    def shared_by(self) -> int:
+        """Rows that sit together because they share what they need: a unit's, or one where a member sits alone."""
+        return self.group if len(self.units[0]) > 1 else 1
+
+    @property
     def n_used(self) -> int:
         """Rows that ever do anything."""
         return self.in_flight * self.group
 
     def members(self) -> list[int]:
         """Return the first member of every row, and of rows to spare that fill the batch to a multiple of 16."""
-        seated = [row for unit in self.units[: self.in_flight] for row in self.seats(unit)]
-        spare = -len(seated) % math.lcm(self.group, BLOCK)
-        return seated + (self.seats(self.units[0]) * (spare // self.group))
+        seated = [member for unit in self.units[: self.in_flight] for member in self.seats(unit)]
+        spare = -len(seated) % math.lcm(self.shared_by, BLOCK)
+        first = self.seats(self.units[0])
+        return seated + (first * (spare // len(first) + 1))[:spare]
 
     def seats(self, unit: Sequence[int]) -> list[int]:
         """Return the members of the rows of one unit, in order."""

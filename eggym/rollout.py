@@ -66,8 +66,10 @@ class Rollout:
 
 @dataclass
 class _Play:
-    """The episodes of some members, from first prompt to last verdict. Episodes are numbered as they will be returned;
-    rows of the session take them up in turn."""
+    """The episodes of some members, from first prompt to last verdict.
+
+    Episodes are numbered as they will be returned; rows of the session take them up in turn.
+    """
 
     rollout: Rollout
     views: Views
@@ -107,7 +109,7 @@ class _Play:
             Draw(views.temperature, views.coupling == "shared"), prompting.max_new_tokens, prompting.stop
         )
         extra = views.flops_per_position(self.policy.model)
-        members, group = self.lanes.members(), self.lanes.group
+        members, group = self.lanes.members(), self.lanes.shared_by
         opened = self.rollout.engine.open(self.attached, members, sampling, self._n_positions, group, extra)
         with opened as session:
             session.release(range(self.lanes.n_used, len(members)))

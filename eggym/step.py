@@ -13,23 +13,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from eggym.cache import SlotCache
+
 _GRAPHS = 64  # compiled variants kept in one process: by model, and by what is laid over it
 
 
 def run_step(
-    model: Any, ids_R_T: Tensor, positions_R_T: Tensor, mask: Any, cache: Any, laid: str, compiled: bool
+    model: Any, ids_R_T: Tensor, positions_R_T: Tensor, mask: Any, cache: SlotCache, laid: str, compiled: bool
 ) -> Tensor:
     """Return the logits at the last of the new positions, (R, V).
 
     ``laid`` names what is laid over the model. It changes nothing here, but a compiled graph is kept for each.
     """
     if not compiled:
-        return _step(model, ids_R_T, positions_R_T, mask, cache, laid)
-    for tensor in (ids_R_T, positions_R_T, *(mask.values() if isinstance(mask, dict) else [mask])):
-        torch._dynamo.maybe_mark_dynamic(tensor, 0)
-        if tensor.ndim == 4:
-            torch._dynamo.maybe_mark_dynamic(tensor, 3)
-    return _compiled()(model, ids_R_T, positions_R_T, mask, cache, laid)
+        return _step(model, ids_R_T, positions_R_T, mask, cache.layers, laid)
+    masks = mask.values() if isinstance(mask, dict) else [mask]
+    sized = [(ids_R_T, (0,)), (positions_R_T, (0,)), *((one, (0, 3)) for one in masks), *cache.sized()]
+    for tensor, places in sized:
+        for place in places:
+            torch._dynamo.maybe_mark_dynamic(tensor, place)
+    return _compiled()(model, ids_R_T, positions_R_T, mask, cache.layers, laid)
 
 
 def _step(model: Any, ids_R_T: Tensor, positions_R_T: Tensor, mask: Any, cache: Any, laid: str) -> Tensor:

@@ -1,5 +1,8 @@
+import shutil
+
 import pytest
 import torch
+import torch._dynamo
 
 from eggym.budget import FlopModel, Meter
 from eggym.counter import as_key
@@ -221,3 +224,18 @@ def test_amounts_of_memory(text, amount):
 def test_amounts_that_are_none_are_refused(text):
     with pytest.raises(BadValue, match="is not an amount"):
         parse_memory(text)
+
+
+@pytest.mark.slow  # compiles
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, while it compiles
+def test_a_compiled_step_gives_the_replies_of_the_eager_one(policy):
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    if shutil.which("g++") is None and shutil.which("clang++") is None:
+        pytest.skip("needs a C++ compiler")
+    for n_rows in (48, 16):  # the second size must not need another graph
+        rows = range(n_rows)
+        for eager, fused in zip(run(policy, rows), run(policy, rows, compiled=True), strict=True):
+            same = next((i for i, (a, b) in enumerate(zip(eager.ids, fused.ids, strict=False)) if a != b), None)
+            assert same is None and fused.logprobs == pytest.approx(eager.logprobs, abs=1e-4)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
