@@ -28,17 +28,16 @@ import torch
 
 from eggym.base_model import build_tokenizer
 from eggym.bench_arms import (
-    Naive,
     Work,
     decode,
     endless,
     learner,
-    materialised,
     nobody,
     population,
     pretended,
     seat,
 )
+from eggym.bench_naive import Naive, materialised
 from eggym.bench_parts import told
 from eggym.budget import peak_memory, reset_peak_memory
 from eggym.counter import as_key, grid_normals

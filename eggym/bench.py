@@ -17,11 +17,10 @@ from eggym.bench_parts import (
     Figures,
     Protocol,
     decode_part,
-    generation_part,
     noise_part,
-    refill_part,
     update_part,
 )
+from eggym.bench_play import generation_part, refill_part
 from eggym.errors import BadValue, unknown
 from eggym.machine import describe
 from eggym.policy import DTYPES
@@ -86,7 +85,9 @@ def run(settings: Settings, say: Callable[[str], None] = lambda line: None) -> F
         "decode": lambda protocol: decode_part(work, claim_of(policy, settings), protocol),
         "update": lambda protocol: update_part(work, protocol),
         "noise": lambda protocol: noise_part(protocol),
-        "generation": lambda protocol: generation_part(settings.population, GENERATION_ITEMS, protocol),
+        "generation": lambda protocol: generation_part(
+            settings.population, GENERATION_ITEMS, settings.compiled, protocol
+        ),
         "refill": lambda protocol: refill_part(settings.population, REFILL_REQUESTS * settings.population),
         "memory": lambda protocol: memory_part(settings.recipe()),
     }

@@ -42,17 +42,19 @@ class SlotCache:
         config = model.config.get_text_config()
         self._kinds = _kinds(config)
         self._window = getattr(config, "sliding_window", None)
-        self._dtype: torch.dtype = model.dtype
-        self._device: torch.device = model.device
+        self.dtype: torch.dtype = model.dtype
+        self.device: torch.device = model.device
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self.least = ceil_block(-(-_SMALL_PRODUCT // size))
         self.capacity = max(self.least, ceil_block(capacity + 1))  # one more, where a resting row may write
-        self.length_R = torch.zeros(n_rows, dtype=torch.int64, device=self._device)
-        self.rows_R = torch.arange(n_rows, device=self._device)
-        self.layers = Cache(layers=[_SlotLayer(self) for _ in range(config.num_hidden_layers)])
+        self.length_R = torch.zeros(n_rows, dtype=torch.int64, device=self.device)
+        self.rows_R = torch.arange(n_rows, device=self.device)
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        shape = (n_rows, heads, self.capacity, size)
+        self.layers = Cache(layers=[_SlotLayer(self, shape) for _ in range(config.num_hidden_layers)])
         # what the next pass works on; tensors, so that a compiled step need not look at numbers
         self.active_rows: Tensor | None = None  # None: all of them
-        self.positions_R_T = torch.zeros(n_rows, 1, dtype=torch.int64, device=self._device)
+        self.positions_R_T = torch.zeros(n_rows, 1, dtype=torch.int64, device=self.device)
 
     def reserve(self, n_slots: int) -> int:
         """Make room for so many slots and one more; return the last of all, where padding may be written."""
@@ -69,7 +71,7 @@ class SlotCache:
         """
         n_slots = max(self.least, ceil_block(visible))
         self.active_rows, self.positions_R_T = rows, positions_R_T
-        slots_S = torch.arange(n_slots, device=self._device)
+        slots_S = torch.arange(n_slots, device=self.device)
         allowed_R_T_S = slots_S <= positions_R_T[:, :, None]
         masks = {"full_attention": allowed_R_T_S}
         if self._window is not None:
@@ -80,15 +82,14 @@ class SlotCache:
     def select(self, rows: Tensor) -> None:
         """Keep these rows, in this order; a row may be repeated."""
         self.length_R = self.length_R[rows]
-        self.rows_R = torch.arange(len(rows), device=self._device)
+        self.rows_R = torch.arange(len(rows), device=self.device)
         for layer in self.layers.layers:
-            if layer.is_initialized:
-                layer.keys, layer.values = layer.keys[rows], layer.values[rows]
+            layer.keys, layer.values = layer.keys[rows], layer.values[rows]
 
     def sized(self) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
         """Yield what a pass reads besides its arguments, with the dimensions that differ from batch to batch."""
-        yield self.rows_R, (0,)
-        yield self.positions_R_T, (0,)
+        yield self.rows_R if self.active_rows is None else self.active_rows, (0,)
+        yield self.positions_R_T, (0, 1)
         for layer in self.layers.layers:
             yield layer.keys, (0, 2)
             yield layer.values, (0, 2)
@@ -99,13 +100,12 @@ class SlotCache:
         extra = ceil_block(max(needed, self.capacity * 5 // 4)) - self.capacity  # a quarter more: few copies
         self.capacity += extra
         for layer in self.layers.layers:
-            if layer.is_initialized:
-                layer.keys = torch.nn.functional.pad(layer.keys, (0, 0, 0, extra))
-                layer.values = torch.nn.functional.pad(layer.values, (0, 0, 0, extra))
+            layer.keys = torch.nn.functional.pad(layer.keys, (0, 0, 0, extra))
+            layer.values = torch.nn.functional.pad(layer.values, (0, 0, 0, extra))
 
     def _additive(self, allowed_R_T_S: Tensor) -> Tensor:
-        lowest = torch.finfo(self._dtype).min
-        zero = torch.zeros((), dtype=self._dtype, device=self._device)
+        lowest = torch.finfo(self.dtype).min
+        zero = torch.zeros((), dtype=self.dtype, device=self.device)
         return torch.where(allowed_R_T_S, zero, lowest)[:, None]
 
 
@@ -114,21 +114,17 @@ class _SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers carries
 
     is_sliding = False
 
-    def __init__(self, owner: SlotCache) -> None:
+    def __init__(self, owner: SlotCache, shape: tuple[int, int, int, int]) -> None:
         super().__init__()
         self._owner = owner
+        self.keys, self.values = (torch.zeros(shape, dtype=owner.dtype, device=owner.device) for _ in "kv")
+        self.is_initialized = True
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Make room, once the shapes are known."""
-        shape = (len(self._owner.length_R), key_states.shape[1], self._owner.capacity)
-        self.keys = key_states.new_zeros(*shape, key_states.shape[3])
-        self.values = value_states.new_zeros(*shape, value_states.shape[3])
-        self.is_initialized = True
+        """Nothing is left to do: room is made at once, so that every pass finds the same kind of cache."""
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Write the new positions; return all slots of the rows that are computed."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
         owner = self._owner
         rows = owner.rows_R if owner.active_rows is None else owner.active_rows
         write = torch.ops.eggym.write_slots if torch.compiler.is_compiling() else _write

@@ -11,18 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from eggym.budget import Budget
-from eggym.engine import DEFAULT_MEMORY, parse_memory
+from eggym.budget import Budget, Meter
+from eggym.engine import DEFAULT_MEMORY, Engine, parse_memory
 from eggym.errors import BadValue, RunMismatch, unknown
 from eggym.learner import LearnerSpec, options_dict, profile_for, typed
 from eggym.policy import Policy, Prompting, load_policy
 from eggym.registry import learner_table, load_learner, load_task
+from eggym.rollout import Rollout
+from eggym.step import refuse_without_compiler
 from eggym.task import Task, check_split
 from eggym.views import ParameterSpace
 
 DEFAULT_BUDGET = "2e11flops"
 CONFIG = "config.json"  # in a run folder: the identity of the run
-SECTIONS = ("task", "prompt", "eval", "space", "profile")  # what --set may begin with, besides a learner's name
+# what --set may begin with, besides a learner's name
+SECTIONS = ("task", "prompt", "eval", "space", "engine", "profile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,13 @@ class Evaluation:
             raise BadValue(f"eval.drift must be a whole number of at least 0, got {self.drift!r}")
         if self.primary not in ("greedy", "sampled"):
             raise BadValue(f"eval.primary must be greedy or sampled, got {self.primary!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How a model is computed where that may change a last bit: equal for all learners of a comparison."""
+
+    compile: bool = False  # fuse the engine's passes with torch.compile: needs a C++ compiler, and a minute once
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,12 @@ class Plan:
     space: ParameterSpace
     budget: Budget
     memory: int
+    engine: EngineOptions = EngineOptions()
+
+    def rollout(self, meter: Meter, purpose: str = "train") -> Rollout:
+        """Return how episodes are played in this run; ``purpose`` names the stream of random numbers."""
+        engine = Engine(self.policy, meter, self.memory, self.engine.compile)
+        return Rollout(engine, self.task, self.prompting, self.config.seed, purpose)
 
     def identity(self) -> dict[str, Any]:
         """Return the resolved configuration as plain JSON values."""
@@ -102,6 +118,7 @@ class Plan:
             "seed": self.config.seed,
             "eval": dataclasses.asdict(self.evaluation),
             "memory": self.memory,
+            "engine": dataclasses.asdict(self.engine),
             "device": self.policy.device.type,
             "dtype": self.policy.dtype_name,
         }
@@ -120,12 +137,15 @@ def resolve(config: RunConfig) -> Plan:
     task = _task(config, sections["task"])
     evaluation = _fields(Evaluation, "eval", sections["eval"])
     space = _fields(ParameterSpace, "space", sections["space"])
+    engine = _fields(EngineOptions, "engine", sections["engine"])
     prompting = Prompting.of(task, sections["prompt"])
     policy = load_policy(config.model, config.device, config.dtype)
+    if engine.compile:
+        refuse_without_compiler(policy.device)
     profile = sections["profile"] or profile_for(policy.n_parameters)
     options = spec.resolve(profile, sections["options"])
     space.install(policy.model)  # before anything hashes or counts the weights
-    return Plan(config, policy, task, spec, profile, options, prompting, evaluation, space, budget, memory)
+    return Plan(config, policy, task, spec, profile, options, prompting, evaluation, space, budget, memory, engine)
 
 
 def refuse_unknown_fields(kind: type[Any], settings: Mapping[str, Any]) -> None:
@@ -204,7 +224,7 @@ def refuse_other(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]
 
 def _sections(config: RunConfig, spec: LearnerSpec) -> dict[str, Any]:
     """Sort the settings by section; those of other learners are left to them."""
-    found: dict[str, Any] = {"task": {}, "prompt": {}, "eval": {}, "space": {}, "options": {}, "profile": None}
+    found: dict[str, Any] = {name: {} for name in SECTIONS[:-1]} | {"options": {}, "profile": None}
     own = (spec.name, bare_name(config.learner))
     for name, value in config.set.items():
         section, _, rest = name.partition(".")

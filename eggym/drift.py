@@ -19,12 +19,10 @@ from torch import Tensor
 
 from eggym.budget import Meter
 from eggym.config import Plan
-from eggym.engine import Engine
 from eggym.episode import Segment
 from eggym.errors import BadValue, TaskFault
 from eggym.evaluate import first_items
 from eggym.policy import Policy
-from eggym.rollout import Rollout
 from eggym.task import Item
 from eggym.views import PolicyViews
 
@@ -88,10 +86,7 @@ class Drift:
 
     def __init__(self, plan: Plan, items: Sequence[Item], meter: Meter) -> None:
         """Sample one reply to each item, once; ``meter`` counts evaluation."""
-        rollout = Rollout(
-            Engine(plan.policy, meter, plan.memory), plan.task, plan.prompting, plan.config.seed, purpose="drift"
-        )
-        batch = rollout.run(PolicyViews(len(items), 1, 1.0), items, step=0)
+        batch = plan.rollout(meter, "drift").run(PolicyViews(len(items), 1, 1.0), items, step=0)
         self.reference = Reference(plan.policy, [segment for one in batch.episodes for segment in one.segments])
 
     def measure(self) -> float:

@@ -18,7 +18,7 @@ from eggym.policy import Policy
 from eggym.session import Sampling, Session
 from eggym.views import Attached
 
-MAX_ROWS = {"cpu": 256}  # see docs/decisions/0005
+MAX_ROWS = {"cpu": 512}  # see docs/decisions/0005
 MAX_ROWS_ELSEWHERE = 1024
 DEFAULT_MEMORY = 2 << 30  # bytes; a constant, never the free memory, or results would depend on the neighbours
 _BYTES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -31,10 +31,10 @@ class Engine:
     policy: Policy
     meter: Meter
     memory: int = DEFAULT_MEMORY  # bytes that a session may use
-    compiled: bool = False  # fuse the decode step with torch.compile
+    compiled: bool = False  # fuse reading and decoding with torch.compile
 
     def plan_rows(self, n_positions: int, n_read: int, bytes_per_row: int) -> int:
-        """Return how many rows a session may have: a multiple of 16, at most 256 on a CPU and 1024 elsewhere.
+        """Return how many rows a session may have: a multiple of 16, at most 512 on a CPU and 1024 elsewhere.
 
         A pure function of the model, of ``n_positions`` (longest transcript), ``n_read`` (longest text that is read
         in one pass) and of the memory that was granted; ``bytes_per_row`` is what the views need beside (low-rank

@@ -5,13 +5,11 @@ from typing import Any
 
 from eggym.budget import FlopModel, Meter
 from eggym.config import Plan, RunConfig, refuse_unknown_fields, resolve
-from eggym.engine import Engine
 from eggym.episode import EpisodeBatch
 from eggym.errors import BadValue
 from eggym.files import sha256_json
 from eggym.record import Score
 from eggym.replies import evaluation_lines
-from eggym.rollout import Rollout
 from eggym.stats import clustered_mean
 from eggym.task import Item, Task
 from eggym.views import PolicyViews
@@ -46,8 +44,7 @@ class Evaluator:
 
     def _roll(self, temperature: float, n_replies: int) -> EpisodeBatch:
         plan = self._plan
-        engine = Engine(plan.policy, self._meter, plan.memory)
-        rollout = Rollout(engine, plan.task, plan.prompting, plan.config.seed, purpose="evaluation")
+        rollout = plan.rollout(self._meter, "evaluation")
         return rollout.run(PolicyViews(len(self.items), n_replies, temperature), self.items, step=0)
 
 

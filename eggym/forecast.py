@@ -9,10 +9,8 @@ from dataclasses import dataclass
 
 from eggym.budget import Budget, FlopModel, Meter
 from eggym.config import Plan
-from eggym.engine import Engine
 from eggym.errors import BadValue
 from eggym.learner import Learner, profile_for
-from eggym.rollout import Rollout
 from eggym.views import PolicyViews
 
 FEWEST_STEPS = 5  # below, a comparison says nothing
@@ -105,9 +103,7 @@ def _probe(plan: Plan) -> tuple[Meter, float]:
     available = plan.task.n_items(plan.config.split)
     n_items = _PROBE if available is None else min(_PROBE, available)
     items = [plan.task.item(plan.config.split, index) for index in range(n_items)]
-    rollout = Rollout(
-        Engine(plan.policy, meter, plan.memory), plan.task, plan.prompting, plan.config.seed, purpose="forecast"
-    )
+    rollout = plan.rollout(meter, "forecast")
     began = time.process_time()
     n_replies = _PROBE_REPLIES[profile_for(plan.policy.n_parameters)]
     rollout.run(PolicyViews(n_items, n_replies, 1.0), items, step=0)

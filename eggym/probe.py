@@ -20,11 +20,9 @@ import torch
 from eggym.budget import FlopModel, Meter
 from eggym.config import Plan, RunConfig, refuse_unknown_fields, resolve
 from eggym.drift import Reference
-from eggym.engine import Engine
 from eggym.episode import EpisodeBatch
 from eggym.errors import BadValue
 from eggym.evaluate import first_items
-from eggym.rollout import Rollout
 from eggym.sigma import LEAST_REWARD, Row, known, propose, spread, varied
 from eggym.task import Item
 from eggym.views import PolicyViews, Views
@@ -104,13 +102,7 @@ class _Prober:
 
     def __init__(self, plan: Plan, items: list[Item], sizes: dict[str, int]) -> None:
         self.plan, self.items, self.sizes = plan, items, sizes
-        self.rollout = Rollout(
-            Engine(plan.policy, Meter(FlopModel.of(plan.policy.model)), plan.memory),
-            plan.task,
-            plan.prompting,
-            plan.config.seed,
-            purpose="probe",
-        )
+        self.rollout = plan.rollout(Meter(FlopModel.of(plan.policy.model)), "probe")
         drawn = self._base(PolicyViews(min(len(items), _KL_ITEMS), 1, 1.0), step=1)
         self.reference = Reference(plan.policy, [segment for one in drawn.episodes for segment in one.segments])
 

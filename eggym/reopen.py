@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eggym.budget import Budget
-from eggym.config import Evaluation, Plan, RunConfig, bare_name
+from eggym.config import EngineOptions, Evaluation, Plan, RunConfig, bare_name
 from eggym.errors import BadValue, UnknownName
 from eggym.learner import Learner, LearnerSpec
 from eggym.policy import Policy, Prompting, load_policy, model_sha256
@@ -66,6 +66,7 @@ class Reopened:
             self.space,
             Budget.parse(config["budget"]),
             config["memory"],
+            EngineOptions(**config.get("engine", {})),
         )
         _refuse_other(self.folder, config, identify(plan))
         return plan

@@ -8,7 +8,7 @@ Axes in names: _P items, _R rows of a chunk.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from eggym.counter import as_key
@@ -38,6 +38,7 @@ class Rollout:
     prompting: Prompting
     seed: int
     purpose: str = "train"  # keeps the random numbers of training and evaluation apart
+    draw: Callable[[float, bool], Draw] = Draw  # how tokens are drawn; a benchmark puts a script in its place
 
     def run(self, views: Views, items_P: Sequence[Item], step: int) -> EpisodeBatch:
         """Let every member answer every item ``n_replies`` times.
@@ -105,9 +106,8 @@ class _Play:
     def play(self) -> list[Episode]:
         """Play all episodes to their end."""
         prompting, views = self.rollout.prompting, self.views
-        sampling = Sampling(
-            Draw(views.temperature, views.coupling == "shared"), prompting.max_new_tokens, prompting.stop
-        )
+        draw = self.rollout.draw(views.temperature, views.coupling == "shared")
+        sampling = Sampling(draw, prompting.max_new_tokens, prompting.stop)
         extra = views.flops_per_position(self.policy.model)
         members, group = self.lanes.members(), self.lanes.shared_by
         opened = self.rollout.engine.open(self.attached, members, sampling, self._n_positions, group, extra)

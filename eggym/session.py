@@ -219,8 +219,7 @@ class Session:
         mask = self.cache.aim(rows, slots, visible)
         self._meter.computed(ids.shape[0], ids.shape[1], ceil_block(visible))
         laid = type(self._attached).__qualname__
-        compiled = self._compiled and rows is None
-        return run_step(self._policy.model, ids, positions, mask, self.cache, laid, compiled).float()
+        return run_step(self._policy.model, ids, positions, mask, self.cache, laid, self._compiled).float()
 
     def _draw(self, logits_B_V: Tensor, at_B: Tensor) -> None:
         """Draw a token for the active rows among these places."""

@@ -2,8 +2,8 @@
 
 `torch.compile` fuses what lies between the matrix products, a population's low-rank terms included, which is most of
 what they cost. Compiled and eager results differ in the last bits, so which one is used is a setting of the run and is
-recorded; it is never chosen by load or length. All sizes of a batch are dynamic: one graph serves every number of rows
-and slots, or the bits of a reply would depend on what was decoded before it.
+recorded; it is never chosen by load or length. All sizes of a batch are dynamic: one graph reads all prompts and one
+decodes every number of rows and slots, or the bits of a reply would depend on what was decoded before it.
 """
 
 import functools
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from eggym.cache import SlotCache
+from eggym.errors import BadValue
 
 _GRAPHS = 64  # compiled variants kept in one process: by model, and by what is laid over it
 
@@ -28,11 +29,31 @@ def run_step(
     if not compiled:
         return _step(model, ids_R_T, positions_R_T, mask, cache.layers, laid)
     masks = mask.values() if isinstance(mask, dict) else [mask]
-    sized = [(ids_R_T, (0,)), (positions_R_T, (0,)), *((one, (0, 3)) for one in masks), *cache.sized()]
+    sized = [(ids_R_T, (0, 1)), (positions_R_T, (0, 1)), *((one, (0, 2, 3)) for one in masks), *cache.sized()]
     for tensor, places in sized:
         for place in places:
-            torch._dynamo.maybe_mark_dynamic(tensor, place)
+            if tensor.shape[place] > 1:  # one position is a graph of its own: that of decoding
+                torch._dynamo.maybe_mark_dynamic(tensor, place)
     return _compiled()(model, ids_R_T, positions_R_T, mask, cache.layers, laid)
+
+
+def refuse_without_compiler(device: torch.device) -> None:
+    """Refuse to compile where torch finds nothing to compile with.
+
+    Raises:
+        BadValue: no C++ compiler, for a CPU.
+    """
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        if device.type == "cpu":
+            get_cpp_compiler()
+    except InvalidCxxCompiler as problem:
+        raise BadValue(
+            "engine.compile needs a C++ compiler, and torch finds none; install g++ or clang++ (or name one in CXX), "
+            "or leave it off with --set engine.compile=false"
+        ) from problem
 
 
 def _step(model: Any, ids_R_T: Tensor, positions_R_T: Tensor, mask: Any, cache: Any, laid: str) -> Tensor:

@@ -19,7 +19,6 @@ from eggym.check import preflight
 from eggym.checkpoint import copy_into, load_checkpoint, remove_checkpoints, save_checkpoint
 from eggym.config import CONFIG, Plan, RunConfig, refuse_other, refuse_unknown_fields, resolve
 from eggym.drift import KL_BASE, start_drift
-from eggym.engine import Engine
 from eggym.episode import EpisodeBatch
 from eggym.errors import BadValue, EggymError
 from eggym.evaluate import Evaluator, evaluation_items
@@ -31,7 +30,6 @@ from eggym.policy import model_sha256
 from eggym.record import RECORD_FILE, Point, Record, Spent
 from eggym.replies import EVALUATIONS, append_lines, cut_file, cut_shards, write_shard
 from eggym.result import FITNESS, STEPS, finish, finished_record
-from eggym.rollout import Rollout
 from eggym.seeding import stream
 from eggym.task import Item, digest
 from eggym.views import Views
@@ -145,8 +143,7 @@ def training_item(plan: Plan, number: int) -> Item:
 
 def roll_out(plan: Plan, meter: Meter, views: Views, items: Sequence[Item], step: int) -> EpisodeBatch:
     """Return the episodes of one training step."""
-    engine = Engine(plan.policy, meter, plan.memory)
-    return Rollout(engine, plan.task, plan.prompting, plan.config.seed).run(views, items, step)
+    return plan.rollout(meter).run(views, items, step)
 
 
 @contextmanager

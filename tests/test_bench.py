@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from eggym import bench_arms as arms
+from eggym import bench_naive as naive
 from eggym.bench import PARTS, Settings, claim_of, lines, run
 from eggym.bench_parts import agreement, naive_sample, told
 from eggym.cli import main
@@ -47,15 +48,15 @@ def test_no_arm_stops_at_an_end_token(work, views):
 
 def test_naive_members_decode_what_the_population_does(work, views):
     ours = tokens(work, views)
-    with arms.Naive(work, [0, 3]).prepared(views) as naive:
-        assert naive.decode() == ours[0:2] + ours[6:8]
+    with naive.Naive(work, [0, 3]).prepared(views) as members:
+        assert members.decode() == ours[0:2] + ours[6:8]
     assert ours[0:2] != ours[6:8]
 
 
 def test_naive_members_leave_the_model_as_it_was(work, views):
     before = {name: weight.data.clone() for name, weight in work.policy.model.named_parameters()}
     where = {name: weight.data_ptr() for name, weight in work.policy.model.named_parameters()}
-    with arms.Naive(work, [1]).prepared(views):
+    with naive.Naive(work, [1]).prepared(views):
         pass
     for name, weight in work.policy.model.named_parameters():
         assert torch.equal(weight, before[name]) and weight.data_ptr() == where[name]
@@ -64,11 +65,11 @@ def test_naive_members_leave_the_model_as_it_was(work, views):
 
 def test_materialised_weights_move_by_sigma(work, views):
     own = ParameterSpace().select(work.policy.model)
-    found = arms.materialised(work.policy, views, 2)
+    found = naive.materialised(work.policy, views, 2)
     assert found.keys() == own.keys()
     moved = torch.cat([(found[name] - own[name]).flatten() for name in own])
     assert moved.square().mean().sqrt().item() == pytest.approx(arms.SIGMA, rel=0.2)
-    twin = arms.materialised(work.policy, views, 3)
+    twin = naive.materialised(work.policy, views, 3)
     for name, weight in own.items():
         assert torch.allclose(found[name] - weight, weight - twin[name], atol=1e-5)
 

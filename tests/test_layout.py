@@ -20,7 +20,7 @@ FLOORS = (
     ("check_rules", "check", "play", "evaluate", "drift", "forecast", "result", "train"),
     ("base_model", "base_score", "recipe", "muon", "bake", "export", "reopen", "spot", "replay", "sigma", "probe"),
     ("outcome", "transcripts", "curves", "picture", "report", "worker", "duel"),
-    ("bench_arms", "bench_parts", "bench_memory", "bench"),
+    ("bench_arms", "bench_naive", "bench_parts", "bench_play", "bench_memory", "bench"),
     (
         "settings",
         "tables",

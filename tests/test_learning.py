@@ -56,6 +56,8 @@ def test_shuffled_rewards_are_not_resolved_from_nothing(tmp_path, learner):
     assert found.low < 0 < found.high
 
 
-@pytest.mark.parametrize(("learner", "budget"), [("eggroll", "4.3e11flops"), ("dr_grpo", "1.5e11flops")])
+@pytest.mark.parametrize(
+    ("learner", "budget"), [pytest.param("eggroll", "4.3e11flops", marks=pytest.mark.slow), ("dr_grpo", "1.5e11flops")]
+)
 def test_a_learner_learns_over_several_turns(tmp_path, learner, budget):
     assert gains(tmp_path, learner, "guess", budget, [0]).low > 0
