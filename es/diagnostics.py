@@ -70,7 +70,7 @@ class Agreement:
 
     def take_block(self, block: Block, unit: float) -> None:
         """Take note of a block whose halves were summed apart."""
-        even, odd = (part.flatten() for part in block.parts)
+        even, odd = (part.flatten().double() for part in block.parts)
         found = (torch.dot(even, even), torch.dot(odd, odd), torch.dot(even, odd))
         self.take(Halves(*map(float, found)), unit)
 

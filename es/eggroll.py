@@ -24,7 +24,7 @@ from .noise import LAWS, Factors, Law, Vectors, draw, variance
 from .options import EsOptions, check_options
 from .perturb import PopulationViews
 from .targets import find_targets
-from .update import Direction, direction
+from .update import Direction, Tally, direction
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,9 @@ class Eggroll:
 
     def _directions(self, weights_D: NDArray[np.int16]) -> Iterator[Direction]:
         spread = variance(self._options.law)
+        tally = Tally.of(weights_D, self._options.rank, self._policy.device)
         for target in self._targets:
-            yield direction(target.name, self._factors[target.name], weights_D, spread, target.transposed)
+            yield direction(target.name, self._factors[target.name], tally, spread, target.transposed)
 
     def _draw(self, generation: int) -> None:
         if generation == self._generation:

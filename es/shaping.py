@@ -16,7 +16,9 @@ from eggym.errors import BadValue, unknown
 
 Shaping = Literal["pooled", "ranks", "sign"]
 SHAPINGS: tuple[Shaping, ...] = ("pooled", "ranks", "sign")
-WEIGHT_MAX = 32767  # pair weights are rounded to int16
+WEIGHT_MAX = 32767  # of a pair
+_PARTS = 16  # the smallest weight may be so many units
+_SAME = 2.0**-40  # relative error of a multiple that was computed
 _TIE = 2.0**-40  # scores that differ by less than this share of the largest centred reward are one, computed twice
 
 
@@ -24,9 +26,7 @@ _TIE = 2.0**-40  # scores that differ by less than this share of the largest cen
 class Shaped:
     """What the rewards of one generation say."""
 
-    weights_D: NDArray[
-        np.int16
-    ]  # (f+ - f-) / 2 of each pair, in units of the largest / 32767; all zero: nothing to learn
+    weights_D: NDArray[np.int16]  # proportional to f+ - f- of each pair, see `quantise`; all zero: nothing to learn
     centred_N_P: NDArray[np.float64]  # mean reward over replies minus the item's mean over members; 0 where missing
     informative: float  # share of items whose members did not all get the same reward
     flat_items: int  # how many items did
@@ -94,11 +94,23 @@ def pair_signs(scores_N: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def quantise(weights_D: NDArray[np.float64]) -> NDArray[np.int16]:
-    """Round weights to int16, the largest to +-32767: the update then is a sum of integers, exact in any order."""
-    largest = float(np.abs(weights_D).max(initial=0.0))
-    if largest == 0:
+    """Turn weights into whole numbers in the same proportions: the update then is exact in any order.
+
+    Where all are multiples of one unit, as with rewards of 0 and 1, they become these multiples: nothing is rounded,
+    and small numbers make cheap sums. Else they are rounded to int16, the largest to +-32767.
+    """
+    told_D = np.abs(weights_D[weights_D != 0])
+    if not len(told_D):
         return np.zeros(len(weights_D), dtype=np.int16)
-    return np.rint(weights_D / largest * WEIGHT_MAX).astype(np.int16)
+    for parts in range(1, _PARTS + 1):
+        whole_D = weights_D / told_D.min() * parts
+        rounded_D = np.rint(whole_D)
+        if np.abs(rounded_D).max() <= WEIGHT_MAX and np.allclose(whole_D, rounded_D, rtol=_SAME, atol=0):
+            break
+    else:
+        rounded_D = np.rint(weights_D / told_D.max() * WEIGHT_MAX)
+    found_D: NDArray[np.int16] = rounded_D.astype(np.int16)
+    return found_D
 
 
 def sum_of_squares(weights_D: NDArray[np.int16]) -> int:
@@ -134,7 +146,7 @@ def _strength(
     variance = math.fsum((float(value) - mean) ** 2 for value in fitness_N) / len(fitness_N)
     unit = 1.0 if shaping == "sign" else math.sqrt(variance)
     largest = float(np.abs(pairs_D).max()) / unit
-    return 2 * largest / WEIGHT_MAX * math.sqrt(squares / len(fitness_N))
+    return 2 * largest / int(np.abs(weights_D).max()) * math.sqrt(squares / len(fitness_N))
 
 
 def _over_replies(rewards_N_P_G: NDArray[np.float64]) -> NDArray[np.float64]:

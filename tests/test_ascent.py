@@ -13,7 +13,7 @@ from eggym.es.eggroll import SPEC as EGGROLL
 from eggym.es.noise import Factors, Vectors, pair_keys
 from eggym.es.openai_es import SPEC as OPENAI_ES
 from eggym.es.shaping import quantise
-from eggym.es.update import direction, full_rank_sum, low_rank_blocks, low_rank_sum
+from eggym.es.update import Tally, direction, full_rank_sum, low_rank_blocks, low_rank_sum
 from eggym.policy import model_sha256
 from eggym.task import Item, Verdict, VerdictState
 from eggym.views import ParameterSpace
@@ -79,7 +79,7 @@ def test_blocks_of_any_height_are_the_sum_as_it_is_stored(transposed, apart):
     weights = quantise(np.random.default_rng(0).standard_normal(21))
     whole = low_rank_sum(noise, weights)
     for height in (1, 2, 5, 100):
-        blocks = list(low_rank_blocks(noise, weights, transposed, apart, height))
+        blocks = list(low_rank_blocks(noise, Tally.of(weights, 3, CPU), transposed, apart, height))
         assert all(len(block.parts) == 1 + apart for block in blocks)
         found = torch.cat([sum(block.parts) for block in blocks])
         assert torch.equal(found, whole.t() if transposed else whole)
@@ -94,8 +94,36 @@ def test_the_largest_sums_stay_exact():
     weights = np.where(np.arange(n) % 2 == 0, 32767, -32766).astype(np.int16)
     want = -127 * 127 * (1501 * 32767 - 1500 * 32766)
     assert low_rank_sum(Factors(a, b), weights, chunk=100).unique().tolist() == [want]
-    (block,) = direction("b", Vectors(a[:, 0]), weights, 1.0).blocks
+    (block,) = direction("b", Vectors(a[:, 0]), Tally.of(weights, 1, CPU), 1.0).blocks
     assert sum(block.parts).unique().tolist() == [127 * (1501 * 32767 - 1500 * 32766)]
+
+
+def test_short_sums_are_the_long_ones_up_to_the_last_weight_that_they_can_hold(monkeypatch):
+    # 127^2 x 1040 = 16774160 < 2^24 < 127^2 x 1041; all terms of one sign, the sum odd
+    n = 65
+    a, b = (torch.full((n, 1, size), 127, dtype=torch.int8) for size in (40, 50))
+    for extra, short in ((0, True), (1, False)):
+        weights = np.full(n, 16, dtype=np.int16)
+        weights[0] += extra
+        weights[1::2] *= -1
+        a[1::2] = -127
+        tally = Tally.of(weights, 1, CPU)
+        assert tally.short is short
+        (block,) = low_rank_blocks(Factors(a, b), tally)
+        assert block.parts[0].dtype == (torch.float32 if short else torch.float64)
+        assert block.parts[0].unique().tolist() == [127 * 127 * (1040 + extra)]
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")  # products in bfloat16
+    assert not Tally.of(np.ones(4, dtype=np.int16), 1, CPU).short
+
+
+def test_the_type_of_the_sums_changes_no_bit_of_the_update(make_policy, monkeypatch):
+    found = []
+    for precision in ("highest", "high"):
+        monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda precision=precision: precision)
+        policy = make_policy()
+        go(build(EGGROLL, policy), [0])
+        found.append(snapshot(policy))
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
 
 
 # ---- resume, decay, schedules

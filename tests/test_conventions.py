@@ -12,7 +12,7 @@ from eggym.es.ascent import Ascent
 from eggym.es.conventions import nominal_rms
 from eggym.es.eggroll import SPEC, Options
 from eggym.es.noise import Factors
-from eggym.es.update import direction
+from eggym.es.update import Tally, direction
 from eggym.views import ParameterSpace
 
 
@@ -56,9 +56,9 @@ def moved(rewards_N_P_G, **options):
     ascent = Ascent(model, ParameterSpace(".*"), 0, Options(population=2 * n_pairs, **options))
     told = Told(rewards_N_P_G)
     shaped = ascent.shape(told)
-    metrics = ascent.climb(
-        told, shaped, [direction("weight", Factors(a, b), shaped.weights_D, grid_variance())], "shared"
-    )
+    tally = Tally.of(shaped.weights_D, a.shape[1], a.device)
+    found = direction("weight", Factors(a, b), tally, grid_variance())
+    metrics = ascent.climb(told, shaped, [found], "shared")
     e = torch.einsum("pko,pki->poi", a.double(), b.double())
     return model.weight.double(), e / (GRID**2 * grid_variance() * math.sqrt(a.shape[1])), metrics
 

@@ -8,7 +8,14 @@ from eggym.counter import grid_normals
 from eggym.es.diagnostics import SAMPLED, Agreement, Footprints, dealt_floor, rounded, sampling_floor
 from eggym.es.noise import Factors, Vectors, pair_keys
 from eggym.es.shaping import quantise, shape
-from eggym.es.update import direction, full_rank_blocks, gram_halves, low_rank_blocks, low_rank_sum
+from eggym.es.update import (
+    Tally,
+    direction,
+    full_rank_blocks,
+    gram_halves,
+    low_rank_blocks,
+    low_rank_sum,
+)
 from eggym.views import ParameterSpace
 from eggym.weights import Weights
 
@@ -70,10 +77,11 @@ def explicit_cosine(sums):
 @pytest.mark.parametrize("rank", [1, 3])
 def test_halves_by_gram_matrices_are_those_of_explicit_sums(rank):
     weights = weights_of(11)
+    weights[[3, 4, 8]] = 0  # of pairs that do not count, none may shift the halves of the others
     found, sums = Agreement(), []
     for name, shape_ in (("a", (7, 1100)), ("b", (20, 30))):
         noise = factors(11, rank, *shape_, name)
-        found.take(gram_halves(noise, weights), 1.0)
+        found.take(gram_halves(noise, Tally.of(weights, rank, CPU)), 1.0)
         halves = [
             low_rank_sum(Factors(noise.a_P_K_O[p::2], noise.b_P_K_I[p::2]), weights[p::2]).double() for p in (0, 1)
         ]
@@ -84,17 +92,18 @@ def test_halves_by_gram_matrices_are_those_of_explicit_sums(rank):
 def test_both_ways_to_the_halves_agree_and_the_cheaper_one_is_taken():
     weights = weights_of(6)
     small, large = factors(6, 2, 10, 10), factors(6, 2, 200, 150)
-    assert direction("w", small, weights, 1.0).halves is None
-    chosen = direction("w", large, weights, 1.0)
+    tally = Tally.of(weights, 2, CPU)
+    assert direction("w", small, tally, 1.0).halves is None
+    chosen = direction("w", large, tally, 1.0)
     apart = Agreement()
-    for block in low_rank_blocks(large, weights, apart=True, height=17):
+    for block in low_rank_blocks(large, tally, apart=True, height=17):
         apart.take_block(block, 1.0)
     by_gram = Agreement()
     by_gram.take(chosen.halves, 1.0)
     assert apart.cosine() == pytest.approx(by_gram.cosine(), rel=1e-9)
     assert torch.equal(
         torch.cat([block.parts[0] for block in chosen.blocks]),
-        torch.cat([block.parts[0] + block.parts[1] for block in low_rank_blocks(large, weights, apart=True)]),
+        torch.cat([block.parts[0] + block.parts[1] for block in low_rank_blocks(large, tally, apart=True)]),
     )
 
 
@@ -103,7 +112,7 @@ def test_halves_that_vote_alike_agree_and_silence_is_zero():
     twice = Factors(noise.a_P_K_O[[0, 0]], noise.b_P_K_I[[0, 0]])
     for weights, cosine in (([5, 5], 1.0), ([5, -5], -1.0), ([0, 0], 0.0), ([5, 0], 0.0)):
         found = Agreement()
-        found.take(gram_halves(twice, np.array(weights, dtype=np.int16)), 1.0)
+        found.take(gram_halves(twice, Tally.of(np.array(weights, dtype=np.int16), 1, CPU)), 1.0)
         assert found.cosine() == pytest.approx(cosine)
 
 
@@ -168,7 +177,7 @@ def test_full_rank_and_vector_sums_come_in_halves_too():
     (block,) = full_rank_blocks(keys, weights, torch.Size([3, 4]))
     assert torch.equal(block.parts[0].flatten(), scaled[0::2].sum(0))
     assert torch.equal(block.parts[1].flatten(), scaled[1::2].sum(0))
-    (vector,) = direction("b", Vectors(grid_normals(keys, 12)), weights, 1.0).blocks
+    (vector,) = direction("b", Vectors(grid_normals(keys, 12)), Tally.of(weights, 1, CPU), 1.0).blocks
     assert torch.equal(vector.parts[0], scaled[0::2].sum(0)) and torch.equal(vector.parts[1], scaled[1::2].sum(0))
 
 

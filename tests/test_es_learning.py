@@ -12,7 +12,7 @@ from eggym.es.ascent import Ascent
 from eggym.es.eggroll import Options
 from eggym.es.noise import Factors, Vectors, pair_keys
 from eggym.es.shaping import quantise
-from eggym.es.update import direction, low_rank_sum, low_rank_unit, norm
+from eggym.es.update import Tally, direction, low_rank_sum, low_rank_unit, norm
 from eggym.views import ParameterSpace
 
 CPU = torch.device("cpu")
@@ -185,7 +185,8 @@ def curve(seed, rank, law, n_members=256, generations=100):
         told = Told(step, scores(model, e, x_N, 0.1))
         shaped = ascent.shape(told)
         if noise:
-            votes = (direction(name, one, shaped.weights_D, variance(law)) for name, one in noise.items())
+            tally = Tally.of(shaped.weights_D, rank, torch.device("cpu"))
+            votes = (direction(name, one, tally, variance(law)) for name, one in noise.items())
             ascent.climb(told, shaped, votes, "shared")
         else:
             w = torch.from_numpy(shaped.weights_D / norm(shaped.weights_D)).float()

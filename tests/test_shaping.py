@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eggym.errors import UnknownName
-from eggym.es.shaping import SHAPINGS, WEIGHT_MAX, pair_signs, pooled, shape
+from eggym.es.shaping import SHAPINGS, WEIGHT_MAX, pair_signs, pooled, quantise, shape
 
 
 def rewards(*rows):
@@ -26,9 +26,19 @@ def test_a_z_score_of_one_item_is_the_published_one():
     assert shape(rewards(*raw[:, None])).strength == pytest.approx(0.4254, abs=3e-4)
 
 
+def test_weights_that_are_multiples_of_one_unit_become_these_multiples_and_others_are_rounded():
+    # means over 3 items: halves of differences 1/6, -2/6, 0, 3/6; of 2/3 and 1/2 the unit is 1/6
+    assert quantise(np.array([1 / 6, -2 / 6, 0, 3 / 6])).tolist() == [1, -2, 0, 3]
+    assert quantise(np.array([2 / 3, -1 / 2])).tolist() == [4, -3]
+    assert quantise(np.array([1.0, 0.1])).tolist() == [10, 1]
+    assert quantise(np.array([1.0, -math.pi / 4])).tolist() == [32767, -25735]  # 32767 * .785398 = 25735.1
+    assert quantise(np.array([1.0, 1e-5])).tolist() == [32767, 0]  # a multiple, but of too small a unit
+    assert quantise(np.zeros(3)).tolist() == [0, 0, 0]
+
+
 def test_signs_count_who_won_and_not_by_how_much():
     found = shape(rewards([0.9], [0.1], [0.4], [0.5], [0.2], [0.2]), "sign")
-    assert found.weights_D.tolist() == [WEIGHT_MAX, -WEIGHT_MAX, 0]
+    assert found.weights_D.tolist() == [1, -1, 0]
     assert found.strength == pytest.approx(2 * math.sqrt(2 / 6))
     assert pair_signs(np.array([1.0, 0.0, 0.3, 0.3])).tolist() == [1, -1, 0, 0]
 
@@ -39,7 +49,7 @@ def test_twins_with_equal_rewards_on_different_items_are_equal(shaping):
     found = shape(rewards([0.1, 0.7, 0.3], [0.3, 0.1, 0.7], [1, 0, 0], [0, 0, 1], [1, 1, 1], [0, 0, 0]), shaping)
     values = np.array([[0.1, 0.7, 0.3], [0.3, 0.1, 0.7]], dtype=np.float32)
     assert math.fsum(values[0].tolist()) == math.fsum(values[1].tolist())
-    assert found.weights_D[0] == 0 and found.weights_D[1] == 0 and found.weights_D[2] == WEIGHT_MAX
+    assert found.weights_D[0] == 0 and found.weights_D[1] == 0 and found.weights_D[2] == 1
 
 
 def test_what_is_flat_or_missing_is_counted():
@@ -55,7 +65,7 @@ def test_what_is_flat_or_missing_is_counted():
 def test_a_missing_reward_says_nothing(shaping):
     nan = np.nan  # the third item could be judged for nobody
     found = shape(rewards([1, 0.5, nan], [0, nan, nan], [nan, nan, nan], [nan, nan, nan]), shaping)
-    assert found.weights_D.tolist() == [WEIGHT_MAX, 0]
+    assert found.weights_D.tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("shaping", SHAPINGS)
