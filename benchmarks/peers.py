@@ -8,7 +8,8 @@ Work:   32 members score the same 32 tokens (mean log-probability of each next t
 Run:    python benchmarks/peers.py --out benchmarks/results/peers.json       (about 10 minutes)
 
 Each package is installed from PyPI into a folder of its own (``pip install --no-deps --target``), and called as its
-README says. eggroll-trainer declares Python 3.12; it is installed with ``--ignore-requires-python`` on an older one and
+README says; eggym is measured eager and compiled (as with ``engine.compile=true``), the claim stands for compiled.
+The packages have no such switch. eggroll-trainer declares Python 3.12; it is installed with ``--ignore-requires-python`` on an older one and
 runs unchanged. A package that cannot be had is named in the result with the date. Generation is not compared: one of
 the packages cannot do it, another generates members one by one.
 """
@@ -16,6 +17,7 @@ the packages cannot do it, another generates members one by one.
 import argparse
 import contextlib
 import copy
+import functools
 import importlib
 import io
 import subprocess
@@ -45,6 +47,7 @@ from eggym.views import ParameterSpace
 MEMBERS, TOKENS, CLAIM = 32, 32, 5.0
 SIGMA, RATE = 0.01, 1e-4
 PACKAGES = {"torcheggroll": "0.2.0", "eggroll-es": "0.2.0", "eggroll-trainer": "0.1.0"}
+TWICE, COMPILED = ("eggym", "eggym again"), "eggym compiled"
 Step = Callable[[], object]
 
 
@@ -54,8 +57,9 @@ def main() -> None:
     torch.set_num_threads(1)
     model, ids = build_model(), tokens()
     steps = {"plain batch": plain(model, ids)}
-    for name in ("eggym", "eggym again"):
-        steps[name] = moving(name, ours, copy.deepcopy(model).requires_grad_(False), ids)
+    for name in (*TWICE, COMPILED):
+        build = functools.partial(ours, compiled=name == COMPILED)
+        steps[name] = moving(name, build, copy.deepcopy(model).requires_grad_(False), ids)
     missing = {}
     with tempfile.TemporaryDirectory() as scratch:
         for name, version in PACKAGES.items():
@@ -75,9 +79,9 @@ def compare(steps: dict[str, Step], missing: dict[str, str], rounds: int) -> dic
     before = describe()
     arms = [Arm(name, contextlib.nullcontext, _call(step)) for name, step in steps.items()]
     timing = measure(arms, rounds, watch=lambda number: print(f"round {number} of {rounds}", file=sys.stderr))
-    twice = ("eggym", "eggym again")
-    ratios = [timing.ratio("eggym", name, twice, CLAIM) for name in steps if name in PACKAGES]
-    ratios += [timing.ratio("eggym", "plain batch", twice), timing.ratio("eggym again", "eggym", twice)]
+    own = [name for name in ("eggym", COMPILED) if name in steps]
+    ratios = [timing.ratio(one, name, TWICE, CLAIM) for one in own for name in steps if name in PACKAGES]
+    ratios += [timing.ratio(one, "plain batch", TWICE) for one in own] + [timing.ratio("eggym again", "eggym", TWICE)]
     return {
         "benchmark": "peers",
         "format": 1,
@@ -137,9 +141,10 @@ def score(logits_R_T_V: Tensor, ids_R_T: Tensor) -> Tensor:
     return logprobs.gather(2, ids_R_T[:, 1:, None])[..., 0].mean(1)
 
 
-def ours(model: Any, ids: Tensor) -> Step:
+def ours(model: Any, ids: Tensor, compiled: bool = False) -> Step:
     """One step of eggym: the whole population in one batch."""
     policy = Policy(model, build_tokenizer(), "peers")
+    forward = torch.compile(model) if compiled else model
     es, rows_R = learner(policy, MEMBERS), torch.arange(MEMBERS)
     ids_R_T, number = ids.expand(MEMBERS, -1), iter(range(1 << 30))
 
@@ -147,7 +152,7 @@ def ours(model: Any, ids: Tensor) -> Step:
         generation = next(number)
         with torch.inference_mode(), es.ask(generation).attach(policy.model) as attached:
             seat(attached, rows_R)
-            rewards = score(policy.model(input_ids=ids_R_T, use_cache=False).logits, ids_R_T)
+            rewards = score(forward(input_ids=ids_R_T, use_cache=False).logits, ids_R_T)
         es.tell(batch_of(rewards.view(MEMBERS, 1).tolist(), generation))
 
     return step
