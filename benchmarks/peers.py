@@ -8,10 +8,10 @@ Work:   32 members score the same 32 tokens (mean log-probability of each next t
 Run:    python benchmarks/peers.py --out benchmarks/results/peers.json       (about 10 minutes)
 
 Each package is installed from PyPI into a folder of its own (``pip install --no-deps --target``), and called as its
-README says; eggym is measured eager and compiled (as with ``engine.compile=true``), the claim stands for compiled.
-The packages have no such switch. eggroll-trainer declares Python 3.12; it is installed with ``--ignore-requires-python`` on an older one and
-runs unchanged. A package that cannot be had is named in the result with the date. Generation is not compared: one of
-the packages cannot do it, another generates members one by one.
+README says; eggym is measured eager and compiled (as with ``engine.compile=true``), and the claim is for compiled: the
+packages have no such switch. eggroll-trainer declares Python 3.12; it is installed with ``--ignore-requires-python`` on
+an older one and runs unchanged. A package that cannot be had is named in the result with the date. Generation is not
+compared: one of the packages cannot do it, another generates members one by one.
 """
 
 import argparse
