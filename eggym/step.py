@@ -24,17 +24,17 @@ def run_step(
 ) -> Tensor:
     """Return the logits at the last of the new positions, (R, V).
 
-    ``laid`` names what is laid over the model. It changes nothing here, but a compiled graph is kept for each.
+    ``laid`` names what is laid over the model: it changes nothing here, but compiled graphs are kept apart by it.
     """
     if not compiled:
-        return _step(model, ids_R_T, positions_R_T, mask, cache.layers, laid)
+        return _step(model, ids_R_T, positions_R_T, mask, cache.layers)
     masks = mask.values() if isinstance(mask, dict) else [mask]
     sized = [(ids_R_T, (0, 1)), (positions_R_T, (0, 1)), *((one, (0, 2, 3)) for one in masks), *cache.sized()]
     for tensor, places in sized:
         for place in places:
             if tensor.shape[place] > 1:  # one position is a graph of its own: that of decoding
                 torch._dynamo.maybe_mark_dynamic(tensor, place)
-    return _compiled()(model, ids_R_T, positions_R_T, mask, cache.layers, laid)
+    return _compiled(laid, ids_R_T.shape[1] == 1)(model, ids_R_T, positions_R_T, mask, cache.layers)
 
 
 def refuse_without_compiler(device: torch.device) -> None:
@@ -56,7 +56,7 @@ def refuse_without_compiler(device: torch.device) -> None:
         ) from problem
 
 
-def _step(model: Any, ids_R_T: Tensor, positions_R_T: Tensor, mask: Any, cache: Any, laid: str) -> Tensor:
+def _step(model: Any, ids_R_T: Tensor, positions_R_T: Tensor, mask: Any, cache: Any) -> Tensor:
     output = model(
         input_ids=ids_R_T,
         attention_mask=mask,
@@ -70,9 +70,11 @@ def _step(model: Any, ids_R_T: Tensor, positions_R_T: Tensor, mask: Any, cache: 
 
 
 @functools.cache
-def _compiled() -> Callable[..., Tensor]:
+def _compiled(laid: str, decodes: bool) -> Callable[..., Tensor]:
+    """Return the compiled step for one purpose. Each looks for its graph among its own only: that takes time."""
     # a population's operands are attributes of modules; as static shapes every number of groups would be a new graph
     torch._dynamo.config.force_nn_module_property_static_shapes = False
     torch._dynamo.config.recompile_limit = max(_GRAPHS, torch._dynamo.config.recompile_limit)
-    step: Callable[..., Tensor] = torch.compile(_step, fullgraph=True)
+    # the types of torch leave this argument out
+    step: Callable[..., Tensor] = torch.compile(_step, fullgraph=True, isolate_recompiles=True)  # type: ignore[call-overload]
     return step

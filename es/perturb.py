@@ -15,7 +15,7 @@ import sys
 import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -162,10 +162,10 @@ class _Population:
 
     def _operands(self, site: Site, drawn: Factors | Vectors, rows: "_Rows") -> Product | Noise:
         if isinstance(drawn, Vectors):
-            scale_P_G_1 = rows.sign_P_G_1 * self._views.vector_scale
-            return Noise(drawn.z_P_n, scale_P_G_1.flatten() / GRID, rows.group_R, (site.unit,))
-        scale_P_G_1 = rows.sign_P_G_1 * (self._views.scale * site.factor)
-        return Product(drawn.a_P_K_O, drawn.b_P_K_I, scale_P_G_1, scale_P_G_1.flatten() / GRID**2, rows.group_R)
+            _, scale_R = rows.scales(self._views.vector_scale, GRID)
+            return Noise(drawn.z_P_n, scale_R, rows.group_R, (site.unit,))
+        scale_P_G_1, scale_R = rows.scales(self._views.scale * site.factor, GRID**2)
+        return Product(drawn.a_P_K_O, drawn.b_P_K_I, scale_P_G_1, scale_R, rows.group_R)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +173,17 @@ class _Rows:
     pair_P: Tensor
     sign_P_G_1: Tensor
     group_R: Tensor
+    _scales: dict[tuple[float, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def scales(self, scale: float, unit: int) -> tuple[Tensor, Tensor]:
+        """Return s times ``scale`` by group, and by row for factors in units of 1 / ``unit``: the same for many sites.
+
+        That the same tensor serves them all spares compiled code from checking each.
+        """
+        if (scale, unit) not in self._scales:
+            scale_P_G_1 = self.sign_P_G_1 * scale
+            self._scales[scale, unit] = scale_P_G_1, scale_P_G_1.flatten() / unit
+        return self._scales[scale, unit]
 
 
 _ATTRIBUTES = {
