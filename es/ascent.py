@@ -34,9 +34,7 @@ class Ascent:
         if options.anchor:
             self._start = {name: weight.data.clone() for name, weight in self.weights.parameters.items()}
         self._footprints = Footprints(self.weights)
-        self._covered = sum(weight.numel() for weight in self.weights.parameters.values()) / sum(
-            weight.numel() for weight in model.parameters()
-        )
+        self._covered = space.share(model)
 
     def shape(self, batch: EpisodeBatch) -> Shaped:
         """Return what the rewards of a generation say."""

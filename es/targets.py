@@ -78,12 +78,6 @@ def find_targets(model: nn.Module, parameters: Mapping[str, nn.Parameter]) -> tu
     return tuple(found)
 
 
-def coverage(model: nn.Module, targets: tuple[Target, ...]) -> float:
-    """Return the share of a model's parameters that is perturbed, from 0 to 1; a tied weight counts once."""
-    covered = sum(target.n_out * target.n_in for target in targets)
-    return covered / sum(weight.numel() for weight in model.parameters())
-
-
 Owner = tuple[nn.Module, str]  # the module and its name for the weight
 
 
