@@ -36,6 +36,8 @@ class SlotCache:
     def __init__(self, model: Any, n_rows: int, capacity: int) -> None:
         """Prepare ``n_rows`` rows of ``capacity`` slots for a transformers model; more slots are added when needed.
 
+        On a CPU they are added from the start, and ``capacity`` says nothing: a small cache is a fast one.
+
         Raises:
             BadValue: the model mixes tokens by something other than full or sliding attention.
         """
@@ -46,15 +48,17 @@ class SlotCache:
         self.device: torch.device = model.device
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self.least = ceil_block(-(-_SMALL_PRODUCT // size))
-        self.capacity = max(self.least, ceil_block(capacity + 1))  # one more, where a resting row may write
+        wanted = 0 if self.device.type == "cpu" else capacity
+        self.capacity = max(self.least, ceil_block(wanted + 1))  # one more, where a resting row may write
         self.length_R = torch.zeros(n_rows, dtype=torch.int64, device=self.device)
         self.rows_R = torch.arange(n_rows, device=self.device)
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        shape = (n_rows, heads, self.capacity, size)
+        self._heads = int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
+        shape = (n_rows, self._heads, self.capacity, size)
         self.layers = Cache(layers=[_SlotLayer(self, shape) for _ in range(config.num_hidden_layers)])
         # what the next pass works on; tensors, so that a compiled step need not look at numbers
         self.active_rows: Tensor | None = None  # None: all of them
-        self.positions_R_T = torch.zeros(n_rows, 1, dtype=torch.int64, device=self.device)
+        self.slots_S = self.rows_R  # what is visible
+        self.written_N = self.rows_R  # where new keys go, (R x heads x T), in a cache of (rows x heads x slots)
 
     def reserve(self, n_slots: int) -> int:
         """Make room for so many slots and one more; return the last of all, where padding may be written."""
@@ -70,8 +74,11 @@ class SlotCache:
             visible: slots to look at; rounded up to a multiple of 16.
         """
         n_slots = max(self.least, ceil_block(visible))
-        self.active_rows, self.positions_R_T = rows, positions_R_T
-        slots_S = torch.arange(n_slots, device=self.device)
+        self.active_rows = rows
+        self.slots_S = slots_S = torch.arange(n_slots, device=self.device)
+        heads_H = torch.arange(self._heads, device=self.device)
+        of_head_R_H = (self.rows_R if rows is None else rows)[:, None] * self._heads + heads_H
+        self.written_N = (of_head_R_H[:, :, None] * self.capacity + positions_R_T[:, None]).flatten()
         allowed_R_T_S = slots_S <= positions_R_T[:, :, None]
         masks = {"full_attention": allowed_R_T_S}
         if self._window is not None:
@@ -84,12 +91,14 @@ class SlotCache:
         self.length_R = self.length_R[rows]
         self.rows_R = torch.arange(len(rows), device=self.device)
         for layer in self.layers.layers:
-            layer.keys, layer.values = layer.keys[rows], layer.values[rows]
+            layer.keys, layer.values = layer.keys.index_select(0, rows), layer.values.index_select(0, rows)
 
     def sized(self) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
         """Yield what a pass reads besides its arguments, with the dimensions that differ from batch to batch."""
-        yield self.rows_R if self.active_rows is None else self.active_rows, (0,)
-        yield self.positions_R_T, (0, 1)
+        if self.active_rows is not None:
+            yield self.active_rows, (0,)
+        yield self.slots_S, (0,)
+        yield self.written_N, (0,)
         for layer in self.layers.layers:
             yield layer.keys, (0, 2)
             yield layer.values, (0, 2)
@@ -124,14 +133,15 @@ class _SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers carries
         """Nothing is left to do: room is made at once, so that every pass finds the same kind of cache."""
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Write the new positions; return all slots of the rows that are computed."""
+        """Write the new positions; return the slots of the rows that are computed: the visible ones, or all."""
         owner = self._owner
-        rows = owner.rows_R if owner.active_rows is None else owner.active_rows
         write = torch.ops.eggym.write_slots if torch.compiler.is_compiling() else _write
-        write(self.keys, self.values, key_states, value_states, rows, owner.positions_R_T)
+        write(self.keys, self.values, key_states, value_states, owner.written_N)
         if owner.active_rows is None:
             return self.keys, self.values
-        return self.keys[rows], self.values[rows]
+        take = torch.ops.eggym.take_slots if torch.compiler.is_compiling() else _take
+        keys, values = (take(one, owner.active_rows, owner.slots_S) for one in (self.keys, self.values))
+        return keys, values
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Say nothing of interest: the mask is ours."""
@@ -158,9 +168,14 @@ def slot_attention(model: Any) -> Iterator[None]:
         config._attn_implementation = before
 
 
-def _write(keys: Tensor, values: Tensor, new_keys: Tensor, new_values: Tensor, rows: Tensor, at_R_T: Tensor) -> None:
-    keys[rows[:, None], :, at_R_T] = new_keys.transpose(1, 2)
-    values[rows[:, None], :, at_R_T] = new_values.transpose(1, 2)
+def _write(keys: Tensor, values: Tensor, new_keys: Tensor, new_values: Tensor, written_N: Tensor) -> None:
+    keys.view(-1, keys.shape[3]).index_copy_(0, written_N, new_keys.reshape(-1, keys.shape[3]))
+    values.view(-1, values.shape[3]).index_copy_(0, written_N, new_values.reshape(-1, values.shape[3]))
+
+
+def _take(kept: Tensor, rows_R: Tensor, slots_S: Tensor) -> Tensor:
+    """Return the first slots of some rows, (R, heads, S, D)."""
+    return kept[:, :, : slots_S.shape[0]].index_select(0, rows_R)
 
 
 def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scaling: float, softcap: float) -> Tensor:
@@ -179,7 +194,13 @@ def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scaling: 
 
 
 torch.library.custom_op("eggym::write_slots", _write, mutates_args=("keys", "values"))
+_take_op = torch.library.custom_op("eggym::take_slots", _take, mutates_args=())
 _attend_op = torch.library.custom_op("eggym::attend_slots", _attend, mutates_args=())
+
+
+@_take_op.register_fake
+def _take_shape(kept: Tensor, rows_R: Tensor, slots_S: Tensor) -> Tensor:
+    return kept.new_empty(rows_R.shape[0], kept.shape[1], slots_S.shape[0], kept.shape[3])
 
 
 @_attend_op.register_fake

@@ -19,7 +19,7 @@ from eggym.weights import Weights
 from .shaping import Shaped
 from .update import Block, Halves
 
-SAMPLED = 1 << 14  # weights of each parameter that are watched
+SAMPLED = 1 << 12  # weights of each parameter that are watched
 
 
 def dealt_floor(centred_N_P: NDArray[np.float64]) -> float:

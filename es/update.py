@@ -133,7 +133,10 @@ def low_rank_blocks(
     height = height or max(1, most // right_T_I.shape[1])
     kind, n_rows = torch.float32 if tally.short else torch.float64, left_T_O.shape[1]
     if apart:
-        sums = [_Sum(left_T_O[t], right_T_I[t], tally.weights_T[t], kind) for t in tally.halves]
+        sums = [
+            _Sum(left_T_O.index_select(0, t), right_T_I.index_select(0, t), tally.weights_T.index_select(0, t), kind)
+            for t in tally.halves
+        ]
     else:
         sums = [_Sum(left_T_O, right_T_I, tally.weights_T, kind)]
     for start in range(0, n_rows, height):
