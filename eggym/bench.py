@@ -18,6 +18,7 @@ from eggym.bench_parts import (
     Protocol,
     decode_part,
     noise_part,
+    step_part,
     update_part,
 )
 from eggym.bench_play import generation_part, refill_part
@@ -27,7 +28,7 @@ from eggym.policy import DTYPES
 from eggym.timing import MIN_ROUNDS
 from eggym.wording import size
 
-PARTS = ("decode", "update", "noise", "generation", "refill", "memory")
+PARTS = ("decode", "step", "update", "noise", "generation", "refill", "memory")
 GENERATION_ITEMS = 4
 REFILL_REQUESTS = 8  # for each row
 FORMAT = 1
@@ -83,6 +84,7 @@ def run(settings: Settings, say: Callable[[str], None] = lambda line: None) -> F
     before = describe()
     parts: dict[str, Callable[[Protocol], Figures]] = {
         "decode": lambda protocol: decode_part(work, claim_of(policy, settings), protocol),
+        "step": lambda protocol: step_part(work, claim_of(policy, settings), protocol),
         "update": lambda protocol: update_part(work, protocol),
         "noise": lambda protocol: noise_part(protocol),
         "generation": lambda protocol: generation_part(

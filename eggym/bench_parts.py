@@ -1,6 +1,7 @@
 """The parts of `eggym bench engine`: each measures one thing and returns figures as plain values.
 
 decode      pure decoding, the same again, EGGROLL, naive materialised members; prefill; whole against `generate`
+step        decoding alone over caches that are empty but as long as the prompts, for many rows: no prompt is read
 update      `tell` with the factors kept from `ask`, in decode steps of the population
 noise       grid normals per second and core
 """
@@ -24,6 +25,7 @@ from eggym.bench_arms import (
     opened,
     population,
     prefilled,
+    pretended,
     read,
     stock,
     whole,
@@ -86,6 +88,15 @@ def decode_part(work: Work, claim: float, protocol: Protocol) -> Figures:
             "eggroll agrees with naive": agreement(_sampled(said["eggroll"], work), said["naive"]),
         },
     }
+
+
+def step_part(work: Work, claim: float, protocol: Protocol) -> Figures:
+    """Measure decoding alone, without prompts, `generate` and naive members: minutes where the whole takes an hour."""
+    pure, views = nobody(), population(work.policy, work.population)
+    arms = [Arm(name, lambda: pretended(work, pure), lambda session: decode(session)) for name in TWICE]
+    timing = protocol.time([*arms, Arm("eggroll", lambda: pretended(work, views), lambda session: decode(session))])
+    ratios = [timing.ratio("eggroll", "pure", TWICE, claim, clock) for clock in CLOCKS]
+    return {"arms": timing.as_dict(), "ratios": [plain(one) for one in ratios]}
 
 
 def update_part(work: Work, protocol: Protocol) -> Figures:

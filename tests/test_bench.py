@@ -143,7 +143,7 @@ def test_a_toy_benchmark_runs_end_to_end_and_states_no_ratio(tmp_path, capsys, m
     shown = capsys.readouterr().out
     result = json.loads(file.read_text())
     assert set(result["parts"]) == set(PARTS) and result["settings"]["population"] == 4
-    for part in ("decode", "update", "noise", "generation"):
+    for part in ("decode", "step", "update", "noise", "generation"):
         for arm in result["parts"][part]["arms"].values():
             assert len(arm["readings"]) == 2 and len(arm["fingerprints"]) <= 1
             assert 0 < arm["cpu_s"]["q1"] <= arm["cpu_s"]["median"] <= arm["cpu_s"]["q3"]
@@ -154,7 +154,7 @@ def test_a_toy_benchmark_runs_end_to_end_and_states_no_ratio(tmp_path, capsys, m
     hashes = {name: arm["fingerprints"] for name, arm in decode["arms"].items()}
     assert hashes["pure"] == hashes["pure again"] == hashes["generate"] != hashes["eggroll"]
     ratios = [one for part in result["parts"].values() for one in part.get("ratios", [])]
-    assert len(ratios) == 14 and all(one["value"] is None and one["refused"] for one in ratios)
+    assert len(ratios) == 16 and all(one["value"] is None and one["refused"] for one in ratios)
     refill = result["parts"]["refill"]
     assert refill["requests"] == 32 and 0 < refill["useful_share"] <= 1 and math.isfinite(refill["mean_length"])
     assert refill["longest"] > 2 * refill["mean_length"] and refill["lock_step_share"] < 0.9  # lengths are skewed
