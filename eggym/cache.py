@@ -93,6 +93,11 @@ class SlotCache:
         for layer in self.layers.layers:
             layer.keys, layer.values = layer.keys.index_select(0, rows), layer.values.index_select(0, rows)
 
+    def clear(self) -> None:
+        """Give the memory back at once: cache and layers know each other, and would wait for a garbage collection."""
+        for layer in self.layers.layers:
+            layer.keys = layer.values = self.length_R.new_zeros(0)
+
     def sized(self) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
         """Yield what a pass reads besides its arguments, with the dimensions that differ from batch to batch."""
         if self.active_rows is not None:

@@ -85,7 +85,11 @@ class Engine:
         """
         model = self.policy.model
         with self.meter.rollout(extra_flops), torch.inference_mode(), slot_attention(model):
-            yield Session(self.policy, self.meter, attached, members, group, sampling, capacity, self.compiled)
+            session = Session(self.policy, self.meter, attached, members, group, sampling, capacity, self.compiled)
+            try:
+                yield session
+            finally:
+                session.cache.clear()
 
 
 def parse_memory(text: str) -> int:

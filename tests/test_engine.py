@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import pytest
 import torch
 import torch._dynamo
@@ -211,6 +214,18 @@ def test_the_memory_plan_is_a_function_of_its_arguments_and_counts_rows_in_sixte
     plan.memory = 1 << 20
     with pytest.raises(BadValue, match=r"memory of 1MiB holds \d+ rows of 900 tokens, 16 are needed"):
         plan.plan_rows(900, 100, 0)
+
+
+def test_a_session_gives_its_memory_back_when_it_ends(policy):
+    gc.collect()
+    gc.disable()
+    try:
+        with opened(policy, 16) as session:
+            session.begin([Turn(0, [5, 6], 0)])
+            kept = [weakref.ref(one) for layer in session.cache.layers.layers for one in (layer.keys, layer.values)]
+        assert len(kept) == 2 * policy.model.config.num_hidden_layers and all(one() is None for one in kept)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(("text", "amount"), [("512MiB", 512 << 20), ("1.5 GiB", 3 << 29)])
