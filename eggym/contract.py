@@ -28,12 +28,18 @@ def check_settings(task: Task) -> None:
         size_of(task, split)
 
 
+_LARGEST = 1e30  # of a bound of rewards
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(as_float(value))
 
 
 def _is_range(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value)) and value[0] < value[1]
+    """Two bounds that rewards, which are kept in float32, can keep apart."""
+    if not (isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value))):
+        return False
+    return all(abs(bound) <= _LARGEST for bound in value) and value[1] - value[0] >= 1 / _LARGEST
 
 
 def _is_pair(value: Any) -> bool:
@@ -43,7 +49,7 @@ def _is_pair(value: Any) -> bool:
 _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "id": (is_text, "a text"),
     "floor": (_is_number, "a finite number"),
-    "reward_range": (_is_range, "two finite numbers, the lower one first"),
+    "reward_range": (_is_range, "two numbers of at most 1e30, the lower one first and 1e-30 apart"),
     "stop": (
         lambda value: isinstance(value, tuple) and all(is_text(each) and each for each in value),
         'a tuple of texts that are not empty, such as ("\\n",)',

@@ -126,8 +126,8 @@ def add_product(held: Product, x: Tensor, y: Tensor) -> Tensor:
         return _fused(y, middle_R_T_K, held.a_P_K_O[held.group_R], held.row_scale_R)
     a_P_K_O, b_P_K_I, scale_P_G_1 = held.wide(y.dtype)
     x_P_S_I = x.reshape(b_P_K_I.shape[0], -1, x.shape[-1])
-    if b_P_K_I.shape[1] == 1:  # a product and a sum: batched products of one column are slow on CPUs
-        middle_P_S_K = (x_P_S_I * b_P_K_I).sum(-1, keepdim=True)
+    if _by_column(y, b_P_K_I.shape[1]):
+        middle_P_S_K = torch.stack([(x_P_S_I * one[:, None]).sum(-1) for one in b_P_K_I.unbind(1)], -1)
     else:
         middle_P_S_K = torch.bmm(x_P_S_I, b_P_K_I.transpose(1, 2))
     return _added(y, middle_P_S_K, a_P_K_O, scale_P_G_1)
@@ -149,17 +149,27 @@ def add_gain(held: Noise, x: Tensor, y: Tensor) -> Tensor:
 
 def _added(y: Tensor, middle_P_S_K: Tensor, a_P_K_O: Tensor, scale_P_G_1: Tensor) -> Tensor:
     """Return y + (middle * scale) A^T, in place where y lies in one piece."""
+    y = y.contiguous()
     n_groups, group, _ = scale_P_G_1.shape
     # the scale of a row is that of all its positions and ranks, which lie together
     scaled = (middle_P_S_K.reshape(n_groups, group, -1) * scale_P_G_1).view(middle_P_S_K.shape)
     y_P_S_O = y.reshape(n_groups, -1, y.shape[-1])
-    if not y.is_contiguous():
-        return (y_P_S_O + torch.bmm(scaled, a_P_K_O)).view(y.shape)
-    if a_P_K_O.shape[1] == 1:
-        y_P_S_O.addcmul_(scaled, a_P_K_O)
+    if _by_column(y, a_P_K_O.shape[1]):
+        for scaled_P_S, a_P_O in zip(scaled.unbind(-1), a_P_K_O.unbind(1), strict=True):
+            y_P_S_O.addcmul_(scaled_P_S[..., None], a_P_O[:, None])
     else:
         y_P_S_O.baddbmm_(scaled, a_P_K_O)
     return y
+
+
+def _by_column(y: Tensor, rank: int) -> bool:
+    """Whether low-rank terms are computed one rank after the other, entry by entry.
+
+    A product of few rows, as those of a small group are, may be summed in another order than one of many: a member's
+    last bits would depend on how many rows sit together. In float32 that is promised not to be. At rank 1 it is also
+    faster: batched products of one column are slow on CPUs.
+    """
+    return rank == 1 or y.dtype == torch.float32
 
 
 def _fused(y: Tensor, middle_R_T_K: Tensor, a_R_K_O: Tensor, row_scale_R: Tensor) -> Tensor:

@@ -64,7 +64,7 @@ def shape(rewards_N_P_G: NDArray[np.float32], shaping: Shaping = "pooled") -> Sh
         centred_N_P,
         informative=1 - flat / centred_N_P.shape[1],
         flat_items=flat,
-        missing=float(np.isnan(rewards_N_P_G).mean()),
+        missing=float((~np.isfinite(rewards_N_P_G)).mean()),
         spread=math.sqrt(math.fsum((halves_D**2).tolist()) / len(halves_D)),
         strength=_strength(fitness_N, pairs_D, weights_D, shaping),
     )

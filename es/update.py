@@ -13,7 +13,7 @@ about 500 terms.
 
 How far the halves of the population agree (even and odd pairs) follows from inner products of their sums. Where it is
 cheaper, sums are made apart for the halves and multiplied; else from Gram matrices, for <A_p B_p^T, A_q B_q^T> is
-(A_p . A_q)(B_p . B_q), without a sum.
+(A_p . A_q)(B_p . B_q), without a sum. That is a diagnostic, and rounded.
 
 Axes in names: _P pairs, _K rank, _T terms (pairs x rank), _O outputs, _I inputs, _n entries.
 """

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eggym.budget import FlopModel, Meter
-from eggym.counter import GRID, grid_variance
+from eggym.counter import GRID, as_key, grid_variance
 from eggym.engine import Engine
 from eggym.episode import Ending, Episode, EpisodeBatch
 from eggym.errors import BadValue
@@ -22,6 +22,9 @@ from eggym.es.update import MAX_TERMS, full_rank_sum, low_rank_sum, low_rank_uni
 from eggym.policy import Prompting, model_sha256
 from eggym.registry import load_task
 from eggym.rollout import Rollout
+from eggym.sampling import Draw
+from eggym.seeding import key
+from eggym.session import Sampling, Turn
 from eggym.task import Item, Verdict, VerdictState
 from eggym.views import ParameterSpace
 
@@ -88,6 +91,29 @@ def test_generation_by_members_equals_generation_by_materialised_models(policy):
         want = alone.run(plain, items, 0).episodes
         got = [episode for episode in found if episode.member == member]
         assert [e.segments[0].ids for e in got] == [e.segments[0].ids for e in want]
+
+
+@pytest.mark.parametrize("rank", [1, 2, 16])
+def test_replies_of_members_do_not_depend_on_how_many_rows_sit_together(policy, rank):
+    def replies(n_rows, group):
+        """Rows 16 m to 16 m + 15 are member m's; the first ``n_rows`` of them, in runs of ``group``."""
+        turns = [
+            Turn(row, policy.tokenizer(f"{row}+" * (1 + row % 5)).input_ids, as_key(key("row", row)))
+            for row in range(n_rows)
+        ]
+        views = learner(policy, sigma=0.05, rank=rank).ask(0)
+        engine = Engine(policy, Meter(FlopModel.of(policy.model)))
+        members, sampling, found = [row // 16 for row in range(n_rows)], Sampling(Draw(1.0, False), 12), {}
+        with views.attach(policy.model) as attached, engine.open(attached, members, sampling, 64, group) as session:
+            session.begin(turns)
+            while session.busy:
+                rows = session.decode()
+                found |= {row: session.reply(row) for row in rows}
+                session.release(rows)
+        return [found[row] for row in range(16)]
+
+    many = replies(64, 32)
+    assert many == replies(16, 16) == replies(16, 2) == replies(64, 2)
 
 
 def test_the_model_is_untouched_while_and_after_members_are_laid_over_it(policy):

@@ -339,8 +339,21 @@ def test_an_exception_without_words_is_an_error_too():
     [
         *(("floor", value, "a finite number") for value in (None, "0.1", float("nan"), float("inf"), True, 10**400)),
         *(
-            ("reward_range", value, "two finite numbers, the lower one first")
-            for value in ((0, float("inf")), (1, 0), (0, 0), (0,), (0, 1, 2), "01", None, [1, 0], ("0", "1"))
+            ("reward_range", value, "two numbers of at most 1e30, the lower one first and 1e-30 apart")
+            for value in (
+                (0, float("inf")),
+                (0, 1e31),
+                (-2e30, 0),
+                (0, 1e-31),
+                (1, 0),
+                (0, 0),
+                (0,),
+                (0, 1, 2),
+                "01",
+                None,
+                [1, 0],
+                ("0", "1"),
+            )
         ),
         *(("max_new_tokens", value, "a whole number of at least 1") for value in ("64", 64.0, 0, -1, None, True)),
         *(("max_turns", value, "a whole number from 1 to 1000") for value in (0, -1, "3", 1001, 10_000, 2.0, None)),
