@@ -32,6 +32,7 @@ class Forecast:
     most_steps: int  # if no pass of the learner cost anything
     cost_share: float  # how much of a step the budget buys: 1 is one step
     memory_bytes: int  # granted to the engine, and the model beside it
+    rows: int  # that the memory plan lets decode together
     disk_bytes: int
 
     @property
@@ -42,15 +43,17 @@ class Forecast:
 
 def forecast(plan: Plan, learner: Learner) -> Forecast:
     """Probe the policy and extrapolate to the budget."""
-    meter, cpu_s = _probe(plan)
+    meter, cpu_s, prompts_P = _probe(plan)
     n_probe = meter.spend.episodes
     n_points = plan.evaluation.points + 1
     n_evaluated = plan.evaluation.items * (1 + plan.evaluation.replies)
     evaluation_s = cpu_s / n_probe * n_evaluated
     views = learner.ask(0)
     weights = plan.policy.weights_bytes
+    asked = views or PolicyViews(plan.evaluation.items, 1)
+    rows, _ = plan.rollout(meter).room(asked, prompts_P)
     if views is None:
-        return Forecast(None, 0, 0, 0, 0.0, evaluation_s, 0, 0.0, plan.memory + weights, n_evaluated * 400)
+        return Forecast(None, 0, 0, 0, 0.0, evaluation_s, 0, 0.0, plan.memory + weights, rows, n_evaluated * 400)
     per_step = views.n_members * views.n_items * views.n_replies
     factor = 1 + _BACKWARD if isinstance(views, PolicyViews) else 1  # who asks for the policy itself will train on it
     share = per_step / n_probe
@@ -72,6 +75,7 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
         int(plan.budget.limit * factor // cost[plan.budget.axis]) if cost[plan.budget.axis] else 0,
         plan.budget.limit / cost[plan.budget.axis] if cost[plan.budget.axis] else 0.0,
         plan.memory + weights,
+        rows,
         steps * per_step * 60 + n_points * n_evaluated * 400 + 3 * weights,
     )
 
@@ -98,7 +102,8 @@ def _steps(budget: Budget, cost: dict[str, float]) -> int:
     return int(budget.limit // cost[budget.axis]) if cost[budget.axis] > 0 else 0
 
 
-def _probe(plan: Plan) -> tuple[Meter, float]:
+def _probe(plan: Plan) -> tuple[Meter, float, list[list[int]]]:
+    """Return what a few episodes cost, in CPU seconds too, and the tokens of their prompts."""
     meter = Meter(FlopModel.of(plan.policy.model))
     available = plan.task.n_items(plan.config.split)
     n_items = _PROBE if available is None else min(_PROBE, available)
@@ -107,4 +112,5 @@ def _probe(plan: Plan) -> tuple[Meter, float]:
     began = time.process_time()
     n_replies = _PROBE_REPLIES[profile_for(plan.policy.n_parameters)]
     rollout.run(PolicyViews(n_items, n_replies, 1.0), items, step=0)
-    return meter, time.process_time() - began
+    cpu_s = time.process_time() - began
+    return meter, cpu_s, [plan.policy.prompt_ids(plan.prompting, item.prompt) for item in items]

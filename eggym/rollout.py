@@ -59,6 +59,17 @@ class Rollout:
         _refuse_errors(self.task, episodes)
         return EpisodeBatch(step, episodes, views.n_members, len(items_P), views.n_replies)
 
+    def room(self, views: Views, prompts_P: Sequence[Sequence[int]]) -> tuple[int, int]:
+        """Return how many rows may decode together, and how many positions an episode may have.
+
+        Raises:
+            BadValue: the memory that was granted is too small.
+        """
+        longest, policy = max(map(len, prompts_P)), self.engine.policy
+        per_turn = self.prompting.max_new_tokens + 16  # a guess at what a task says between replies
+        n_positions = min(longest + self.task.max_turns * per_turn, policy.context)
+        return self.engine.plan_rows(n_positions, longest, views.bytes_per_row(policy.model)), n_positions
+
     def key(self, views: Views, place: Place, step: int, turn: int) -> int:
         """Return the key of one turn's random numbers: shared by members, or each its own."""
         name = place[1:] if views.coupling == "shared" else place
@@ -97,7 +108,8 @@ class _Play:
         self.endings = [Ending.OUT_OF_TURNS for _ in self.places]
         each = n_items * n_replies
         self._waiting = {m: deque(range(at * each, (at + 1) * each)) for at, m in enumerate(self.members)}
-        self.lanes = lay_out(self.members, self.views.n_together, each, self._plan_rows())
+        n_rows, self._n_positions = self.rollout.room(self.views, self.prompts_P)
+        self.lanes = lay_out(self.members, self.views.n_together, each, n_rows)
         self._units = deque(self.lanes.units[self.lanes.in_flight :])
         self._member_of_row = dict(enumerate(self.lanes.members()))
         self._idle: set[int] = set()  # rows that wait for the rest of their group
@@ -120,13 +132,6 @@ class _Play:
                 self._occupy(session, [row for row in rows if row not in self._episode_of_row], going)
             self.rollout.engine.meter.seated(session.row_steps.all, session.row_steps.useful)
         return self._episodes()
-
-    def _plan_rows(self) -> int:
-        longest = max(map(len, self.prompts_P))
-        per_turn = self.rollout.prompting.max_new_tokens + 16  # a guess at what a task says between replies
-        self._n_positions = min(longest + self.max_turns * per_turn, self.policy.context)
-        per_row = self.views.bytes_per_row(self.policy.model)
-        return self.rollout.engine.plan_rows(self._n_positions, longest, per_row)
 
     def _settle(self, session: Session, rows: Sequence[int]) -> list[Turn]:
         """Hand the task the replies of these rows; return the next turns of the episodes that go on."""

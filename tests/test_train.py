@@ -390,6 +390,14 @@ def test_the_forecast_of_a_control_is_that_of_its_learner():
     assert forecast(plan, plan.spec.build(plan.policy, plan.space, 0, plan.options)).steps is None
 
 
+def test_the_forecast_says_how_many_rows_the_memory_is_good_for():
+    rows = []
+    for memory in ("2GiB", "8MiB"):
+        plan = resolve(config("eggroll", budget="5e10flops", memory=memory))
+        rows.append(forecast(plan, plan.spec.build(plan.policy, plan.space, 0, plan.options)).rows)
+    assert rows[0] == 512 and rows[1] % 16 == 0 and 16 <= rows[1] < 128
+
+
 def test_an_evaluation_asks_no_problem_twice(tmp_path):
     record = train(config("frozen", task="eggym/tiny-orders-v0", set={"eval.items": 200}), tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "evaluations.jsonl").read_text().splitlines()]
