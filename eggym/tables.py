@@ -47,8 +47,9 @@ def print_plan(console: Console, rows: Sequence[Mapping[str, Any]], n_workers: i
     memory = max(row["memory_bytes"] for row in rows)
     console.print(
         f"Each run; all runs together about {seconds:.0f} CPU-seconds, {seconds / n_workers:.0f} s in {n_workers} "
-        f"processes, {size(disk)} on disk, at most {size(memory)} of memory for a process, in which up to {_rows(rows)} "
-        "rows decode together. Estimated from a short probe of the untrained policy; nothing was written.",
+        f"processes, {size(disk)} on disk, at most {size(memory)} of memory for a process, in which up to "
+        f"{_rows(rows)} rows decode together. Estimated from a short probe of the untrained policy; nothing was "
+        "written.",
         highlight=False,
     )
 
