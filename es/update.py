@@ -99,7 +99,7 @@ class Tally:
             torch.from_numpy(told).to(device),
             _float64(np.repeat(weights_P[told], rank), device),
             (torch.from_numpy(np.flatnonzero(odd == 0)).to(device), torch.from_numpy(np.flatnonzero(odd)).to(device)),
-            most < 1 << 24 and torch.get_float32_matmul_precision() == "highest",
+            most < 1 << 24 and _float32_products_are_whole(),
         )
 
     def terms(self, factor_P_K_n: Tensor) -> Tensor:
@@ -211,6 +211,14 @@ def norm(weights_P: NDArray[np.int16]) -> float:
 def scaled(total: Tensor, factor: float) -> Tensor:
     """Turn sums into their product with a factor: the sum rounded to float32, and one product of float32."""
     return total.float().mul_(factor)
+
+
+def _float32_products_are_whole() -> bool:
+    """Whether nobody has let torch compute float32 products in a shorter type."""
+    try:
+        return torch.get_float32_matmul_precision() == "highest"
+    except RuntimeError:  # torch does not answer where single backends were set: then perhaps not
+        return False
 
 
 def _float64(weights_P: NDArray[np.int16], device: torch.device) -> Tensor:

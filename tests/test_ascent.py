@@ -116,6 +116,16 @@ def test_short_sums_are_the_long_ones_up_to_the_last_weight_that_they_can_hold(m
     assert not Tally.of(np.ones(4, dtype=np.int16), 1, CPU).short
 
 
+def test_a_backend_that_shortens_products_shortens_no_sum():
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+    try:
+        tally = Tally.of(np.ones(4, dtype=np.int16), 1, CPU)
+    finally:
+        torch.backends.mkldnn.matmul.fp32_precision = before
+    assert not tally.short and Tally.of(np.ones(4, dtype=np.int16), 1, CPU).short
+
+
 def test_the_type_of_the_sums_changes_no_bit_of_the_update(make_policy, monkeypatch):
     found = []
     for precision in ("highest", "high"):

@@ -91,4 +91,3 @@ def test_a_compiled_run_learns_what_the_eager_one_does_and_can_be_repeated(tmp_p
         rewards[name] = [(line["reward"], line["metrics"]) for line in map(json.loads, lines)]
     assert rewards["compiled"] == rewards["again"]
     assert [reward for reward, _ in rewards["compiled"]] == [reward for reward, _ in rewards["eager"]]
-    assert resolve(RunConfig("tiny-programs", learner)).identity()["engine"] == {"compile": False}
