@@ -44,7 +44,8 @@ def _play(model: Any, tokenizer: Any, task: Task, items: list[Any], temperature:
         going = []
         for row, reply in zip(live, replies, strict=True):
             observation, done = task.step(states[row], reply)
-            talks[row] += [{"role": "assistant", "content": reply}, {"role": "user", "content": observation}]
+            said = [*talks[row], {"role": "assistant", "content": reply}]
+            talks[row] = [*([] if task.fresh_context else said), {"role": "user", "content": observation}]
             going += [] if done else [row]
         live = going
         if not live:

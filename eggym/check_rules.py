@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from eggym.dataset import DatasetTask
+from eggym.digest import digest
 from eggym.env import TextEnv
 from eggym.seeding import stream
-from eggym.task import SPLITS, Item, Task, Verdict, digest, item_fault, normalise, size_of
+from eggym.task import SPLITS, Item, Task, Verdict, item_fault, normalise, size_of
 
 Reply = Callable[[Any, str], str]  # (state, observation) -> the text to answer with
 

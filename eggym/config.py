@@ -20,6 +20,7 @@ from eggym.registry import learner_table, load_learner, load_task
 from eggym.rollout import Rollout
 from eggym.step import refuse_without_compiler
 from eggym.task import Task, check_split
+from eggym.values import as_meant
 from eggym.views import ParameterSpace
 
 DEFAULT_BUDGET = "2e11flops"
@@ -166,7 +167,7 @@ def parse_set(pairs: Iterable[str]) -> dict[str, Any]:
         if not equals or not name.strip():
             raise BadValue(f"--set {pair!r} has no name and value; write for example --set eggroll.sigma=0.02")
         try:
-            found[name.strip()] = _number(yaml.safe_load(text))
+            found[name.strip()] = as_meant(yaml.safe_load(text))
         except (yaml.YAMLError, ValueError, RecursionError) as problem:
             raise BadValue(f"--set {pair!r}: the value is no YAML: {str(problem).splitlines()[0]}") from problem
     return found
@@ -188,7 +189,7 @@ def read_file(path: Path) -> dict[str, Any]:
         raise BadValue(f"config file {str(path)!r} must hold names and values, such as `budget: 1e18flops`")
     if flat is None:
         raise BadValue(f"set in config file {str(path)!r} must hold names and values, such as `eggroll.sigma: 0.02`")
-    return {**found, "set": {name: _number(value) for name, value in flat.items()}}
+    return {**found, "set": {name: as_meant(value) for name, value in flat.items()}}
 
 
 def _once_only() -> Any:
@@ -260,16 +261,6 @@ def _fields(kind: Any, section: str, values: Mapping[str, Any]) -> Any:
         if name not in known:
             raise unknown(f"setting {section}", name, known)
     return kind(**{name: typed(f"{section}.{name}", value, hints[name]) for name, value in values.items()})
-
-
-def _number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-3 as text; people mean a number."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
 
 
 def _flat(prefix: str, value: Any) -> Iterable[tuple[str, Any]]:

@@ -86,6 +86,7 @@ class TextEnv(gymnasium.Env):  # type: ignore[misc]  # gymnasium's types are not
         self._item: Item | None = None
         self._state: Any = None
         self._turns = 0
+        self._earned = 0.0  # of the return, by the turns before
         self._over = True
 
     def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
@@ -101,7 +102,7 @@ class TextEnv(gymnasium.Env):  # type: ignore[misc]  # gymnasium's types are not
             index = int(self.np_random.integers(drawable(self.task, self.split)))
         item = self.task.item(self.split, index)
         self._state = self.task.begin(item, random.Random(int(self.np_random.integers(2**63))))
-        self._item, self._turns, self._over = item, 0, False
+        self._item, self._turns, self._earned, self._over = item, 0, 0.0, False
         self.messages = [{"role": "user", "content": item.prompt}]
         return item.prompt, info_of(item, None)
 
@@ -122,15 +123,18 @@ class TextEnv(gymnasium.Env):  # type: ignore[misc]  # gymnasium's types are not
         terminated, truncated = ending(self.task, self._turns, done)
         self._over = terminated or truncated
         if not self._over:
-            return observation, 0.0, False, False, info_of(self._item, None)
+            before, self._earned = self._earned, self.task.earned(self._state)
+            return observation, self._earned - before, False, False, info_of(self._item, None)
         verdict = self.task.judge(self._state)
         if verdict.reward is None:
             where = f"{self.split}[{self._item.index}]"
             raise TaskFault(f"task {self.task.id!r} could not judge the reply to item {where}: {verdict.why}")
-        return observation, float(verdict.reward), terminated, truncated, info_of(self._item, verdict)
+        return observation, float(verdict.reward) - self._earned, terminated, truncated, info_of(self._item, verdict)
 
     def _log(self, action: str, observation: str) -> None:
         self.messages.append({"role": "assistant", "content": action})
+        if self.task.fresh_context and observation:
+            self.messages = []
         if observation:
             self.messages.append({"role": "user", "content": observation})
 

@@ -1,5 +1,6 @@
 """Evaluation: fixed held-out items, greedy and at temperature 1, the same for every learner of a comparison."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,6 +100,15 @@ def evaluate(
         return Evaluator(plan, meter).run(0)
 
 
+def _parts(batch: EpisodeBatch) -> dict[str, float]:
+    """Return the mean of each part of the verdicts, over the replies that have it and could be judged."""
+    found: dict[str, list[float]] = {}
+    for episode in batch.episodes:
+        for name, value in episode.verdict.parts.items() if episode.reward is not None else ():
+            found.setdefault(name, []).append(value)
+    return {name: math.fsum(values) / len(values) for name, values in sorted(found.items())}
+
+
 def _score(temperature: float, batch: EpisodeBatch) -> Score:
     by_item: list[list[float | None]] = [[] for _ in range(batch.n_items)]
     states: dict[str, int] = {}
@@ -114,5 +124,6 @@ def _score(temperature: float, batch: EpisodeBatch) -> Score:
         n_items=batch.n_items,
         n_replies=len(batch.episodes),
         states=states,
+        parts=_parts(batch),
         rewards=[sum(rewards) / len(rewards) if rewards else None for rewards in known],
     )

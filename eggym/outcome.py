@@ -76,7 +76,7 @@ def arrange(records: Sequence[Record]) -> list[Arena]:
     if len({record.primary for record in records}) > 1:
         raise BadValue("the runs have different primary metrics, greedy and sampled; compare runs of one kind")
     unique = list({record.id: record for record in records}.values())
-    tasks = _group(unique, lambda record: (record.task.id, record.task.digest))
+    tasks = _group(unique, lambda record: (record.task.label, record.task.digest))
     several = {key[0] for key in tasks if sum(other[0] == key[0] for other in tasks) > 1}
     arenas = [
         Arena(f"{name} {digest[:6]}" if name in several else name, _sides(runs))

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from eggym.errors import BadValue, UnknownName
 from eggym.files import sha256_json
 from eggym.origin import git_state, version
+from eggym.task import label_of
 
 SCHEMA = 1
 RECORD_FILE = "record.json"
@@ -73,6 +74,7 @@ class Score(_Strict):
     n_items: Count
     n_replies: Count  # over all items
     states: dict[str, Count]  # how many replies ended in which verdict state
+    parts: dict[str, float] = {}  # mean of each named part of the verdicts; "true" is that of a proxy
     rewards: list[float | None]  # mean reward per item, in the order of the items; None: no reply could be judged
 
     @model_validator(mode="after")
@@ -112,6 +114,11 @@ class TaskInfo(_Strict):
     floor: float
     reward_range: tuple[float, float]
     data: str | None  # where the rows came from; None: procedural
+
+    @property
+    def label(self) -> str:
+        """The id with the options that were given, as a task's own label has it."""
+        return label_of(self.id, self.difficulty)
 
 
 class ModelInfo(_Strict):

@@ -17,6 +17,7 @@ from eggym.contract import check_settings
 from eggym.errors import BadValue, EggymError, TaskFault, unknown
 from eggym.source import FILE_REFERENCE, check_reference, load_file, named, told
 from eggym.task import Task
+from eggym.values import as_meant
 
 if TYPE_CHECKING:
     from eggym.learner import LearnerSpec
@@ -29,6 +30,8 @@ _LEARNER_LEAVES = ("eggym.es", "eggym.agents")
 _PLUGINS = "eggym.plugins"  # the entry-point group
 _WRAPPER = "random-reward"  # written before another learner's name: random-reward:eggroll
 _ID = re.compile(r"(?P<family>[\w:-]+/[\w:.-]+?)-v(?P<version>\d+)")
+_OPTIONS = re.compile(r"(?P<ref>[^@]*(?:@[^@]*)*)@(?P<options>[A-Za-z_]\w*=.*)", re.DOTALL)
+_NAMED = re.compile(r"(^|,)\s*([A-Za-z_]\w*)=")
 _SPEC_FIELDS = ("name", "kind", "options", "build", "resolve")
 
 _registered: dict[str, type[Task]] = {}
@@ -55,7 +58,7 @@ def load_task(ref: str, **difficulty: Any) -> Task:
     """Return a task by id, by ``module:NAME``, or from a file, ``my_task.py`` or ``my_task.py:NAME``.
 
     An id may leave out its version (the highest is taken) and the namespace ``eggym/``. ``difficulty`` goes to the
-    task.
+    task; options behind an ``@``, as in ``exam@turns=16,mode=needle``, go before it.
 
     Raises:
         UnknownName: no such task, module or name; the nearest known one is named.
@@ -63,7 +66,8 @@ def load_task(ref: str, **difficulty: Any) -> Task:
             one of its attributes is not what `eggym.task.Task` says.
         TaskFault: the file or module raised when it was imported, or the task when it was made.
     """
-    found = task_class(ref)
+    ref, own = _with_options(ref)
+    found, difficulty = task_class(ref), {**difficulty, **own}
     try:
         inspect.signature(found).bind(**difficulty)
     except TypeError as problem:
@@ -81,6 +85,7 @@ def load_task(ref: str, **difficulty: Any) -> Task:
 def task_class(ref: str) -> type[Task]:
     """Return the class that `load_task` would make an instance of."""
     check_reference(ref, "task")
+    ref, _ = _with_options(ref)
     file = FILE_REFERENCE.fullmatch(ref)
     if file:
         found = _from_file(file["path"], file["name"])
@@ -204,6 +209,22 @@ def _load_plugins() -> None:
     announce()
 
 
+def _with_options(ref: str) -> tuple[str, dict[str, Any]]:
+    """Part ``ID@name=value,name=value`` into the reference and the options, whose values are YAML."""
+    match = _OPTIONS.fullmatch(ref) if isinstance(ref, str) else None
+    if match is None:
+        return ref, {}
+    import yaml  # late: listing needs none of it
+
+    try:
+        found = yaml.safe_load("{" + _NAMED.sub(r"\1\2: ", match["options"]) + "}")
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
+        raise BadValue(
+            f"the options of task {ref!r:.200} cannot be read; write them as in exam@turns=16,mode=needle"
+        ) from problem
+    return match["ref"], {name: as_meant(value) for name, value in found.items()}
+
+
 def _by_id(ref: str) -> type[Task]:
     task_id = _resolve(ref, _tasks()) or _resolve(ref, _tasks(plugins=True))
     if task_id is None:
@@ -313,6 +334,9 @@ def reference(task: str | type[Task]) -> str:
     Raises:
         BadValue: the class stands in no module that can be imported: a script, a notebook, a function.
     """
+    if isinstance(task, str) and _with_options(task)[1]:
+        ref, _, options = task.rpartition("@")
+        return f"{reference(ref)}@{options}"
     found = task if isinstance(task, type) else _registered.get(task)
     if found is None or (isinstance(task, str) and task in _tables(_TASK_LEAVES, "TASKS", False)):
         return str(task)

@@ -10,6 +10,7 @@ Axes in names: _P items, _R rows of a chunk.
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from eggym.counter import as_key
 from eggym.engine import Engine
@@ -21,7 +22,7 @@ from eggym.policy import Prompting
 from eggym.sampling import Draw
 from eggym.seeding import key, stream
 from eggym.session import Reply, Sampling, Session, Turn
-from eggym.task import Item, Task
+from eggym.task import Item, Task, Verdict
 from eggym.vector import TextVectorEnv
 from eggym.views import Attached, Views
 
@@ -50,10 +51,9 @@ class Rollout:
         prompts_P = [self.engine.policy.prompt_ids(self.prompting, item.prompt) for item in items_P]
         alone = views.seating == "one_member"
         parties = [[member] for member in range(views.n_members)] if alone else [list(range(views.n_members))]
-        episodes: list[Episode] = []
         with views.attach(self.engine.policy.model) as attached:
-            for members in parties:
-                episodes.extend(_Play(self, views, attached, members, items_P, prompts_P, step).play())
+            plays = [_Play(self, views, attached, members, items_P, prompts_P, step).play() for members in parties]
+        episodes = _judged(self.task, plays)
         for episode in episodes:
             self.engine.meter.episode(episode)
         _refuse_errors(self.task, episodes)
@@ -67,7 +67,9 @@ class Rollout:
         """
         longest, policy = max(map(len, prompts_P)), self.engine.policy
         per_turn = self.prompting.max_new_tokens + 16  # a guess at what a task says between replies
-        n_positions = min(longest + self.task.max_turns * per_turn, policy.context)
+        n_turns = 1 if self.task.fresh_context else self.task.max_turns
+        slack = longest if self.task.fresh_context else 0  # later prompts may be longer than the first
+        n_positions = min(longest + slack + n_turns * per_turn, policy.context)
         return self.engine.plan_rows(n_positions, longest, views.bytes_per_row(policy.model)), n_positions
 
     def key(self, views: Views, place: Place, step: int, turn: int) -> int:
@@ -103,7 +105,8 @@ class _Play:
             for _, slot, sample in self.places
         ]
         self.observations = self.env.begin([self.items_P[slot] for _, slot, _ in self.places], rngs)
-        self.segments = [Segment() for _ in self.places]
+        self.segments: list[list[Segment]] = [[Segment()] for _ in self.places]
+        self._opened: dict[str, list[int]] = {}  # tokens of the prompts that open a fresh context
         self.turns: list[list[Played]] = [[] for _ in self.places]
         self.endings = [Ending.OUT_OF_TURNS for _ in self.places]
         each = n_items * n_replies
@@ -115,8 +118,8 @@ class _Play:
         self._idle: set[int] = set()  # rows that wait for the rest of their group
         self._episode_of_row: dict[int, int] = {}
 
-    def play(self) -> list[Episode]:
-        """Play all episodes to their end."""
+    def play(self) -> Self:
+        """Play all episodes to their end; they are judged later, all at once."""
         prompting, views = self.rollout.prompting, self.views
         draw = self.rollout.draw(views.temperature, views.coupling == "shared")
         sampling = Sampling(draw, prompting.max_new_tokens, prompting.stop)
@@ -131,7 +134,7 @@ class _Play:
                 going = self._settle(session, rows)
                 self._occupy(session, [row for row in rows if row not in self._episode_of_row], going)
             self.rollout.engine.meter.seated(session.row_steps.all, session.row_steps.useful)
-        return self._episodes()
+        return self
 
     def _settle(self, session: Session, rows: Sequence[int]) -> list[Turn]:
         """Hand the task the replies of these rows; return the next turns of the episodes that go on."""
@@ -140,8 +143,12 @@ class _Play:
         texts = [self._record(number, reply) for number, reply in zip(numbers, replies, strict=True)]
         going = []
         answers = self.env.reply(numbers, texts)
-        for row, number, reply, (observation, done) in zip(rows, numbers, replies, answers, strict=True):
+        earned = self.env.rewards(numbers)
+        for row, number, reply, (observation, done), reward in zip(
+            rows, numbers, replies, answers, earned, strict=True
+        ):
             self.observations[number] = observation
+            self.turns[number][-1].reward = reward
             if done:
                 self.endings[number] = Ending.ANSWERED if reply.complete else Ending.OUT_OF_TOKENS
             turn = None if done else self._next_turn(row, number, reply.ended)
@@ -153,7 +160,7 @@ class _Play:
 
     def _record(self, number: int, reply: Reply) -> str:
         """Put a reply into its episode; return its text."""
-        _extend(self.segments[number], reply.ids, reply.logprobs)
+        _extend(self.segments[number][-1], reply.ids, reply.logprobs)
         text = reply.stopped if reply.stopped is not None else self.policy.text(reply.ids)
         self.turns[number].append(Played(self.observations[number], text, n_tokens=len(reply.ids)))
         return text
@@ -163,16 +170,26 @@ class _Play:
         if len(self.turns[number]) == self.max_turns:
             return None
         prompting = self.rollout.prompting
+        if self.rollout.task.fresh_context:
+            self.segments[number].append(Segment())
+            return self._turn(row, number, self._opening(self.observations[number]))
         ids = self.policy.continuation_ids(prompting, self.observations[number], ended)
-        if len(self.segments[number].ids) + len(ids) + prompting.max_new_tokens > self.policy.context:
+        if len(self.segments[number][-1].ids) + len(ids) + prompting.max_new_tokens > self.policy.context:
             self.endings[number] = Ending.OUT_OF_CONTEXT
             return None
         return self._turn(row, number, ids)
 
     def _turn(self, row: int, number: int, ids: list[int]) -> Turn:
-        n_before = len(self.turns[number])
-        _extend(self.segments[number], ids, None)
-        return Turn(row, ids, self.rollout.key(self.views, self.places[number], self.step, n_before), n_before == 0)
+        n_before, segment = len(self.turns[number]), self.segments[number][-1]
+        fresh = not segment.ids
+        _extend(segment, ids, None)
+        return Turn(row, ids, self.rollout.key(self.views, self.places[number], self.step, n_before), fresh)
+
+    def _opening(self, observation: str) -> list[int]:
+        """Return the tokens of a prompt in a fresh context; members share them."""
+        if observation not in self._opened:
+            self._opened[observation] = self.policy.prompt_ids(self.rollout.prompting, observation)
+        return self._opened[observation]
 
     def _occupy(self, session: Session, rows: Sequence[int], going: Sequence[Turn]) -> None:
         """Give free rows their member's next episode; whole groups of idle rows go to units that wait."""
@@ -207,15 +224,19 @@ class _Play:
         groups = [list(range(start, start + size)) for start in starts]
         return [group for group in groups if self._idle.issuperset(group)]
 
-    def _episodes(self) -> list[Episode]:
-        verdicts = self.env.judge(range(len(self.places)))
-        episodes = []
-        for number, (member, slot, sample) in enumerate(self.places):
-            turns, verdict = self.turns[number], verdicts[number]
-            turns[-1].reward = verdict.reward if verdict.reward is not None else float("nan")
-            item, segment, ending = self.items_P[slot], self.segments[number], self.endings[number]
-            episodes.append(Episode(item, member, slot, sample, [segment], turns, verdict, ending))
-        return episodes
+    def episode(self, number: int, verdict: Verdict) -> Episode:
+        """Return an episode with its verdict; its last turn gets the rest of the return."""
+        member, slot, sample = self.places[number]
+        turns = self.turns[number]
+        turns[-1].reward += self.env.rest(number, verdict)
+        item, ending = self.items_P[slot], self.endings[number]
+        return Episode(item, member, slot, sample, self.segments[number], turns, verdict, ending)
+
+
+def _judged(task: Task, plays: Sequence[_Play]) -> list[Episode]:
+    """Return the episodes of all members, judged in one call: a batch for graders, and whole groups."""
+    verdicts = iter(task.judge_all([state for play in plays for state in play.env.states]))
+    return [play.episode(number, next(verdicts)) for play in plays for number in range(len(play.places))]
 
 
 def _extend(segment: Segment, ids: Sequence[int], logprobs: Sequence[float] | None) -> None:

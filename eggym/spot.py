@@ -98,7 +98,12 @@ class SpotCheck:
         """Return episodes by (member, slot, sample): those of the places, and of others as it comes."""
         policy = self.plan.policy
         everyone = tuple(range(views.n_members))
-        exact = policy.dtype == torch.float32 and policy.device.type == "cpu" and views.coupling == "shared"
+        exact = (
+            policy.dtype == torch.float32
+            and policy.device.type == "cpu"
+            and views.coupling == "shared"
+            and not self.plan.task.grouped
+        )
         members = _with_twins({place.member for place in here}, views.n_members) if exact else everyone
         try:
             batch = self._roll_out(views, members, items, here[0].step)

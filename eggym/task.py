@@ -11,13 +11,12 @@ What the rest of eggym calls is ``begin``, ``step`` and ``judge``, the same for 
 Problems belong to a split by the hash of their normalised prompt, so that no prompt stands in two splits.
 """
 
-import hashlib
 import inspect
 import json
 import math
 import random
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -86,6 +85,8 @@ class Task:
     system: ClassVar[str | None] = None
     few_shot: ClassVar[tuple[tuple[str, str], ...]] = ()
     reads_late: ClassVar[bool] = False  # counting its items may need data, and waits until they are wanted
+    fresh_context: ClassVar[bool] = False  # every observation opens a context of its own: nothing before it is seen
+    grouped: ClassVar[bool] = False  # replies to one item are judged against each other, so equal ones all count
 
     def __init__(self, **difficulty: Any) -> None:
         """Keep the difficulty: keyword arguments of `generate`."""
@@ -103,6 +104,11 @@ class Task:
         ) as problem:  # they are part of what names an item, and of records
             raise BadValue(f"options of task {self.id!r} must be JSON values: {problem}") from problem
         self.difficulty = difficulty
+
+    @property
+    def label(self) -> str:
+        """The id, with the options that were given: ``me/sums-v0@level=2``, as `load_task` reads it."""
+        return label_of(self.id, self.difficulty)
 
     # -- what an author writes ------------------------------------------------------------------------------------
     def generate(self, rng: random.Random) -> Item:
@@ -175,11 +181,19 @@ class Task:
         """Return the verdict on a finished (or cut) episode. Never raises: a failing grader is state ``error``."""
         raise NotImplementedError("subclass SingleTurnTask or MultiTurnTask")
 
+    def judge_all(self, states: Sequence[Any]) -> list[Verdict]:
+        """Return the verdicts on many episodes, in their order, as `judge` would."""
+        return [self.judge(state) for state in states]
+
+    def earned(self, state: Any) -> float:
+        """Return how much of the episode's return has been earned so far; 0 where a task does not say."""
+        return 0.0
+
     def oracle_reply(self, state: Any) -> str | None:
         """Return the best next reply in this state, or None where none is known."""
         return None
 
-    def _guard(self, score: Any) -> Verdict:
+    def _guard(self, score: Callable[[], Any]) -> Verdict:
         try:
             return self._verdict(score())
         except KeyboardInterrupt:
@@ -231,7 +245,18 @@ class SingleTurnTask(Task):
 
     def score(self, item: Item, reply: str) -> float | Verdict:
         """Judge a reply; a pure function. A number in ``reward_range``, or a whole `Verdict`."""
-        raise NotImplementedError(f"task {self.id!r} must define score(item, reply)")
+        if not self._has_batch_scorer:
+            raise NotImplementedError(f"task {self.id!r} must define score(item, reply)")
+        (found,) = self.score_all([item], [reply])
+        return found
+
+    def score_all(self, items: Sequence[Item], replies: Sequence[str]) -> Sequence[float | Verdict]:
+        """Judge many replies in one call, each with its item: for scorers that batch, such as a reward model.
+
+        Override it instead of `score`, or beside it. What is returned for a reply must not depend on the others, unless
+        the class says ``grouped = True``: then replies whose item is the same object are one group.
+        """
+        return [self.score(item, reply) for item, reply in zip(items, replies, strict=True)]
 
     def oracle(self, item: Item) -> str | None:
         """Return a reply of the highest reward, or None where none is known."""
@@ -249,6 +274,43 @@ class SingleTurnTask(Task):
     def judge(self, state: Exchange) -> Verdict:
         """Return the verdict; a scorer that raises gives state ``error``."""
         return self._guard(lambda: self.score(state.item, state.reply or ""))
+
+    def judge_all(self, states: Sequence[Exchange]) -> list[Verdict]:
+        """Return the verdicts; equal replies to one item object are judged once, unless they are ``grouped``."""
+        if not self.is_plain:
+            return super().judge_all(states)
+        if self.grouped:
+            return self._judge_batch(states)
+        distinct: dict[tuple[int, str | None], Exchange] = {}
+        places = [(id(state.item), state.reply) for state in states]
+        for place, state in zip(places, states, strict=True):
+            distinct.setdefault(place, state)
+        asked = list(distinct.values())
+        verdicts = self._judge_batch(asked) if self._has_batch_scorer else [self.judge(state) for state in asked]
+        known = dict(zip(distinct, verdicts, strict=True))
+        return [known[place] for place in places]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a verdict depends on item and reply alone: by the house's own begin, step and judge."""
+        kind = type(self)
+        return all(getattr(kind, name) is getattr(SingleTurnTask, name) for name in ("begin", "step", "judge"))
+
+    @property
+    def _has_batch_scorer(self) -> bool:
+        return type(self).score_all is not SingleTurnTask.score_all
+
+    def _judge_batch(self, states: Sequence[Exchange]) -> list[Verdict]:
+        items, replies = [state.item for state in states], [state.reply or "" for state in states]
+        try:
+            found = list(self._own("score_all", items, replies))
+            if len(found) != len(states):
+                raise TaskFault(f"task {self.id!r}: score_all gave {len(found)} verdicts on {len(states)} replies")
+        except EggymError as problem:
+            if len(states) == 1 or self.grouped:
+                return [Verdict(None, VerdictState.ERROR, why=writable(str(problem)))] * len(states)
+            return [self._judge_batch([state])[0] for state in states]  # one that fails takes no other along
+        return [self._guard(lambda one=one: one) for one in found]  # type: ignore[misc]  # a default binds the value
 
     def oracle_reply(self, state: Exchange) -> str | None:
         """Return the best reply."""
@@ -272,8 +334,15 @@ class MultiTurnTask(Task):
         raise NotImplementedError(f"task {self.id!r} must define reply(state, text)")
 
     def score(self, state: Any) -> float | Verdict:
-        """Judge an episode by its last state, also one that was cut short."""
+        """Judge an episode by its last state, also one that was cut short: its whole return."""
         raise NotImplementedError(f"task {self.id!r} must define score(state)")
+
+    def so_far(self, state: Any) -> float:
+        """Return how much of the return has been earned so far: the reward of a turn is what it adds to this.
+
+        Optional. The last turn gets what `score` has beyond it, so that the turns always sum to the return.
+        """
+        return 0.0
 
     def oracle(self, state: Any) -> str | None:
         """Return the best next reply in this state, or None where none is known."""
@@ -294,9 +363,29 @@ class MultiTurnTask(Task):
         """Return the verdict; a scorer that raises gives state ``error``."""
         return self._guard(lambda: self.score(state))
 
+    def earned(self, state: Any) -> float:
+        """Return `so_far`, checked; a failure of the author's code is a `TaskFault`."""
+        if type(self).so_far is MultiTurnTask.so_far:
+            return 0.0
+        found = as_float(self._own("so_far", state))
+        if not math.isfinite(found):
+            raise TaskFault(f"task {self.id!r}: so_far must return a finite number, got {found!r}")
+        return found
+
     def oracle_reply(self, state: Any) -> str | None:
         """Return the best next reply."""
         return self._best(state)
+
+
+def label_of(task_id: str, difficulty: Mapping[str, Any]) -> str:
+    """Return an id with its options: ``me/sums-v0@level=2,mode=all``."""
+    options = ",".join(f"{name}={_short(value)}" for name, value in sorted(difficulty.items()))
+    return f"{task_id}@{options}" if options else task_id
+
+
+def _short(value: Any) -> str:
+    """Return an option's value as `load_task` would read it behind ``@``."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 def normalise(prompt: str) -> str:
@@ -353,28 +442,3 @@ def _json_fault(name: str, value: Any) -> str:
 
 
 _STATES = tuple(map(str, VerdictState))
-
-
-def digest(task: Task) -> str:
-    """Return the SHA-256 of what a task asks and how it scores: its settings, its source, and its first items.
-
-    Two results are comparable only if their digests agree.
-    """
-    settings = {
-        name: getattr(task, name)
-        for name in ("id", "floor", "reward_range", "stop", "max_new_tokens", "max_turns", "system", "few_shot")
-    }
-    module = inspect.getmodule(type(task))
-    source = inspect.getsource(module) if module is not None and hasattr(module, "__file__") else ""
-    items = [_row(task, split, index) for split in SPLITS for index in range(_first(size_of(task, split)))]
-    body = json.dumps([settings, task.difficulty, source, items, task._own("identity")], sort_keys=True, default=repr)
-    return hashlib.sha256(body.encode()).hexdigest()
-
-
-def _first(n_items: int | None) -> int:
-    return 32 if n_items is None else min(32, n_items)
-
-
-def _row(task: Task, split: str, index: int) -> list[Any]:
-    item = task.item(split, index)
-    return [item.prompt, item.truth, dict(item.meta)]

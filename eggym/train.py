@@ -18,6 +18,7 @@ from eggym.budget import FlopModel, Meter, reset_peak_memory
 from eggym.check import preflight
 from eggym.checkpoint import copy_into, load_checkpoint, remove_checkpoints, save_checkpoint
 from eggym.config import CONFIG, Plan, RunConfig, refuse_other, refuse_unknown_fields, resolve
+from eggym.digest import digest
 from eggym.drift import KL_BASE, start_drift
 from eggym.episode import EpisodeBatch
 from eggym.errors import BadValue, EggymError
@@ -31,7 +32,7 @@ from eggym.record import RECORD_FILE, Point, Record, Spent
 from eggym.replies import EVALUATIONS, append_lines, cut_file, cut_shards, write_shard
 from eggym.result import FITNESS, STEPS, finish, finished_record
 from eggym.seeding import stream
-from eggym.task import Item, digest
+from eggym.task import Item
 from eggym.views import Views
 
 _LOCK_TRIES = 50  # tenths of a second

@@ -25,6 +25,18 @@ def as_float(value: Any) -> float:
         return math.nan
 
 
+def as_meant(value: Any) -> Any:
+    """Return a value that was read from YAML 1.1, in which ``1e-3`` is a text; people mean a number.
+
+    >>> as_meant("1e-3"), as_meant("low")
+    (0.001, 'low')
+    """
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
 def writable(value: Any) -> str:
     """Return a value as a text that a file can hold: lone surrogates become escapes."""
     text = str(value)

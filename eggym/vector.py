@@ -53,7 +53,8 @@ class TextVectorEnv(VectorEnv):  # type: ignore[misc]  # gymnasium's types are n
         self.metadata = {"autoreset_mode": self.mode, "render_modes": []}
         self.single_observation_space = UnicodeText()
         self.single_action_space = UnicodeText()
-        self._memorises = _is_plain(task)
+        self._is_plain = isinstance(task, SingleTurnTask) and task.is_plain
+        self._earned = [0.0] * num_envs  # of the return, by the turns before
         self._items: list[Any] = [None] * num_envs  # Item, or None before the first reset
         self._states: list[Any] = [None] * num_envs
         self._turns = [0] * num_envs
@@ -71,6 +72,7 @@ class TextVectorEnv(VectorEnv):  # type: ignore[misc]  # gymnasium's types are n
         start = self.task.begin
         self._states = [start(item, rng) for item, rng in zip(items, rngs, strict=True)]
         self._items = list(items)
+        self._earned = [0.0] * len(self._items)
         return [item.prompt for item in items]
 
     def reply(self, rows: Sequence[int], texts: Sequence[str]) -> list[tuple[str, bool]]:
@@ -87,21 +89,32 @@ class TextVectorEnv(VectorEnv):  # type: ignore[misc]  # gymnasium's types are n
     def judge(self, rows: Sequence[int]) -> list[Verdict]:
         """Return the verdicts on episodes, finished or cut short; a failing grader is state ``error``, never a zero.
 
-        Equal replies of a single-turn task to one item object are judged once per call.
+        Equal replies of a single-turn task to one item object are judged once per call, unless they are ``grouped``.
         """
-        states, judge = self._states, self.task.judge
-        if not self._memorises:
-            return [judge(states[row]) for row in rows]
-        known: dict[tuple[int, str | None], Verdict] = {}
-        verdicts = []
+        states = self._states
+        return self.task.judge_all([states[row] for row in rows])
+
+    @property
+    def states(self) -> list[Any]:
+        """The states of all rows, as `Task.judge_all` takes them."""
+        return self._states
+
+    def rewards(self, rows: Sequence[int]) -> list[float]:
+        """Return what each row has earned since this was last asked, before its episode is judged: 0 for most tasks.
+
+        Raises:
+            TaskFault: the task's own code failed.
+        """
+        found = []
         for row in rows:
-            state = states[row]
-            place = (id(state.item), state.reply)
-            verdict = known.get(place)
-            if verdict is None:
-                verdict = known[place] = judge(state)
-            verdicts.append(verdict)
-        return verdicts
+            earned = self.task.earned(self._states[row])
+            found.append(earned - self._earned[row])
+            self._earned[row] = earned
+        return found
+
+    def rest(self, row: int, verdict: Verdict) -> float:
+        """Return the reward of a row's last turn: its return beyond what was earned before; NaN if it has none."""
+        return float("nan") if verdict.reward is None else verdict.reward - self._earned[row]
 
     # -- the face of Gymnasium ------------------------------------------------------------------------------------
     @property
@@ -155,8 +168,11 @@ class TextVectorEnv(VectorEnv):  # type: ignore[misc]  # gymnasium's types are n
         observations = [""] * self.num_envs
         verdicts = self._advance(going, texts, observations)
         rewards = np.zeros(self.num_envs)
+        if not self._is_plain:
+            unfinished = [row for row in going if row not in verdicts]
+            rewards[unfinished] = self.rewards(unfinished)
         for row, verdict in verdicts.items():
-            rewards[row] = np.nan if verdict.reward is None else verdict.reward
+            rewards[row] = self.rest(row, verdict)
         if self.mode is AutoresetMode.NEXT_STEP:
             self._restart(resting, observations)
         ends = np.array(self._ends, dtype=np.bool_)
@@ -203,8 +219,8 @@ class TextVectorEnv(VectorEnv):  # type: ignore[misc]  # gymnasium's types are n
                 index = int(chosen[row])
             item = items.get(index) or items.setdefault(index, self.task.item(self.split, index))
             self._items[row], self._turns[row], self._ends[row] = item, 0, (False, False)
-            self._states[row] = self.task.begin(item, _IDLE if self._memorises else random.Random(seed))
-            observations[row] = item.prompt
+            self._states[row] = self.task.begin(item, _IDLE if self._is_plain else random.Random(seed))
+            observations[row], self._earned[row] = item.prompt, 0.0
 
     def _infos(self, rows: Sequence[int], verdicts: Mapping[int, Verdict]) -> Infos:
         """Return Gymnasium's batched infos: an array per key, and under ``_key`` which rows it speaks of."""
@@ -247,13 +263,6 @@ class TextVectorEnv(VectorEnv):  # type: ignore[misc]  # gymnasium's types are n
 
 
 _IDLE = random.Random(0)  # handed to tasks of one turn, whose `begin` does not look at it
-
-
-def _is_plain(task: Task) -> bool:
-    """Return whether a verdict depends on (item, reply) alone: one turn, by the house's own begin, step and judge."""
-    kind = type(task)
-    kept = all(getattr(kind, name) is getattr(SingleTurnTask, name, None) for name in ("begin", "step", "judge"))
-    return isinstance(task, SingleTurnTask) and kept
 
 
 def _mode(mode: AutoresetMode | str) -> AutoresetMode:

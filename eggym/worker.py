@@ -97,7 +97,7 @@ def _plan(job: Job) -> Message:
     found = look_ahead(plan, job["force"])
     return {
         "type": "planned",
-        "task": plan.task.id,
+        "task": plan.task.label,
         "kind": plan.spec.kind,
         "learner": plan.spec.name,
         "identity": identity,

@@ -5,10 +5,11 @@ import pytest
 
 from eggym import registry
 from eggym.dataset import DatasetTask, dataset_task, exact, last_number, number
+from eggym.digest import digest
 from eggym.errors import BadValue, TaskFault, UnknownName
 from eggym.registry import load_task
 from eggym.rows import load_rows
-from eggym.task import Item, VerdictState, digest, split_of
+from eggym.task import Item, VerdictState, split_of
 
 ROWS = [{"question": f"twice {n}?", "truth": 2 * n, "note": "x"} for n in range(200)]
 

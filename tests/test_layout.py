@@ -13,7 +13,7 @@ LEAVES = ("envs", "es", "agents", "leaderboards")
 # A core file imports from lower floors, or from those left of it on its own.
 FLOORS = (
     ("errors", "seeding", "counter", "files", "source", "origin", "wording", "values", "timing"),
-    ("task", "contract", "episode", "quantised", "adapters", "views", "weights", "policy", "rows"),
+    ("task", "digest", "contract", "episode", "quantised", "adapters", "views", "weights", "policy", "rows"),
     ("env", "vector", "sampling", "budget", "cache", "lanes", "step", "stops", "machine"),
     ("learner", "registry", "gymnasium_hook", "dataset", "session", "engine"),
     ("rollout", "record", "stats", "fitness", "checkpoint", "replies", "config"),

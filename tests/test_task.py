@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from eggym.contract import check_settings
+from eggym.digest import digest
 from eggym.errors import BadValue, TaskFault
 from eggym.task import (
     Item,
@@ -13,7 +14,6 @@ from eggym.task import (
     Verdict,
     VerdictState,
     check_split,
-    digest,
     item_fault,
     normalise,
     size_of,
