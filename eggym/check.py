@@ -1,17 +1,20 @@
 """Is a task fit to be learned and compared on? `check_task` tries it by rules, and says what it found.
 
-The rules are in `eggym.check_rules`. `preflight` is the cheap part that every run does before it writes anything. Not
-covered: a scorer that never returns hangs the check too, and a task that is merely bad (too easy, ambiguous) passes.
+The rules are in `eggym.check_rules` and `eggym.check_replies`. `preflight` is the cheap part that every run does before
+it writes anything. Not covered: a task that is merely bad (too easy, ambiguous) passes, and one that only this process
+knows (an instance of a class that stands in no module) is not tried in another one, where a scorer may hang.
 """
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from eggym.check_rules import RULES, Broken, Sample, best_reply, constant, items_of, play_through
+from eggym.check_rules import RULES
+from eggym.check_sample import Broken, Sample, best_reply, constant, items_of, play_through
 from eggym.contract import check_settings
-from eggym.errors import BadValue, TaskFault, UnknownName
-from eggym.registry import load_task, task_table
+from eggym.dataset import DatasetTask
+from eggym.errors import BadValue, EggymError, TaskFault, UnknownName
+from eggym.registry import load_task, reference, task_class, task_table
 from eggym.source import told
 from eggym.task import Task, item_fault
 from eggym.wording import printable
@@ -45,17 +48,18 @@ class CheckReport:
         return {"task": self.task, "ok": self.ok, "findings": [asdict(finding) for finding in self.findings]}
 
 
-def check_task(task: str | Task, n_items: int = 64) -> CheckReport:
+def check_task(task: str | Task, n_items: int = 64, **options: Any) -> CheckReport:
     """Try a task, given as for `load_task` or as an instance, on ``n_items`` items by all rules.
 
-    A task that fails at making its items is a report with that one finding.
+    A task that fails at making its items is a report with that one finding. ``options`` go to a task that is given by
+    name, such as ``data="rows.jsonl"``.
 
     Raises:
         EggymError: the task cannot be loaded, or its data cannot be had.
     """
     if n_items < 1:
         raise BadValue(f"n_items must be at least 1, got {n_items}")
-    subject = load_task(task) if isinstance(task, str) else task
+    subject = load_task(task, **options) if isinstance(task, str) else task
     check_settings(subject)
     try:
         items = list(items_of(subject, "train", n_items))
@@ -63,7 +67,8 @@ def check_task(task: str | Task, n_items: int = 64) -> CheckReport:
         return CheckReport(subject.id, [Finding(MAKING_ITEMS, False, _line(str(problem)))])
     if not items:
         return CheckReport(subject.id, [Finding(MAKING_ITEMS, False, "there are no items in train")])
-    sample = Sample(subject, items)
+    ref, given = (task, options) if isinstance(task, str) else _found_by(task)
+    sample = Sample(subject, items, ref, given)
     return CheckReport(subject.id, [_try(name, rule, sample) for name, rule in RULES.items()])
 
 
@@ -110,6 +115,27 @@ def preflight(task: Task, split: str) -> None:
             if verdict.reward is None:
                 where = f"{what} to item {split}[{item.index}]"
                 raise TaskFault(f"task {task.id!r} could not judge {where}: {verdict.why}")
+
+
+def _found_by(task: Task) -> tuple[str | None, dict[str, Any]]:
+    """Return reference and options by which another process makes the same task; None where it cannot."""
+    options = dict(task.difficulty)
+    if isinstance(task, DatasetTask):
+        if not isinstance(task.data, str):
+            return None, {}
+        options = {"data": task.data}
+    try:
+        return reference(task.id if _is_known(task) else type(task)), options
+    except BadValue:
+        return None, {}
+
+
+def _is_known(task: Task) -> bool:
+    """Return whether the id leads to the task's class."""
+    try:
+        return task_class(task.id) is type(task)
+    except EggymError:
+        return False
 
 
 def _try(name: str, rule: Callable[[Sample], str], sample: Sample) -> Finding:

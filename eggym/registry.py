@@ -314,6 +314,12 @@ def _attribute(module: Any, name: str, path: str) -> Any:
         raise unknown(f"name in {path}", name, [key for key in vars(module) if not key.startswith("_")]) from None
 
 
+def _importable(name: str) -> bool:
+    """Return whether a fresh process could import a module: what merely stands in `sys.modules` is no answer."""
+    top = name.partition(".")[0]
+    return any(finder.find_spec(top, None) for finder in sys.meta_path if hasattr(finder, "find_spec"))
+
+
 def _place(found: type[Any]) -> str:
     return f"{found.__module__}:{found.__qualname__}"
 
@@ -342,7 +348,7 @@ def reference(task: str | type[Task]) -> str:
         return str(task)
     module = sys.modules.get(found.__module__)
     names = [name for name, value in vars(module).items() if value is found] if module else []
-    if not names or found.__module__ == "__main__" or importlib.util.find_spec(found.__module__) is None:
+    if not names or found.__module__ == "__main__" or not _importable(found.__module__):
         raise BadValue(
             f"task {found.id!r} is known to this process only; put it into a file of its own and give the file's path, "
             "or module:NAME"

@@ -1,7 +1,7 @@
 """The verbs that look at tasks and finished runs, and bake. Heavy imports stand inside: help must cost little."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -47,10 +47,9 @@ def check(
     Determinism, disjoint splits, oracle, floor, hostile replies and more: each rule is a row.
     """
     from eggym.check import check_all, check_task
-    from eggym.registry import load_task
 
-    options = {"data": data} if data else {}
-    reports, without = ([check_task(load_task(name, **options)) for name in task], {}) if task else check_all()
+    options: dict[str, Any] = {"data": data} if data else {}
+    reports, without = ([check_task(name, **options) for name in task], {}) if task else check_all()
     if as_json:
         print_json({report.task: report.as_dict() for report in reports} | {"not checked": without})
     else:

@@ -58,3 +58,29 @@ def fresh_policy():
 @pytest.fixture(scope="session")
 def make_policy():
     return random_policy
+
+
+DATA = {  # where real data of a task lie under EGGYM_DATA
+    "eggym/gsm8k-v0": "gsm8k",
+    "eggym/math500-v0": "math500",
+    "eggym/ifeval-v0": "ifeval/input_data.jsonl",
+}
+
+
+@pytest.fixture
+def house_task():
+    """Return task and options of an id of the house; skips, by name, one whose data or extra are not there."""
+
+    def load(task_id):
+        from eggym.registry import load_task
+
+        options = {}
+        if task_id in DATA:
+            if "EGGYM_DATA" not in os.environ:
+                pytest.skip(f"{task_id} needs real data: set EGGYM_DATA to a folder with {DATA[task_id]}")
+            options["data"] = os.path.join(os.environ["EGGYM_DATA"], DATA[task_id])
+        if task_id.startswith("eggym/rg-"):
+            pytest.importorskip("reasoning_gym")
+        return load_task(task_id, **options), options
+
+    return load

@@ -1,0 +1,103 @@
+"""What the rules of `eggym.check` work with: a task on trial, scripted players, and texts that break parsers."""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from eggym.dataset import DatasetTask
+from eggym.seeding import stream
+from eggym.task import Item, Task, Verdict, size_of
+
+Reply = Callable[[Any, str], str]  # (state, observation) -> the text to answer with
+Rule = Callable[["Sample"], str]  # says what it saw in one line, or raises Broken
+
+N_HOSTILE = 3  # items that the hostile replies are tried on
+PLAIN = ("0", "1", "yes", "A", "#### 0", "\\boxed{0}", "<answer>0</answer>")
+
+_NOISE = ("", " ", "\n\n", "\0", "a\0b", "\ud800", "x\udfffy", "٣٤", "½", "²", "\uff0d\uff11", "Ⅷ", "๔๒", "一二三")
+_NUMBERS = ("NaN", "inf", "-inf", "-0", "1e999999", "1/0", "0x", "1,,2", "--5", "1_000", "007", ".", "-", "+5", "1e5")
+_ARABIC, _HEBREW, _ACCENTS, _FAMILY = "مرحبا ٤٢", "שלום 42", "e\u0301\u0301" * 50, "\U0001f469\u200d\U0001f467" * 50
+_SCRIPTS = (_ARABIC, _HEBREW, _ACCENTS, _FAMILY, "\u202e12", "\u200f\u200e7", "\ufeff5", "\u20035\u2003")
+_TAGS = ("<answer>", "</answer><answer>", "<answer></answer>", "</think>", "```", "\\boxed{", "\\boxed{}")
+_MARKUP = ("####", "#", "#9#", *_TAGS, "{}", "[[]]", '{"a":', "()")
+_SYNTAX = ("None", "9**9**9**9", "__import__('os')", "x.__class__", "lambda: 0", "%s%n{0}")
+_DEEP = ("(" * 3000, "[" * 3000, "{" * 3000, "-" * 3000 + "1", "[" * 100_000 + "]" * 100_000, "\\boxed{" * 5000)
+_FLOODS = (
+    *("9" * 5000, "*" * 500, "#### " * 5000, "<answer>1</answer>" * 5000, "**" * 20_000, '"' * 20_000),
+    *("a" * 1_000_000, "1 " * 20_000, "1+" * 5000 + "1", "\n" * 50_000, "1\n" * 20_000),
+    "\\frac{1}{" * 3000 + "2" + "}" * 3000,
+)
+# Nothing, noise, other digits, numbers that are none, other alphabets, halves of markup, code, depth and size.
+HOSTILE = (*_NOISE, *_NUMBERS, *_SCRIPTS, *_MARKUP, *_SYNTAX, *_DEEP, *_FLOODS)
+
+
+class Broken(Exception):
+    """A rule is broken; the message is the finding."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The task on trial and the items of train that most rules look at."""
+
+    task: Task
+    items: list[Item]
+    ref: str | None = None  # by which another process finds the task; None: it cannot
+    options: Mapping[str, Any] = field(default_factory=dict)  # that the task was loaded with
+    memo: dict[str, Any] = field(default_factory=dict)  # what several rules need and one had to find out
+
+
+def play_through(task: Task, item: Item, reply: Reply) -> Verdict:
+    """Play one episode to its end, or to the cap on turns, with a scripted player; return the verdict."""
+    return task.judge(play_on(task, item, reply))
+
+
+def play_on(task: Task, item: Item, reply: Reply) -> Any:
+    """Play one episode to its end, or to the cap on turns, with a scripted player; return its last state."""
+    state = task.begin(item, stream("check", task.id, item.split, item.index))
+    observation, done, turn = item.prompt, False, 0
+    while not done and turn < task.max_turns:
+        observation, done = task.step(state, reply(state, observation))
+        turn += 1
+    return state
+
+
+def items_of(task: Task, split: str, count: int) -> Iterator[Item]:
+    """Give the first ``count`` items of a split, or as many as it has."""
+    limit = size_of(task, split)
+    for index in range(count if limit is None else min(count, limit)):
+        yield task.item(split, index)
+
+
+def constant(text: str) -> Reply:
+    """Return the player who always says ``text``."""
+    return lambda state, observation: text
+
+
+def best_reply(task: Task) -> Reply:
+    """Return the player who says what the oracle says, or nothing where it is silent."""
+    return lambda state, observation: task.oracle_reply(state) or ""
+
+
+def twin_of(task: Task) -> Task:
+    """Return a second instance of a task."""
+    return type(task)(task.data) if isinstance(task, DatasetTask) else type(task)(**copy.deepcopy(task.difficulty))
+
+
+def first_state(sample: Sample) -> Any:
+    """Return the state of a new episode of the first item."""
+    return sample.task.begin(sample.items[0], stream("check", sample.task.id))
+
+
+def outline(task: Task, items: list[Item]) -> list[Any]:
+    """Return what must be the same wherever a task is loaded: items, and rewards of plain and best replies."""
+    found: list[Any] = [[item.prompt, item.truth, dict(item.meta)] for item in items]
+    for item in items[:8]:
+        replies = [best_reply(task), *(constant(text) for text in ("", item.prompt, *PLAIN))]
+        found.append([play_through(task, item, reply).reward for reply in replies])
+    return found
+
+
+def shown(text: str) -> str:
+    """Return a reply for a finding: its beginning, and its length."""
+    return f"{text[:30]!r} ({len(text)} characters)"
