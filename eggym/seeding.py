@@ -6,6 +6,7 @@ names does not, and a new stream never disturbs an old one. Nothing in eggym use
 
 import hashlib
 import random
+from collections.abc import Callable
 
 Name = str | int
 
@@ -23,8 +24,35 @@ def stream(*path: Name) -> random.Random:
     return random.Random(int.from_bytes(_hash(path, 32), "little"))
 
 
+def streams(*path: Name) -> Callable[..., random.Random]:
+    """Return a function of the last names: ``streams("a", 1)(2, 3)`` is ``stream("a", 1, 2, 3)``, for less."""
+    head = hashlib.blake2b(_written(path), digest_size=32)
+
+    def last(*names: Name) -> random.Random:
+        hashed = head.copy()
+        hashed.update(_written(names))
+        return random.Random(int.from_bytes(hashed.digest(), "little"))
+
+    return last
+
+
+def keys(*path: Name) -> Callable[[str], int]:
+    """Return a function of the last name, a text: ``keys("a", 1)("b")`` is ``key("a", 1, "b")``, for less."""
+    head = hashlib.blake2b(_written(path), digest_size=8)
+
+    def last(name: str) -> int:
+        hashed = head.copy()
+        hashed.update(f"s{len(name)}:{name}".encode())
+        return int.from_bytes(hashed.digest(), "little")
+
+    return last
+
+
 def _hash(path: tuple[Name, ...], size: int) -> bytes:
     if not path:
         raise ValueError("a stream needs at least one name")
-    parts = (f"{'i' if isinstance(name, int) else 's'}{len(str(name))}:{name}" for name in path)
-    return hashlib.blake2b("".join(parts).encode(), digest_size=size).digest()
+    return hashlib.blake2b(_written(path), digest_size=size).digest()
+
+
+def _written(path: tuple[Name, ...]) -> bytes:
+    return "".join([f"{'i' if isinstance(name, int) else 's'}{len(str(name))}:{name}" for name in path]).encode()

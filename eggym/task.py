@@ -19,11 +19,12 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from eggym.errors import BadValue, EggymError, TaskFault
-from eggym.seeding import key, stream
+from eggym.seeding import keys, streams
 from eggym.source import told
 from eggym.values import as_float, is_text, is_whole, writable
 
@@ -130,14 +131,16 @@ class Task:
         side = check_split(split)
         if index < 0:
             raise BadValue(f"an index of task {self.id!r} is at least 0, got {index}")
-        rng_path = (self.id, json.dumps(self.difficulty, sort_keys=True), split, index)
+        options = json.dumps(self.difficulty, sort_keys=True) if self.difficulty else "{}"
+        draw = _item_streams(self.id, options, split)
         for attempt in range(1000):
-            found = self._generate(stream("item", *rng_path, attempt))
+            found = self._generate(draw(index, attempt))
+            if is_text(found.prompt) and split_of(self.id, found.prompt) != side:
+                continue
             fault = item_fault(found)
             if fault:
                 raise TaskFault(f"task {self.id!r}, item {split}[{index}]: {fault}")
-            if split_of(self.id, found.prompt) == side:
-                return Item(found.prompt, found.truth, found.meta, index, split)
+            return Item(found.prompt, found.truth, found.meta, index, split)
         raise TaskFault(
             f"task {self.id!r}: none of 1000 drawn prompts belongs to {side!r}; its prompts vary too little"
         )
@@ -390,17 +393,24 @@ def _short(value: Any) -> str:
 
 def normalise(prompt: str) -> str:
     """Return a prompt as the split hash sees it: Unicode NFKC, lower case, single spaces."""
-    return " ".join(unicodedata.normalize("NFKC", prompt).casefold().split())
+    text = prompt if prompt.isascii() else unicodedata.normalize("NFKC", prompt)
+    return " ".join(text.casefold().split())
 
 
 def split_of(task_id: str, prompt: str) -> str:
     """Return the split a prompt belongs to: 80 % train, 10 % validation, 10 % test, by hash."""
-    bucket = key("split", task_id, normalise(prompt)) % 10
-    return {8: "validation", 9: "test"}.get(bucket, "train")
+    return _SPLIT_OF_BUCKET[_split_keys(task_id)(normalise(prompt)) % 10]
+
+
+_SPLIT_OF_BUCKET = ("train",) * 8 + ("validation", "test")
+_item_streams = lru_cache(64)(partial(streams, "item"))
+_split_keys = lru_cache(64)(partial(keys, "split"))
 
 
 def check_split(split: str) -> str:
     """Return the side of a split name (``test:SALT`` is drawn from the test side), or refuse it."""
+    if split in SPLITS:
+        return split
     side = split.split(":", 1)[0]
     if side not in SPLITS or (":" in split and (side != "test" or split == "test:")):
         raise BadValue(f"no split {split!r}; there are {', '.join(SPLITS)} and test:SALT")
@@ -432,6 +442,8 @@ def item_fault(item: Item) -> str:
 
 
 def _json_fault(name: str, value: Any) -> str:
+    if _is_plain_json(value):
+        return ""
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
         text.encode()
@@ -441,4 +453,20 @@ def _json_fault(name: str, value: Any) -> str:
     return "" if back == value else f"its {name} changes on its way through JSON: {value!r:.60} becomes {back!r:.60}"
 
 
+def _is_plain_json(value: Any, depth: int = 4) -> bool:
+    """Return True for what surely survives JSON, without writing it: the common case, and a tenth of the time."""
+    kind = type(value)
+    if kind is str:
+        return is_text(value)
+    if kind is int:
+        return bool(-_LARGEST_PLAIN < value < _LARGEST_PLAIN)
+    if kind is list and depth:
+        return all([_is_plain_json(each, depth - 1) for each in value])
+    if kind is dict and depth:
+        fine = [type(name) is str and is_text(name) and _is_plain_json(each, depth - 1) for name, each in value.items()]
+        return all(fine)
+    return value is None or kind is bool
+
+
+_LARGEST_PLAIN = 2**63
 _STATES = tuple(map(str, VerdictState))
