@@ -135,12 +135,11 @@ class Task:
         draw = _item_streams(self.id, options, split)
         for attempt in range(1000):
             found = self._generate(draw(index, attempt))
-            if is_text(found.prompt) and split_of(self.id, found.prompt) != side:
-                continue
             fault = item_fault(found)
             if fault:
                 raise TaskFault(f"task {self.id!r}, item {split}[{index}]: {fault}")
-            return Item(found.prompt, found.truth, found.meta, index, split)
+            if split_of(self.id, found.prompt) == side:
+                return Item(found.prompt, found.truth, found.meta, index, split)
         raise TaskFault(
             f"task {self.id!r}: none of 1000 drawn prompts belongs to {side!r}; its prompts vary too little"
         )
