@@ -1,7 +1,7 @@
 """The verb that measures. Heavy imports stand inside: help must cost little."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -9,7 +9,7 @@ from eggym.flags import Json, Model, interruptible, one_thread, print_json
 
 
 def bench(
-    what: Annotated[str, typer.Argument(help="What to measure: engine.")] = "engine",
+    what: Annotated[str, typer.Argument(help="What to measure: engine or envs.")] = "engine",
     width: Annotated[int, typer.Option(help="Of a random Llama: 128, 256, 512. 64 is the embedded model.")] = 64,
     layers: Annotated[int, typer.Option(help="Of a random Llama.")] = 4,
     model: Model = None,
@@ -22,30 +22,40 @@ def bench(
     compiled: Annotated[bool, typer.Option("--compile", help="Decode with a compiled step.")] = False,
     part: Annotated[list[str] | None, typer.Option(help="One part; repeatable. None: all.")] = None,
     seed: Annotated[int, typer.Option(help="Of the order of arms.")] = 0,
+    data: Annotated[str | None, typer.Option(help="envs: the public file of ifeval.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the result to this JSON file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure the engine on this machine.
+    """Measure the engine, or the environments, on this machine.
+
+    Of the options envs takes --rounds, --part, --seed, --data and --out.
 
     Arms run in random order in every round, beside a control; a ratio that the control cannot carry is refused.
     """
-    from eggym.bench import PARTS, Settings, lines, run
+    from eggym import bench as engine
     from eggym.errors import unknown
     from eggym.files import unwritable, write_json
 
-    if what != "engine":
-        raise unknown("benchmark", what, ["engine"])
+    if what not in ("engine", "envs"):
+        raise unknown("benchmark", what, ["engine", "envs"])
     one_thread()
-    parts = tuple(part) if part else PARTS
-    settings = Settings(width, layers, model, rows, population, prompt, steps, rounds, dtype, compiled, parts, seed)
+    chosen: Any = engine
+    if what == "envs":
+        from eggym import bench_envs as chosen  # loads less, and measures other things
+    parts = tuple(part) if part else chosen.PARTS
+    if what == "envs":
+        settings = chosen.Settings(parts, rounds, seed, data)
+    else:
+        sizes = (width, layers, model, rows, population, prompt, steps, rounds)
+        settings = engine.Settings(*sizes, dtype, compiled, parts, seed)
     if out is not None and not out.parent.is_dir():
         raise unwritable(out.parent, FileNotFoundError("there is no such folder"))
     with interruptible():
-        result = run(settings, lambda line: typer.echo(line, err=True))
+        result = chosen.run(settings, lambda line: typer.echo(line, err=True))
     if out is not None:
         write_json(out, result)
     if as_json:
         print_json(result)
     else:
-        for name, value, beside in lines(result):
+        for name, value, beside in chosen.lines(result):
             typer.echo(f"{name:<38} {value:<12} {beside}")

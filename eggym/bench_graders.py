@@ -1,0 +1,90 @@
+"""The parts of `eggym bench envs` that judge answers: mathematics, hostile answers, and instructions."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from eggym.bench_answers import HOSTILE, Pair, algebra, clean_batch, hostile_batch, plain_numbers
+from eggym.bench_rates import Figures, Rate, Settings, Watch, answered, rates_of, seconds
+from eggym.registry import load_task
+from eggym.source import named
+from eggym.timing import Quartiles
+
+
+def _checker() -> tuple[Callable[[Sequence[Pair]], Any], Callable[[], None]]:
+    """Return what judges pairs of truth and reply, and what makes it forget them."""
+    place = "eggym.envs.answers"
+    return named(f"{place}:judge_answers", "checker"), named(f"{place}:forget_answers", "checker")
+
+
+def math_part(settings: Settings, watch: Watch) -> Figures:
+    judge, forget = (
+        named("eggym.envs.answers:judge_answers", "checker"),
+        named("eggym.envs.answers:forget_answers", "checker"),
+    )
+    right, wrong = algebra(True, 200), algebra(False, 100)
+    plain = plain_numbers(2000)
+    rates = [
+        Rate("numbers, by the fast path", len(plain), lambda: judge(plain), 20_000, forget),
+        Rate("algebra, right", len(right), lambda: judge(right), 250, forget),
+        Rate("algebra, wrong", len(wrong), lambda: judge(wrong), 90, forget),
+        Rate("algebra, right, by math-verify alone", len(right), lambda: _verified(right)),
+        Rate("algebra, wrong, by math-verify alone", len(wrong), lambda: _verified(wrong)),
+    ]
+    return rates_of(rates, settings, watch)
+
+
+def _verified(pairs: Sequence[tuple[str, str]]) -> list[bool]:
+    from math_verify import parse, verify
+
+    return [
+        bool(
+            verify(parse(f"${truth}$", parsing_timeout=None), parse(reply, parsing_timeout=None), timeout_seconds=None)
+        )
+        for truth, reply in pairs
+    ]
+
+
+def hostile_part(settings: Settings, watch: Watch) -> Figures:
+    judge, forget = (
+        named("eggym.envs.answers:judge_answers", "checker"),
+        named("eggym.envs.answers:forget_answers", "checker"),
+    )
+    clean, hostile = clean_batch(200), hostile_batch(200)
+    judge(clean)  # workers started, grammar warm
+    walls: dict[str, list[float]] = {"clean": [], "hostile": []}
+
+    def timed(name: str, pairs: Sequence[tuple[str, str]]) -> None:
+        began = time.perf_counter()
+        judge(pairs)
+        walls[name].append(time.perf_counter() - began)
+
+    rates = [
+        Rate("answers, clean", len(clean), lambda: timed("clean", clean), None, forget),
+        Rate("answers, one in ten hostile", len(hostile), lambda: timed("hostile", hostile), None, forget),
+    ]
+    figures = rates_of(rates, settings, watch)
+    slower = figures["rates"]["answers, clean"]["median"] / figures["rates"]["answers, one in ten hostile"]["median"]
+    wall = Quartiles.of(walls["hostile"]).median / Quartiles.of(walls["clean"]).median
+    longest = 0.0
+    for truth, reply in HOSTILE:
+        forget()
+        longest = max(longest, seconds(lambda pair=(truth, reply): judge([pair]), time.perf_counter))  # type: ignore[misc]
+    figures["values"] = {
+        "hostile over clean, CPU": {"value": slower, "beside": "aim: at most 3"},
+        "hostile over clean, wall": {"value": wall, "beside": "aim: at most 3"},
+        "longest single answer, wall s": {"value": longest, "beside": f"of {len(HOSTILE)}; aim: at most 2.5"},
+    }
+    return figures
+
+
+def ifeval_part(settings: Settings, watch: Watch) -> Figures:
+    if settings.data is None:
+        return {"values": {"not measured": {"value": 0.0, "beside": "needs --data, a file of the public data set"}}}
+    task = load_task("eggym/ifeval-v0", data=settings.data)
+    items = [task.item("test", index) for index in range(task.n_items("test") or 0)]
+    replies = [other.prompt for other in reversed(items)]  # texts of the kind and length that models write
+    states = [answered(task, item, reply) for item, reply in zip(items, replies, strict=True)]
+    return rates_of(
+        [Rate("replies, all types, strict", len(states), lambda: task.judge_all(states), 2000)], settings, watch
+    )
