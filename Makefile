@@ -6,7 +6,7 @@ STAMP := $(VENV)/.stamp-$(shell cat pyproject.toml constraints.txt | cksum | cut
 export OMP_NUM_THREADS := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: duel test slow lint types check setup clean
+.PHONY: duel test slow lint types check setup extras clean
 
 duel: $(STAMP)
 	$(BIN)/eggym duel
@@ -35,6 +35,10 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	rm -f $(VENV)/.stamp-* && touch $(STAMP)
+
+# What optional parts need (reasoning-gym, TRL, the client of judges); tests of parts that are missing are skipped by name.
+extras: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[reasoning-gym,trl,judge]"
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

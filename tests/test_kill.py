@@ -58,6 +58,7 @@ def kill_and_continue(words, tmp_path, n_kills, seed, share):
     return [load_measured(run).sessions for run in find_runs(tmp_path / "broken")]
 
 
+@pytest.mark.slow
 def test_a_killed_duel_continues_to_the_same_bytes(tmp_path):
     kill_and_continue(TINY, tmp_path, n_kills=3, seed=0, share=1)
 

@@ -64,6 +64,7 @@ def data_folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_gsm8k_runs_end_to_end_and_the_exported_model_loads_alone(checkpoint, tmp_path):
     def eggym(*words):
         return subprocess.run([sys.executable, "-m", "eggym", *words], capture_output=True, text=True, cwd=tmp_path)
