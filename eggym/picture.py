@@ -78,9 +78,9 @@ def panel(
     scale = _scale(arena, strong, beside)
     parts = [_head(arena, *verdict), _axes(scale, axis)]
     parts += [_path(line.x, line.mean, scale, line.css, 1.2, 0.5) for line in light if not line.flat]
-    parts += [_band(line, scale) for line in strong if not line.flat]
-    parts += [_stroke(line, scale) for line in sorted(strong, key=lambda line: line.side.kind != "control")]
-    parts += _labels(strong, scale)
+    parts += [band(line, scale) for line in strong if not line.flat]
+    parts += [stroke(line, scale) for line in sorted(strong, key=lambda line: line.side.kind != "control")]
+    parts += labels(strong, scale)
     return "".join(parts)
 
 
@@ -103,9 +103,9 @@ def sheet_svg(panels: Sequence[str], title: str, subtitle: str, label: str, colu
     columns = min(columns, len(panels))
     width = 2 * _EDGE + columns * WIDTH + (columns - 1) * _GUTTER
     rows = textwrap.wrap(title, int((width - 2 * _EDGE) / 9.8))
-    heads = [_text(_EDGE, 42 + 25 * index, row, "ink", 20, weight=650) for index, row in enumerate(rows)]
+    heads = [words_at(_EDGE, 42 + 25 * index, row, "ink", 20, weight=650) for index, row in enumerate(rows)]
     below = 42 + 25 * len(rows)
-    heads.append(_text(_EDGE, below, subtitle, "mute", 13))
+    heads.append(words_at(_EDGE, below, subtitle, "mute", 13))
     placed = [
         f'<g transform="translate({_EDGE + index % columns * (WIDTH + _GUTTER)} '
         f'{below + 26 + index // columns * (HEIGHT + _GUTTER)})">{inside}</g>'
@@ -152,26 +152,37 @@ def _top(low: float, high: float, arenas: Sequence[Arena]) -> float:
 
 
 def _head(arena: Arena, verdict: str, css: str) -> str:
-    return _text(0, 18, short(arena.task), "ink", 17, weight=650) + _text(0, 37, verdict, css, 13, weight=600)
+    return words_at(0, 18, short(arena.task), "ink", 17, weight=650) + words_at(0, 37, verdict, css, 13, weight=600)
 
 
-def _axes(scale: Scale, axis: Axis) -> str:
-    bottom = HEIGHT - _BOTTOM
+def rewards_axis(scale: Scale) -> str:
+    """Return the lines across a panel, with the rewards that they stand for."""
     parts = []
     for tick in _ticks(scale.y_low, scale.y_high, 3):
         y = scale.y(tick)
         parts.append(f'<path class="rule" stroke="currentColor" d="M{_LEFT} {y:.1f}H{scale.right:.1f}"/>')
-        parts.append(_text(_LEFT - 6, y + 4, f"{tick:g}", "mute", 11, anchor="end"))
-    ticks = _ticks(0, scale.x_high, 2)[1:] if scale.x_high > _NOTHING else []
-    for tick in ticks:
-        words = f"{amount(tick)} {AXES[axis]}" if tick == ticks[-1] else amount(tick)
-        parts.append(_text(scale.x(tick), bottom + 18, words, "mute", 11, anchor="middle"))
-        parts.append(f'<path class="mute" stroke="currentColor" d="M{scale.x(tick):.1f} {bottom}v4"/>')
-    parts.append(_text(_LEFT, bottom + 18, "0", "mute", 11, anchor="middle"))
+        parts.append(words_at(_LEFT - 6, y + 4, f"{tick:g}", "mute", 11, anchor="end"))
     return "".join(parts)
 
 
-def _stroke(line: Line, scale: Scale) -> str:
+def _axes(scale: Scale, axis: Axis) -> str:
+    parts = [rewards_axis(scale)]
+    ticks = _ticks(0, scale.x_high, 2)[1:] if scale.x_high > _NOTHING else []
+    for tick in ticks:
+        parts.append(tick_at(scale, tick, f"{amount(tick)} {AXES[axis]}" if tick == ticks[-1] else amount(tick)))
+    parts.append(words_at(_LEFT, HEIGHT - _BOTTOM + 18, "0", "mute", 11, anchor="middle"))
+    return "".join(parts)
+
+
+def tick_at(scale: Scale, value: float, words: str) -> str:
+    """Return a mark on the lower edge of a panel, with its words below."""
+    bottom = HEIGHT - _BOTTOM
+    mark = f'<path class="mute" stroke="currentColor" d="M{scale.x(value):.1f} {bottom}v4"/>'
+    return words_at(scale.x(value), bottom + 18, words, "mute", 11, anchor="middle") + mark
+
+
+def stroke(line: Line, scale: Scale) -> str:
+    """Return a line with the mark at its end; the control that never changes is dashed, all across."""
     if line.flat:
         y = scale.y(float(line.mean[-1])) if np.isfinite(line.mean[-1]) else None
         dash = 'stroke="currentColor" stroke-width="1.4" stroke-dasharray="5 4"'
@@ -191,7 +202,8 @@ def _path(
     return f'<path class="{css}" {style}{faded} d="M{"L".join(places)}"/>' if len(places) > 1 else ""
 
 
-def _band(line: Line, scale: Scale) -> str:
+def band(line: Line, scale: Scale) -> str:
+    """Return the interval around a line."""
     known = np.isfinite(line.low) & np.isfinite(line.high)
     if known.sum() < 2:
         return ""
@@ -215,7 +227,7 @@ def _marker(line: Line, scale: Scale) -> str:
     return f'<circle class="{line.css} halo" fill="currentColor" stroke-width="1.5" {place}/>'
 
 
-def _labels(strong: Sequence[Line], scale: Scale) -> list[str]:
+def labels(strong: Sequence[Line], scale: Scale) -> list[str]:
     """Name every line at its end, moved apart where they would touch."""
     ended = sorted((line for line in strong if np.isfinite(line.mean[-1])), key=lambda line: -line.mean[-1])
     wanted = [scale.y(float(line.mean[-1])) for line in ended]
@@ -260,7 +272,8 @@ def _ticks(low: float, high: float, fewest: int) -> list[float]:
     return [float(round(index * step, 12)) + 0.0 for index in np.arange(first, last + 1)]
 
 
-def _text(x: float, y: float, words: str, css: str, size: float, anchor: str = "start", weight: int = 400) -> str:
+def words_at(x: float, y: float, words: str, css: str, size: float, anchor: str = "start", weight: int = 400) -> str:
+    """Return a text, escaped."""
     more = ("" if anchor == "start" else f' text-anchor="{anchor}"') + (
         "" if weight == 400 else f' font-weight="{weight}"'
     )

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from eggym.against import ladder_panel, ladder_svgs, ladders
 from eggym.curves import AXES, Axis, has_axis
 from eggym.errors import EggymError
 from eggym.files import write_bytes
@@ -44,6 +45,7 @@ def write_report(duel_folder: Path, records: Sequence[Record], measured: Mapping
         subtitle=_subtitle(arenas),
         axes=[(axis, AXES[axis], panel_svgs(arenas, axis, measured, verdicts)) for axis in axes],
         first_axis=_first_axis(arenas, axes),
+        ladders=ladder_svgs(arenas),
         whiskers=_whiskers(found),
         shades=_CSS_OF,
         settings=_settings(arenas),
@@ -62,6 +64,7 @@ def picture_svg(records: Sequence[Record]) -> str:
     axis = _first_axis(arenas, [axis for axis in AXES if axis != "cpu-s"])
     verdicts = map(_verdict, found["tasks"])
     panels = [panel(arena, axis, {}, verdict, arenas) for arena, verdict in zip(arenas, verdicts, strict=True)]
+    panels += map(ladder_panel, ladders(arenas))
     label = " ".join([found["headline"], *(describe(arena, axis) for arena in arenas)])
     return sheet_svg(panels, found["headline"], _subtitle(arenas, axis), label)
 
