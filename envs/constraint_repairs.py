@@ -23,6 +23,7 @@ REPAIRS: dict[str, str] = {
     "one highlight": "***x*** is one highlighted section, not two",
     "plain JSON": "NaN and Infinity are no JSON",
     "language found": "a text in which no language can be found is in none, instead of in any",
+    "capitals read": "a text in capitals is English if it is so in small letters: langdetect skips runs of capitals",
 }
 
 # A letter, digit or _ on neither side; \b alone would ask for one beside a keyword that begins with a sign.
@@ -101,17 +102,12 @@ def response_language(language: Any) -> Check:
 
 def english_capital() -> Check:
     """The letters are all capitals, and the language is English."""
-    return lambda reply: reply.isupper() and _is_english(reply)
+    return lambda reply: reply.isupper() and "en" in (language_of(reply), language_of(reply.lower()))
 
 
 def english_lowercase() -> Check:
     """The letters are all small, and the language is English."""
     return lambda reply: reply.islower() and language_of(reply) == "en"
-
-
-def _is_english(reply: str) -> bool:
-    # langdetect reads nothing inside a run of capitals; without this most texts in capitals would be in no language.
-    return language_of(reply) == "en" or language_of(reply.lower()) == "en"
 
 
 def _whole_word(keyword: str) -> re.Pattern[str]:

@@ -1,4 +1,4 @@
-"""Verifiable constraints on a reply: the 25 types of IFEval, by id, read from a data set and checked strictly or loosely.
+"""Verifiable constraints on a reply: the 25 types of IFEval, read by id from a data set, checked strictly or loosely.
 
     >>> constraint = read_constraint("length_constraints:number_words", {"num_words": 3, "relation": "less than"})
     >>> constraint.passes("Two words"), constraint.passes("Now three words")

@@ -1,4 +1,4 @@
-"""Constraints on words and lengths: keywords, letters, words, sentences, paragraphs. Semantics of IFEval, to the letter.
+"""Constraints on words and lengths: keywords, letters, sentences, paragraphs. Semantics of IFEval, to the letter.
 
 Each function takes the arguments of the data set and returns a `Check` of the raw text. Keywords are regular
 expressions, found anywhere in a word (``war`` in ``forward``); `eggym.envs.constraint_repairs` has the stricter ones.

@@ -150,10 +150,7 @@ def _grams(piece: str) -> tuple[int, ...]:
     found: list[int] = []
     window, capitals = " ", False
     for character in piece:
-        if character.isupper():
-            capitals = capitals or window[-1].isupper()
-        else:
-            capitals = False
+        capitals = character.isupper() and (capitals or window[-1].isupper())
         window = (window + character)[-3:]
         if capitals or window == "  ":
             continue
