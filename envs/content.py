@@ -17,11 +17,11 @@ COUNTED_FROM = 10  # words; in fewer, one may well come up often
 _WORD = re.compile(r"[\u0e00-\u0e7f\u1000-\u109f\u3040-\u30ff\u3400-\u9fff]|\w+")
 
 
-def emptiness(reply: str, repeated: str = "", given: Iterable[str] = ()) -> str:
+def emptiness(reply: str, repeated: str = "", given: Iterable[str] = (), least: int = LEAST_WORDS) -> str:
     """Return why a reply says too little, in one line, or "" if it says something.
 
     ``repeated`` is the prompt: an echo of it at the start is not counted. ``given`` are texts that the order hands
-    over, keywords and phrases; their words are not counted.
+    over, keywords and phrases; their words are not counted. ``least`` different words are asked for.
 
     >>> emptiness("My answer is no.")
     ''
@@ -30,8 +30,8 @@ def emptiness(reply: str, repeated: str = "", given: Iterable[str] = ()) -> str:
     """
     known = {word for text in given for word in words_of(text)}
     said = [word for word in words_of(_rest(reply, repeated)) if word not in known]
-    if len(set(said)) < LEAST_WORDS:
-        return f"it has {len(set(said))} words of its own, fewer than {LEAST_WORDS}"
+    if len(set(said)) < least:
+        return f"it has {len(set(said))} words of its own, fewer than {least}"
     word, count = Counter(said).most_common(1)[0]
     if len(said) >= COUNTED_FROM and count > MOST_SHARE * len(said):
         return f"{word!r:.40} makes up {count} of its {len(said)} words"
