@@ -123,7 +123,7 @@ def _found_by(task: Task) -> tuple[str | None, dict[str, Any]]:
     if isinstance(task, DatasetTask):
         if not isinstance(task.data, str):
             return None, {}
-        options = {"data": task.data}
+        options["data"] = task.data
     try:
         return reference(task.id if _is_known(task) else type(task)), options
     except BadValue:

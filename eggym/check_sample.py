@@ -81,7 +81,8 @@ def best_reply(task: Task) -> Reply:
 
 def twin_of(task: Task) -> Task:
     """Return a second instance of a task."""
-    return type(task)(task.data) if isinstance(task, DatasetTask) else type(task)(**copy.deepcopy(task.difficulty))
+    options = copy.deepcopy(task.difficulty)
+    return type(task)(task.data, **options) if isinstance(task, DatasetTask) else type(task)(**options)
 
 
 def first_state(sample: Sample) -> Any:

@@ -19,7 +19,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, ClassVar
 
-from eggym.errors import BadValue, EggymError, TaskFault, unknown
+from eggym.errors import BadValue, EggymError, TaskFault, UnknownName, unknown
 from eggym.registry import check_id, register
 from eggym.rows import Row, Source, load_rows, value_of
 from eggym.seeding import key
@@ -53,6 +53,13 @@ class DatasetTask(SingleTurnTask):
         `eggym.rows.value_of` does both for a field that must be there and not null.
         """
         raise NotImplementedError(f"task {self.id!r} must define read(row)")
+
+    def rows(self) -> Mapping[str, Sequence[Row]]:
+        """Return the rows by the source's own splits; those under "" are divided by the hash of their prompts.
+
+        Override it where the source's splits are not the ones to use.
+        """
+        return load_rows(self.data, self.id)
 
     def generate(self, rng: random.Random) -> Item:
         """Return a random item of train."""
@@ -92,8 +99,7 @@ class DatasetTask(SingleTurnTask):
     @cached_property
     def _sides(self) -> dict[str, list[Item]]:
         items = {
-            name: [self._read(row, name, place) for place, row in enumerate(rows)]
-            for name, rows in load_rows(self.data, self.id).items()
+            name: [self._read(row, name, place) for place, row in enumerate(rows)] for name, rows in self.rows().items()
         }
         sides = _divide(self.id, items, self.splits)
         if "" not in items and not sides["test"]:
@@ -108,13 +114,13 @@ class DatasetTask(SingleTurnTask):
         where = getattr(row, "where", "") or f"row {place}" + (f" of {name}" if name else "")
         try:
             item = self.read(row)
+        except (BadValue, UnknownName) as problem:  # before KeyError, which an unknown name is too
+            raise BadValue(f"task {self.id!r}: {where}: {problem}") from problem
         except KeyError as problem:
             fields = ", ".join(map(str, row))
             raise BadValue(
                 f"task {self.id!r}: {where} has no field {problem.args[0]!r}; its fields: {fields}"
             ) from None
-        except BadValue as problem:
-            raise BadValue(f"task {self.id!r}: {where}: {problem}") from problem
         except (EggymError, KeyboardInterrupt):
             raise
         except BaseException as problem:  # an author's code may raise anything, sys.exit() included

@@ -54,10 +54,15 @@ class Dice(MultiTurnTask):
 @pytest.fixture(scope="session")
 def options_of(tmp_path_factory):
     """What it takes to make a registered task without a network."""
-    file = tmp_path_factory.mktemp("gsm8k") / "rows.jsonl"
-    rows = [{"question": f"What is {n} + {n}?", "answer": f"{n} + {n} = {2 * n}\n#### {2 * n}"} for n in range(40)]
-    file.write_text("\n".join(map(json.dumps, rows)))
-    return lambda task_id: {"data": str(file)} if task_id == "eggym/gsm8k-v0" else {}
+    order = {"instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}
+    rows = {
+        "gsm8k": [{"question": f"What is {n} + {n}?", "answer": f"{n} + {n}\n#### {2 * n}"} for n in range(40)],
+        "ifeval": [{"key": n, "prompt": f"Say {n} without commas.", **order} for n in range(40)],
+    }
+    files = {f"eggym/{name}-v0": tmp_path_factory.mktemp(name) / "rows.jsonl" for name in rows}
+    for file, lines in zip(files.values(), rows.values(), strict=True):
+        file.write_text("\n".join(map(json.dumps, lines)))
+    return lambda task_id: {"data": str(files[task_id])} if task_id in files else {}
 
 
 # -- every registered id --------------------------------------------------------------------------------------------
