@@ -10,5 +10,7 @@ TASKS: dict[str, tuple[str, str]] = {
     "eggym/tiny-programs-v0": ("eggym.envs.tiny_programs:TinyPrograms", "write the expression that was described"),
     "eggym/tiny-countdown-v0": ("eggym.envs.tiny_countdown:TinyCountdown", "reach a number from given ones"),
     "eggym/guess-v0": ("eggym.envs.guess:Guess", "find a hidden number in a few turns"),
+    "eggym/corridor-v0": ("eggym.envs.corridor:Corridor", "keep a key in mind over many turns"),
+    "eggym/relay-v0": ("eggym.envs.relay:Relay", "carry a running value through many small steps"),
     "eggym/gsm8k-v0": ("eggym.envs.gsm8k:Gsm8k", "grade-school word problems"),
 }
