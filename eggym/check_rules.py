@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from eggym.dataset import DatasetTask
 from eggym.digest import digest
 from eggym.env import TextEnv
 from eggym.seeding import stream
@@ -103,7 +102,8 @@ def best_reply(task: Task) -> Reply:
 
 def twin_of(task: Task) -> Task:
     """Return a second instance of a task."""
-    return type(task)(task.data) if isinstance(task, DatasetTask) else type(task)(**copy.deepcopy(task.difficulty))
+    data = getattr(task, "data", None)  # of rows: not among the options, for only their content decides
+    return type(task)(**copy.deepcopy(task.difficulty), **({} if data is None else {"data": data}))
 
 
 def _gymnasium(sample: Sample) -> str:

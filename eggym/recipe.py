@@ -72,12 +72,7 @@ def tasks_of(recipe: Recipe) -> list[Any]:
 
     Tasks whose habit lies in single turns have ``habit_each_turn`` true.
     """
-    return [_load(name) for name, _ in recipe.tasks]
-
-
-def _load(name):
-    ref, _, options = name.partition("@")
-    return load_task(ref, **({"turns": int(options.split("=")[1])} if options else {}))
+    return [load_task(name) for name, _ in recipe.tasks]
 
 
 def demonstrations(recipe: Recipe, tasks: list[Any], stage: Stage, step: int, seed: int) -> list[list[Turn]]:

@@ -12,5 +12,6 @@ TASKS: dict[str, tuple[str, str]] = {
     "eggym/guess-v0": ("eggym.envs.guess:Guess", "find a hidden number in a few turns"),
     "eggym/corridor-v0": ("eggym.envs.corridor:Corridor", "keep a key in mind over many turns"),
     "eggym/relay-v0": ("eggym.envs.relay:Relay", "carry a running value through many small steps"),
+    "eggym/exam-v0": ("eggym.envs.exam:Exam", "answer many questions of a task for one reward"),
     "eggym/gsm8k-v0": ("eggym.envs.gsm8k:Gsm8k", "grade-school word problems"),
 }
