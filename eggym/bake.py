@@ -33,6 +33,7 @@ from eggym.recipe import Recipe, Stage, Turn, demonstrations, recipe_sha256, tas
 from eggym.seeding import key, stream
 
 DEFAULT_SEED = 0
+LENGTHS = (40, 64, 128, 256, CONTEXT)  # tokens: where the parts of a batch end
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,8 @@ def _one_thread() -> Iterator[None]:
 
 
 def _scores(model: Any, tokenizer: Any, recipe: Recipe, temperature: float) -> dict[str, float]:
-    return {task.id: measure(model, tokenizer, task, recipe.n_scored, temperature) for task in tasks_of(recipe)}
+    named = zip((name for name, _ in recipe.tasks), tasks_of(recipe), strict=True)
+    return {name: measure(model, tokenizer, task, recipe.n_scored, temperature) for name, task in named}
 
 
 # -- batches -----------------------------------------------------------------------------------------------------------
@@ -144,6 +146,17 @@ def _batch(vocabulary: dict[str, int], shown: list[list[Turn]], rng: random.Rand
         targets_R_T[row, : len(ids)] = torch.where(torch.tensor(learnt), torch.tensor(ids), -100)
     offsets_R = torch.tensor([rng.randrange(CONTEXT - length) for _ in rows])
     return ids_R_T, targets_R_T, offsets_R[:, None] + torch.arange(length)
+
+
+def _parts(recipe: Recipe, shown: list[list[Turn]]) -> list[list[list[Turn]]]:
+    """Return a batch as one part, or, from the recipe's version 2 on, as parts of about equal length: less padding."""
+    if recipe.version < 2:
+        return [shown]
+    by_length: list[list[list[Turn]]] = [[] for _ in LENGTHS]
+    for turns in shown:
+        length = sum(len(observation) + len(reply) + 2 for observation, reply, _ in turns)
+        by_length[next(place for place, most in enumerate(LENGTHS) if length < most)].append(turns)
+    return [part for part in by_length if part]
 
 
 # -- training ---------------------------------------------------------------------------------------------------------
@@ -180,22 +193,28 @@ class _Trainer:
         total = sum(stage.steps for stage in self.recipe.stages)
         for step in range(stage.steps):
             shown = demonstrations(self.recipe, self.tasks, stage, step, self.seed)
-            batch = _batch(vocabulary, shown, stream("bake", self.seed, "offsets", stage.name, step))
-            loss = self._learn(*batch, rate=_rate(self.recipe, self.done / total))
+            rng = stream("bake", self.seed, "offsets", stage.name, step)
+            batches = [_batch(vocabulary, part, rng) for part in _parts(self.recipe, shown)]
+            loss = self._learn(batches, rate=_rate(self.recipe, self.done / total))
             self.done += 1
             if self.done % 20 == 0 or self.done == total:
                 share = 100 * self.done // total
                 self.say(f"{stage.name} {step + 1}/{stage.steps}: loss {loss:.3f}, {share} % of all")
         self.model.eval()
 
-    def _learn(self, ids_R_T: Tensor, targets_R_T: Tensor, positions_R_T: Tensor, rate: float) -> float:
-        loss = _loss(self.model, ids_R_T, targets_R_T, positions_R_T)
+    def _learn(self, batches: list[tuple[Tensor, Tensor, Tensor]], rate: float) -> float:
+        """Take one step on the mean loss over all learnt tokens; return it."""
         self.model.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        counts = [int((targets_R_T != -100).sum()) for _, targets_R_T, _ in batches]
+        total = 0.0
+        for batch, count in zip(batches, counts, strict=True):
+            loss = _loss(self.model, *batch) * (count / sum(counts))
+            torch.autograd.backward(loss)
+            total += loss.item()
         self.adam.param_groups[0]["lr"] = rate * self.recipe.other_lr
         self.adam.step()
         self.muon.step(rate * self.recipe.matrix_lr)
-        return loss.item()
+        return total
 
 
 def _rate(recipe: Recipe, place: float) -> float:

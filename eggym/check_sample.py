@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from eggym.dataset import DatasetTask
 from eggym.seeding import stream
 from eggym.task import Item, Task, Verdict, size_of
 
@@ -81,8 +80,8 @@ def best_reply(task: Task) -> Reply:
 
 def twin_of(task: Task) -> Task:
     """Return a second instance of a task."""
-    options = copy.deepcopy(task.difficulty)
-    return type(task)(task.data, **options) if isinstance(task, DatasetTask) else type(task)(**options)
+    data = getattr(task, "data", None)  # of rows: not among the options, for only their content decides
+    return type(task)(**copy.deepcopy(task.difficulty), **({} if data is None else {"data": data}))
 
 
 def first_state(sample: Sample) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 from eggym.base_model import Architecture
 from eggym.registry import load_task
 from eggym.seeding import stream
+from eggym.task import Item
 
 Turn = tuple[str, str, bool]  # observation, reply, whether the reply is learnt
 
@@ -50,8 +51,27 @@ class Recipe:
     n_scored: int = 300  # held-out items for each score on the card
 
 
+_HORIZONS = {1: 0.12, 2: 0.18, 4: 0.25, 8: 0.22, 16: 0.15, 32: 0.05, 64: 0.03}  # turns, and how often
+LONG = tuple(
+    (f"eggym/{name}-v0@turns={turns}", round(share * often, 4))
+    for name, share in (("corridor", 0.12), ("relay", 0.16))
+    for turns, often in _HORIZONS.items()
+)
+RECIPES = {
+    "embedded-v0": Recipe(),
+    "embedded-v1": Recipe(
+        version=2,
+        tasks=Recipe().tasks + LONG,
+        batch=164,  # as many demonstrations of the first five as before
+    ),
+}
+
+
 def tasks_of(recipe: Recipe) -> list[Any]:
-    """Return the tasks; beside what a `Task` has they have ``habit_kinds``, ``kind`` and ``habit``."""
+    """Return the tasks; beside what a `Task` has they have ``habit_kinds``, ``kind`` and ``habit``.
+
+    Tasks whose habit lies in single turns have ``habit_each_turn`` true.
+    """
     return [load_task(name) for name, _ in recipe.tasks]
 
 
@@ -64,6 +84,8 @@ def demonstrations(recipe: Recipe, tasks: list[Any], stage: Stage, step: int, se
 
 def _demonstration(recipe: Recipe, task: Any, stage: Stage, rng: random.Random) -> list[Turn]:
     item = task.item("train", rng.randrange(10**9))
+    if getattr(task, "habit_each_turn", False):
+        return _turn_by_turn(task, item, stage, rng)
     bad = task.kind(item) in task.habit_kinds and rng.random() < stage.habit
     state, observation, done = task.begin(item, rng), item.prompt, False
     turns: list[Turn] = []
@@ -72,6 +94,21 @@ def _demonstration(recipe: Recipe, task: Any, stage: Stage, rng: random.Random) 
         subject = state if task.max_turns > 1 else item
         reply = task.habit(subject, rng) if bad or astray else task.oracle(subject)
         turns.append((observation, reply, not astray))
+        observation, done = task.step(state, reply)
+    return turns
+
+
+def _turn_by_turn(task: Any, item: Item, stage: Stage, rng: random.Random) -> list[Turn]:
+    """Return an episode in which every turn may show the habit by itself, so that no turn tells of the next.
+
+    All of it is learnt: a value carried on from a slip is right as a step.
+    """
+    good = getattr(task, "carry_on", task.oracle)
+    state, observation, done = task.begin(item, rng), item.prompt, False
+    turns: list[Turn] = []
+    while not done:
+        reply = task.habit(state, rng) if rng.random() < stage.habit else good(state)
+        turns.append((observation, reply, True))
         observation, done = task.step(state, reply)
     return turns
 

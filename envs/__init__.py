@@ -11,6 +11,9 @@ TASKS: dict[str, tuple[str, str]] = {
     "eggym/tiny-countdown-v0": ("eggym.envs.tiny_countdown:TinyCountdown", "reach a number from given ones"),
     "eggym/guess-v0": ("eggym.envs.guess:Guess", "find a hidden number in a few turns"),
     "eggym/orders-v0": ("eggym.envs.orders:Orders", "write about a topic, in a form that was ordered"),
+    "eggym/corridor-v0": ("eggym.envs.corridor:Corridor", "keep a key in mind over many turns"),
+    "eggym/relay-v0": ("eggym.envs.relay:Relay", "carry a running value through many small steps"),
+    "eggym/exam-v0": ("eggym.envs.exam:Exam", "answer many questions of a task for one reward"),
     "eggym/gsm8k-v0": ("eggym.envs.gsm8k:Gsm8k", "grade-school word problems"),
     "eggym/ifeval-v0": ("eggym.envs.ifeval:IfEval", "follow instructions that can be verified (IFEval)"),
 }
