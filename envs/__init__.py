@@ -11,6 +11,9 @@ TASKS: dict[str, tuple[str, str]] = {
     "eggym/tiny-countdown-v0": ("eggym.envs.tiny_countdown:TinyCountdown", "reach a number from given ones"),
     "eggym/guess-v0": ("eggym.envs.guess:Guess", "find a hidden number in a few turns"),
     "eggym/orders-v0": ("eggym.envs.orders:Orders", "write about a topic, in a form that was ordered"),
+    "eggym/guess-number-v0": ("eggym.envs.guess_number:GuessNumber", "find a hidden number, asked in a sentence"),
+    "eggym/mastermind-v0": ("eggym.envs.mastermind:Mastermind", "find a code of colours from how many are right"),
+    "eggym/wordle-v0": ("eggym.envs.wordle:Wordle", "find a word from the colours of its letters"),
     "eggym/gsm8k-v0": ("eggym.envs.gsm8k:Gsm8k", "grade-school word problems"),
     "eggym/ifeval-v0": ("eggym.envs.ifeval:IfEval", "follow instructions that can be verified (IFEval)"),
 }
