@@ -100,7 +100,8 @@ class Mastermind(GuessingGame):
         worst: dict[Code, int] = {
             guess: max(Counter(pegs_of(guess, code) for code in against).values()) for guess in tried
         }
-        return " ".join(min(worst, key=lambda guess: worst[guess]))
+        fewest = min(worst.values())
+        return " ".join(next(guess for guess in tried if worst[guess] == fewest))
 
 
 def pegs_of(guess: Code, code: Code) -> tuple[int, int]:

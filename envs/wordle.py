@@ -8,9 +8,9 @@ Colours: as in the game. A letter in its right place is green. Of the other lett
          the word has more of that letter than were green or yellow already; the rest are grey.
 Reward:  1 if the word was named within the turns, else 0; ``reward="faster"`` pays less for more turns than our solver
          takes, ``reward="partial"`` pays a lost game half the share of green letters in its last guess.
-Floor:   0.75 %: the six likeliest words, whatever is said. With ``partial``, 8 % more: a last guess of ``soaee``, which
+Floor:   0.5 %: six fixed words, all being equally likely. With ``partial``, 8 % more: a last guess of ``soaee``, which
          are the commonest letters of the five places.
-Options: ``turns``, ``listed``, ``reward``.
+Options: ``turns``, ``listed``, ``reward``. With fewer turns even our solver may lose.
 Source:  ours; the words of `eggym.envs.wordle_words`. The solver guesses the word of the list that parts the words left
          into most classes; it found every word from every opening that was tried.
 """
@@ -37,7 +37,7 @@ class Wordle(GuessingGame):
     """See the module's docstring."""
 
     id: ClassVar[str] = "eggym/wordle-v0"
-    floor: ClassVar[float] = 0.0075
+    floor: ClassVar[float] = 6 / len(WORDS)
     max_new_tokens: ClassVar[int] = 512
     max_turns: ClassVar[int] = 6
     rewards: ClassVar[tuple[str, ...]] = ("solved", "faster", "partial")
@@ -49,20 +49,14 @@ class Wordle(GuessingGame):
         vars(self)["floor"] = min(0.99, self.floor * self.max_turns / 6 + part)
 
     def generate(self, rng: random.Random, turns: int = 6, listed: bool = False, reward: str = "solved") -> Item:
-        """Draw a word and an opening that leaves much open, and whose prompt belongs to the split of the word."""
+        """Draw a word, and an opening that leaves much open and whose prompt belongs to the split of the word."""
+        word = rng.choice(WORDS)
+        side = split_of(self.id, word)
         while True:
-            word, opening = rng.choice(WORDS), rng.choice(WORDS)
+            opening = rng.choice(WORDS)
             colours = colours_of(opening, word)
-            prompt = (
-                "Wordle. I have hidden an English word of five letters. I answer a guess with a colour for each "
-                "letter. Green: the word has it in this place. Yellow: the word has it, in another place. Grey: the "
-                "word does not have it, or not once more.\n"
-                f"A first guess was made for you: {opening}. {_said(opening, colours)}\n"
-                f"Find the word within {turns} more guesses. "
-                + ("Only common words are guesses. " if listed else "")
-                + f"End every reply with one guess, in this form: <guess>{opening}</guess>"
-            )
-            if split_of(self.id, word) == split_of(self.id, prompt) and len(_agreeing(opening, colours)) >= FEWEST_LEFT:
+            prompt = _prompt(opening, _said(opening, colours), turns, listed)
+            if split_of(self.id, prompt) == side and len(_agreeing(opening, colours)) >= FEWEST_LEFT:
                 return self.with_par(Item(prompt, word, {"opening": opening}))
 
     def read(self, state: Hunt, text: str) -> str | None:
@@ -110,6 +104,17 @@ def remaining(state: Hunt) -> list[int]:
     for guess, answer in state.known():
         left = [place for place in left if _said(guess, colours_of(guess, WORDS[place])) == answer]
     return left
+
+
+def _prompt(opening: str, colours: str, turns: int, listed: bool) -> str:
+    return (
+        "Wordle. I have hidden an English word of five letters. I answer a guess with a colour for each letter. Green: "
+        "the word has it in this place. Yellow: the word has it, in another place. Grey: the word does not have it, or "
+        "not once more.\n"
+        f"A first guess was made for you: {opening}. {colours}\n"
+        f"Find the word within {turns} more guesses. {'Only common words are guesses. ' if listed else ''}"
+        f"End every reply with one guess, in this form: <guess>{opening}</guess>"
+    )
 
 
 def _said(guess: str, colours: tuple[int, ...]) -> str:

@@ -97,11 +97,12 @@ def test_the_solver_wins():
 
 
 def test_the_floor_is_six_fixed_words():
-    # words of one split are equally likely but for the openings they allow; six of them, then, by their share
     rng = random.Random(0)
-    fixed = ["index", "quill", "jelly", "jewel", "linen", "shave"]  # the likeliest of all pairs of word and opening
-    hits = sum(TASK.generate(rng).truth in fixed for _ in range(8000)) / 8000
-    assert 6 / len(WORDS) < TASK.floor and hits == pytest.approx(TASK.floor, abs=0.003)
+    hidden = [TASK.generate(rng).truth for _ in range(6000)]
+    fixed = ["index", "share", "foggy", "crane", "slate", "vague"]
+    assert TASK.floor == pytest.approx(6 / len(WORDS))
+    assert sum(map(hidden.count, fixed)) / 6000 == pytest.approx(TASK.floor, abs=0.003)  # 3 standard errors
+    assert len(set(hidden)) > 0.98 * len(WORDS)  # 6000 draws of 1100 leave out e^-5.4 of them
     partial = Wordle(reward="partial")
-    earned = [play(["soaee"], partial, partial.item("train", index))[0].reward for index in range(1500)]
-    assert partial.floor == pytest.approx(0.0875) and sum(earned) / 1500 == pytest.approx(0.08, abs=0.005)
+    earned = [play(["soaee"], partial, Item("", word, {"opening": "moist"}))[0].reward for word in hidden]
+    assert sum(earned) / 6000 == pytest.approx(partial.floor - TASK.floor, abs=0.005)
