@@ -17,11 +17,13 @@ if (_checkout / "pyproject.toml").is_file():
     __path__.append(str(_checkout))
 
 if TYPE_CHECKING:
+    from eggym.chat import ChatObservation
     from eggym.check import check_task
     from eggym.dataset import dataset_task
     from eggym.duel import duel
     from eggym.env import TextEnv
     from eggym.evaluate import evaluate
+    from eggym.gym_task import gym_task
     from eggym.probe import probe
     from eggym.registry import load_task, register
     from eggym.replay import replay
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from eggym.vector import TextVectorEnv
 
 __all__ = [
+    "ChatObservation",
     "Item",
     "MultiTurnTask",
     "SingleTurnTask",
@@ -42,6 +45,7 @@ __all__ = [
     "dataset_task",
     "duel",
     "evaluate",
+    "gym_task",
     "load_task",
     "probe",
     "register",
@@ -50,6 +54,7 @@ __all__ = [
 ]
 
 _HOMES = {  # public name -> the module that has it
+    "ChatObservation": "eggym.chat",
     "Item": "eggym.task",
     "MultiTurnTask": "eggym.task",
     "SingleTurnTask": "eggym.task",
@@ -62,6 +67,7 @@ _HOMES = {  # public name -> the module that has it
     "dataset_task": "eggym.dataset",
     "duel": "eggym.duel",
     "evaluate": "eggym.evaluate",
+    "gym_task": "eggym.gym_task",
     "load_task": "eggym.registry",
     "probe": "eggym.probe",
     "register": "eggym.registry",

@@ -265,6 +265,9 @@ def _from_file(path: str, name: str | None) -> type[Task]:
     tasks = [value for value in own.values() if value.id] or list(own.values())
     if len(tasks) == 1:
         return tasks[0]
+    environments = [value for value in vars(module).values() if _is_environment(value)]
+    if not tasks and environments:
+        raise BadValue(f"{path} defines no task; its {environments[-1].__name__} {_wrap(environments[-1].__name__)}")
     if not tasks:
         raise BadValue(f"{path} defines no task; subclass eggym.SingleTurnTask or eggym.MultiTurnTask in it")
     names = ", ".join(sorted(value.__name__ for value in tasks))
@@ -289,7 +292,19 @@ def _random_reward(inner: str) -> "LearnerSpec":
     return _as_spec(wrap(load_learner(inner)), f"{_WRAPPER}:{inner}")
 
 
+def _is_environment(value: Any) -> bool:
+    gymnasium = sys.modules.get("gymnasium")  # who defines an environment has imported it
+    kind = getattr(gymnasium, "Env", None)
+    return kind is not None and inspect.isclass(value) and issubclass(value, kind)
+
+
+def _wrap(name: str) -> str:
+    return f'is a gymnasium.Env; wrap it, as in MyTask = eggym.gym_task("me/name-v0", {name})'
+
+
 def _as_task(value: Any, ref: str) -> type[Task]:
+    if _is_environment(value):
+        raise BadValue(f"{ref} {_wrap(value.__name__)}")
     if not (inspect.isclass(value) and issubclass(value, Task)):
         raise BadValue(f"{ref} is no task but {value!r:.80}; a task is a subclass of eggym.Task")
     return value

@@ -14,6 +14,9 @@ TASKS: dict[str, tuple[str, str]] = {
     "eggym/corridor-v0": ("eggym.envs.corridor:Corridor", "keep a key in mind over many turns"),
     "eggym/relay-v0": ("eggym.envs.relay:Relay", "carry a running value through many small steps"),
     "eggym/exam-v0": ("eggym.envs.exam:Exam", "answer many questions of a task for one reward"),
+    "eggym/guess-number-v0": ("eggym.envs.guess_number:GuessNumber", "find a hidden number, asked in a sentence"),
+    "eggym/mastermind-v0": ("eggym.envs.mastermind:Mastermind", "find a code of colours from how many are right"),
+    "eggym/wordle-v0": ("eggym.envs.wordle:Wordle", "find a word from the colours of its letters"),
     "eggym/gsm8k-v0": ("eggym.envs.gsm8k:Gsm8k", "grade-school word problems"),
     "eggym/ifeval-v0": ("eggym.envs.ifeval:IfEval", "follow instructions that can be verified (IFEval)"),
 }

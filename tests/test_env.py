@@ -87,6 +87,26 @@ def test_make_vec_works(task_id, options_of):
     assert envs.observation_space.contains(observations) and rewards.shape == (4,)
 
 
+WITH_OPTIONS = [
+    ("eggym/wordle-v0", {"turns": 2, "listed": True}),
+    ("eggym/mastermind-v0", {"pegs": 3, "colours": 5, "reward": "partial"}),
+    ("eggym/guess-number-v0", {"numbers": 30, "slack": 0}),
+]
+
+
+@pytest.mark.parametrize(("task_id", "options"), [*((task_id, {}) for task_id in eggym.envs.TASKS), *WITH_OPTIONS])
+def test_an_environment_made_from_its_spec_as_json_plays_the_same(task_id, options, options_of):
+    env = gymnasium.make(task_id, split="test", **options, **options_of(task_id))
+    again = gymnasium.make(gymnasium.envs.registration.EnvSpec.from_json(env.spec.to_json()))
+    assert again.unwrapped.task.difficulty == env.unwrapped.task.difficulty == env.unwrapped.task.difficulty | options
+    traces = []
+    for one in (env, again):
+        traces.append([one.reset(seed=11)])
+        while not any(traces[-1][-1][2:4]):
+            traces[-1].append(one.step(traces[-1][0][0]))
+    assert traces[0] == traces[1]
+
+
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_gymnasiums_own_vector_environments_work(mode):
     extra = {"vector_kwargs": {"shared_memory": False}} if mode == "async" else {}

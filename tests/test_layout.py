@@ -14,8 +14,8 @@ LEAVES = ("envs", "es", "agents", "leaderboards")
 FLOORS = (
     ("errors", "seeding", "counter", "files", "source", "origin", "wording", "values", "timing"),
     ("task", "digest", "contract", "episode", "quantised", "adapters", "views", "weights", "policy", "rows"),
-    ("env", "vector", "sampling", "budget", "cache", "lanes", "step", "stops", "machine"),
-    ("learner", "registry", "gymnasium_hook", "dataset", "session", "engine"),
+    ("env", "chat", "vector", "sampling", "budget", "cache", "lanes", "step", "stops", "machine"),
+    ("learner", "registry", "gymnasium_hook", "dataset", "gym_task", "session", "engine"),
     ("rollout", "record", "stats", "fitness", "checkpoint", "replies", "config"),
     (
         "check_sample",
