@@ -15,7 +15,7 @@ FLOORS = (
     ("errors", "seeding", "counter", "files", "source", "origin", "wording", "values", "timing"),
     ("task", "digest", "contract", "episode", "quantised", "adapters", "views", "weights", "policy", "rows"),
     ("env", "vector", "sampling", "budget", "cache", "lanes", "step", "stops", "machine"),
-    ("learner", "registry", "gymnasium_hook", "dataset", "session", "engine"),
+    ("learner", "registry", "gymnasium_hook", "dataset", "session", "engine", "recording", "completion", "endpoint"),
     ("rollout", "record", "stats", "fitness", "checkpoint", "replies", "config"),
     (
         "check_sample",
@@ -31,7 +31,7 @@ FLOORS = (
         "train",
     ),
     ("base_model", "base_score", "recipe", "muon", "bake", "export", "reopen", "spot", "replay", "sigma", "probe"),
-    ("outcome", "transcripts", "curves", "picture", "report", "worker", "duel"),
+    ("outcome", "transcripts", "curves", "picture", "report", "worker", "duel", "talks", "served"),
     ("bench_arms", "bench_naive", "bench_parts", "bench_play", "bench_memory", "bench"),
     ("bench_answers", "bench_exam", "bench_rates", "bench_graders", "bench_envs"),
     (
@@ -39,6 +39,7 @@ FLOORS = (
         "tables",
         "progress",
         "flags",
+        "served_verb",
         "run_verbs",
         "task_verbs",
         "es_verbs",
