@@ -14,12 +14,13 @@ Left out: streaming, tools and pictures; what the messages say (`eggym.served`, 
 """
 
 import asyncio
+import dataclasses
 import json
 import os
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -32,6 +33,8 @@ from eggym.seeding import stream
 from eggym.source import told
 
 Message = dict[str, str]  # role and content
+_FIELDS = {found.name for found in dataclasses.fields(Answer)}
+_SHORTEST_SECRET = 12
 MOST_STOPS = 4  # stop strings that servers take in one request
 
 
@@ -119,11 +122,11 @@ class Endpoint:
         self._client = None if offline else _client(self.url, self._secret, options)
         self._seats = asyncio.Semaphore(options.concurrency)
         self._under_way: dict[str, asyncio.Task[Answer]] = {}
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="endpoint", daemon=True)
 
     def __enter__(self) -> Self:
         """Start the thread that sends."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="endpoint", daemon=True)
         self._thread.start()
         return self
 
@@ -173,7 +176,7 @@ class Endpoint:
 
     async def _answer(self, request: dict[str, Any]) -> Answer:
         found = self.recording.find(request)
-        if found is not None:
+        if found is not None and found.keys() == _FIELDS:
             self.spent.recorded += 1
             return Answer(**found)
         if self.offline:
@@ -183,7 +186,7 @@ class Endpoint:
             )
         async with self._seats:
             answer = await self._insist(request)
-        self.recording.keep(request, asdict(answer))
+        self.recording.keep(request, dataclasses.asdict(answer))
         return answer
 
     async def _insist(self, request: dict[str, Any]) -> Answer:
@@ -228,7 +231,7 @@ class Endpoint:
             raise refusal(problem, self._clean) from None
         except openai.APITimeoutError:
             raise Failure(f"no whole answer within {self.options.timeout_s:g} s") from None
-        except openai.APIConnectionError as problem:
+        except Exception as problem:  # what a connection may do has no end, and each of it may pass
             cause = problem.__cause__ or problem
             raise Failure(f"the connection failed ({self._clean(told(cause))})") from None
         answer, metered = read_completion(self._clean(text, 1 << 26))
@@ -240,7 +243,8 @@ class Endpoint:
 
     def _clean(self, text: str, length: int = 200) -> str:
         """Return a server's words as they may be shown and kept: without the key."""
-        shown = text.replace(self._secret, "***") if self._secret else text
+        # a short word is no secret ("EMPTY" is usual for local servers), and may well stand in a reply
+        shown = text.replace(self._secret, "***") if len(self._secret) >= _SHORTEST_SECRET else text
         return shown[:length]
 
     async def _close(self) -> None:

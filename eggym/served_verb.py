@@ -26,9 +26,7 @@ def tell_spent(found: Mapping[str, Any]) -> None:
         counts += [f"{spent.unmetered} answers without counts of tokens"] * bool(spent.unmetered)
         _tell(f"{name}: {', '.join(counts)}" + (f"; written to {one.folder}" if one.folder else ""))
         if one.ignores_temperature:
-            _tell(
-                f"{name}: all replies at temperature 1 are the greedy ones; does it sample? (docs/endpoints.md)"
-            )
+            _tell(f"{name}: all replies at temperature 1 are the greedy ones; does it sample? (docs/endpoints.md)")
 
 
 def _progress(name: str) -> Any:
