@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from eggym.config import CONFIG, Evaluation, fields_of
+from eggym.digest import digest
 from eggym.endpoint import Endpoint, EndpointOptions, Spent
 from eggym.errors import BadValue, unknown
 from eggym.evaluate import SAMPLED_TEMPERATURE, first_items, score_of
@@ -29,7 +30,6 @@ from eggym.record import Score, provenance
 from eggym.recording import Recording
 from eggym.registry import load_task
 from eggym.talks import Mode, Talks, Watch
-from eggym.digest import digest
 from eggym.task import Task
 from eggym.wording import short
 
