@@ -31,6 +31,7 @@ from eggym.files import sha256_json
 from eggym.recording import Recording
 from eggym.seeding import stream
 from eggym.source import told
+from eggym.values import writable
 
 Message = dict[str, str]  # role and content
 _FIELDS = {found.name for found in dataclasses.fields(Answer)}
@@ -152,7 +153,7 @@ class Endpoint:
         request = {
             "url": self.url,
             "model": self.model,
-            "messages": list(messages),
+            "messages": [{name: writable(text) for name, text in message.items()} for message in messages],
             "params": {**params, **self.options.fields()},
             "salt": salt,
         }

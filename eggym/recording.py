@@ -35,6 +35,10 @@ class Recording:
         """Return how many requests are answered."""
         return len(self._answers)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the file's name: the copy reads the file; answers in memory alone stay behind."""
+        return Recording, (self.path,)
+
     def find(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the answer to a request, or None."""
         return self._answers.get(sha256_json(request))
