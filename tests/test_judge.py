@@ -3,9 +3,12 @@
 import json
 import pickle
 import re
+import shlex
+from pathlib import Path
 
 import pytest
 
+from eggym.cli import main
 from eggym.completion import Answer
 from eggym.digest import digest
 from eggym.endpoint import EndpointOptions
@@ -393,6 +396,28 @@ def test_a_judged_task_is_evaluated_like_any_other(judged, chat_server, monkeypa
     # replies of 45, 5, 45 characters: grades 5, 1, 5
     assert found.greedy.mean == pytest.approx(2 / 3) and found.greedy.parts["grade"] == pytest.approx(11 / 3)
     assert task.spent.requests == 6  # sampled: 5, 45, 5 characters; six different pairs of item and reply
+
+
+def test_the_manual_is_run(chat_server, monkeypatch, tmp_path, capsys):
+    """Every block of docs/endpoints.md, with the address of a server of this test."""
+    text = (Path(__file__).parent.parent / "docs" / "endpoints.md").read_text()
+    blocks = re.findall(r"<!-- ([^\n]*) -->\n```\w+\n(.*?)```", text, re.DOTALL)
+    assert [mark for mark, _ in blocks] == ["endpoint", "file: haiku.py", "judge"] and text.count("```") == 6
+    server = chat_server(lambda number, body: "Grade: 4" if body["model"] == "JUDGE" else "12")
+    monkeypatch.chdir(tmp_path)
+    Path("haiku.py").write_text(blocks[1][1])
+    for line in [line for mark, body in blocks if mark in ("endpoint", "judge") for line in body.splitlines()]:
+        words = shlex.split(line.replace("http://localhost:8000/v1", server.url))
+        if words[0] == "export":
+            for pair in words[1:]:
+                monkeypatch.setenv(*pair.split("=", 1))
+            continue
+        with pytest.raises(SystemExit) as stop:
+            main(words[1:])
+        out, err = capsys.readouterr()
+        assert not stop.value.code and "greedy" in out, err
+    lines = [json.loads(line) for line in Path("judge.jsonl").read_text().splitlines()]
+    assert lines and {line["answer"]["text"] for line in lines} == {"Grade: 4"}
 
 
 def test_items_that_are_equal_and_not_the_same_are_apart(judged):
