@@ -41,4 +41,4 @@ extras: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[reasoning-gym,trl,judge]"
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-serving build *.egg-info .pytest_cache .mypy_cache .ruff_cache

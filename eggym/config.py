@@ -136,9 +136,9 @@ def resolve(config: RunConfig) -> Plan:
     spec = load_learner(config.learner)
     sections = _sections(config, spec)
     task = _task(config, sections["task"])
-    evaluation = _fields(Evaluation, "eval", sections["eval"])
-    space = _fields(ParameterSpace, "space", sections["space"])
-    engine = _fields(EngineOptions, "engine", sections["engine"])
+    evaluation = fields_of(Evaluation, "eval", sections["eval"])
+    space = fields_of(ParameterSpace, "space", sections["space"])
+    engine = fields_of(EngineOptions, "engine", sections["engine"])
     prompting = Prompting.of(task, sections["prompt"])
     policy = load_policy(config.model, config.device, config.dtype)
     if engine.compile:
@@ -254,7 +254,8 @@ def _task(config: RunConfig, overrides: Mapping[str, Any]) -> Task:
     return load_task(config.task, **difficulty)
 
 
-def _fields(kind: Any, section: str, values: Mapping[str, Any]) -> Any:
+def fields_of(kind: Any, section: str, values: Mapping[str, Any]) -> Any:
+    """Return a dataclass of options from the settings of its section, or refuse one of them by name."""
     known = [found.name for found in dataclasses.fields(kind)]
     hints = get_type_hints(kind)
     for name in values:

@@ -28,7 +28,7 @@ from eggym.task import SPLITS, Item, SingleTurnTask, Verdict, VerdictState, chec
 
 Score = Callable[[Item, str], "float | Verdict"]
 
-_SETTINGS = ("floor", "reward_range", "stop", "max_new_tokens", "system", "few_shot")
+SETTINGS = ("floor", "reward_range", "stop", "max_new_tokens", "system", "few_shot")
 # The last number wins: models restate the question first. Units are not read. In "10-3" and "A-3" the dash is no sign;
 # in "1,2,3" the commas separate numbers, not thousands.
 _NUMBER = re.compile(r"(?:(?<![^\W_])(?<!\.)[-+])?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?")
@@ -163,13 +163,13 @@ def dataset_task(
     """
     check_id(id, "a task of rows")
     for name in settings:
-        if name not in _SETTINGS:
-            raise unknown("setting of a task", name, _SETTINGS)
+        if name not in SETTINGS:
+            raise unknown("setting of a task", name, SETTINGS)
     for name in splits or {}:
         check_split(name)
     if isinstance(score, str) and score not in _SCORERS and ":" not in score:
         raise unknown("scorer", score, [*_SCORERS, "module:function"])
-    fields = _fields(id, prompt)
+    fields = template_fields(id, prompt)
 
     def read(self: DatasetTask, row: Row) -> Item:
         asked = [str(value_of(row, name)).strip() for name in fields]
@@ -228,8 +228,12 @@ def _true_number(truth: Any) -> Decimal | None:
     return Decimal(str(truth)) if type(truth) in (int, float) else last_number(str(truth))
 
 
-def _fields(task_id: str, prompt: str) -> list[str]:
-    """Return the fields that a template speaks of."""
+def template_fields(task_id: str, prompt: str) -> list[str]:
+    """Return the fields that a template speaks of.
+
+    Raises:
+        BadValue: a brace too many, or no field at all.
+    """
     try:
         found = [name for _, name, _, _ in string.Formatter().parse(prompt) if name is not None]
     except ValueError as problem:

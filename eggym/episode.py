@@ -20,6 +20,7 @@ class Ending(StrEnum):
     OUT_OF_TOKENS = "out_of_tokens"  # the last reply reached max_new_tokens without an end; it was judged as it stood
     OUT_OF_TURNS = "out_of_turns"  # the cap on turns
     OUT_OF_CONTEXT = "out_of_context"  # the next observation would not fit the model
+    LOST = "lost"  # a server gave no reply; there is nothing to judge
 
 
 @dataclass(slots=True)

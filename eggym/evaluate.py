@@ -41,7 +41,7 @@ class Evaluator:
         greedy = self._roll(0.0, 1)
         sampled = self._roll(SAMPLED_TEMPERATURE, self._plan.evaluation.replies)
         lines = evaluation_lines(point, "greedy", greedy) + evaluation_lines(point, "sampled", sampled)
-        return Evaluated(_score(0.0, greedy), _score(SAMPLED_TEMPERATURE, sampled), lines)
+        return Evaluated(score_of(0.0, greedy), score_of(SAMPLED_TEMPERATURE, sampled), lines)
 
     def _roll(self, temperature: float, n_replies: int) -> EpisodeBatch:
         plan = self._plan
@@ -109,7 +109,8 @@ def _parts(batch: EpisodeBatch) -> dict[str, float]:
     return {name: math.fsum(values) / len(values) for name, values in sorted(found.items())}
 
 
-def _score(temperature: float, batch: EpisodeBatch) -> Score:
+def score_of(temperature: float, batch: EpisodeBatch) -> Score:
+    """Return what the episodes of one evaluation add up to."""
     by_item: list[list[float | None]] = [[] for _ in range(batch.n_items)]
     states: dict[str, int] = {}
     for episode in batch.episodes:

@@ -126,6 +126,10 @@ def eval_(
     split: Split = None,
     seed: Annotated[int, typer.Option(help="Of the random numbers at temperature 1.")] = 0,
     items: Annotated[int, typer.Option(help="How many items.")] = 200,
+    endpoint: Annotated[str | None, typer.Option(help="Address of a server that has the model.")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Requests under way at a time.")] = None,
+    out: Out = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask nothing: answer from the requests in --out.")] = False,
     memory: Memory = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -135,17 +139,56 @@ def eval_(
     """Evaluate a model on tasks, greedy and sampled.
 
     Example: eggym eval --task tiny-orders --task tiny-programs --items 100
+
+    Behind a server of chat completions (OpenAI's protocol), with the key in OPENAI_API_KEY:
+
+    Example: eggym eval --endpoint http://localhost:8000/v1 --model NAME --task gsm8k --out evals
     """
     from eggym.config import parse_set
-    from eggym.evaluate import evaluate
 
     if not task:
         raise typer.BadParameter("give at least one --task; eggym list shows them")
     settings: dict[str, Any] = {"memory": memory, "device": device, "dtype": dtype, "data": data}
     given = {name: value for name, value in settings.items() if value is not None}
     overrides = {"eval.items": items, **({"eval.split": split} if split else {}), **parse_set(set_ or [])}
+    if endpoint is None:
+        _refuse_without("endpoint", concurrency=concurrency, out=out, offline=offline or None)
+        _show_scores(_evaluate(task, model or "embedded-v0", seed, overrides, given), as_json)
+        return
+    local = {name: value for name, value in given.items() if name != "data"}
+    if local or model is None:
+        raise typer.BadParameter(
+            f"--{next(iter(local))} is of no use with --endpoint" if local else "--endpoint needs --model NAME"
+        )
+    if offline and out is None:
+        raise typer.BadParameter("--offline needs --out FOLDER, which holds the requests")
+    overrides |= {} if concurrency is None else {"endpoint.concurrency": concurrency}
+    from eggym.served import plan_served
+    from eggym.served_verb import ask_server, tell_spent
+
+    with interruptible():
+        plans = {name: plan_served(name, endpoint, model, seed, data, overrides) for name in task}
+        found = ask_server(plans, Path(out) if out else None, offline)
+    _show_scores(found, as_json)
+    tell_spent(found)
+
+
+def _evaluate(
+    task: list[str], model: str, seed: int, overrides: dict[str, Any], given: dict[str, Any]
+) -> dict[str, Any]:
+    from eggym.evaluate import evaluate
+
     one_thread()
-    found = {name: evaluate(name, model or "embedded-v0", seed, set=overrides, **given) for name in task}
+    return {name: evaluate(name, model, seed, set=overrides, **given) for name in task}
+
+
+def _refuse_without(flag: str, **given: Any) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise typer.BadParameter(f"--{name} goes with --{flag}")
+
+
+def _show_scores(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
         body = {
             name: {"greedy": one.greedy.model_dump(), "sampled": one.sampled.model_dump()}

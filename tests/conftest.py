@@ -43,6 +43,108 @@ def random_policy(seed=0, layers=2, dtype=None, sharpness=6.0, **architecture):
     return Policy(model, build_tokenizer(), "random")
 
 
+class ChatServer:
+    """A real HTTP server of chat completions on this machine that does what its script says.
+
+    ``script(number, body)`` is called with the number of the request, from 0, and its JSON; it returns a str (a reply),
+    a dict (the JSON to send), bytes (a page of HTML), a status with headers and JSON, "STALL" or "DROP".
+    """
+
+    def __init__(self, script):
+        import threading
+        from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+        self.requests, self.headers, self.most_at_once = [], [], 0
+        self._lock, self._closing, self._now = threading.Lock(), threading.Event(), 0
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                import json
+
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with server._lock:
+                    number = len(server.requests)
+                    server.requests.append(body)
+                    server.headers.append({name.lower(): value for name, value in self.headers.items()})
+                    server._now += 1
+                    server.most_at_once = max(server.most_at_once, server._now)
+                act = script(number, body)
+                with server._lock:
+                    server._now -= 1
+                self.play(act)
+
+            def play(self, act):
+                import json
+
+                status, headers, data = 200, {"Content-Type": "application/json"}, act
+                if isinstance(act, tuple):
+                    status, more, data = act
+                    headers |= more
+                if data in ("STALL", "DROP"):
+                    data, act = completion("never whole"), data
+                elif isinstance(data, str):
+                    data = completion(data)
+                if isinstance(data, bytes):
+                    headers["Content-Type"] = "text/html"
+                else:
+                    data = json.dumps(data).encode()
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(data))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                if act in ("STALL", "DROP"):
+                    self.wfile.write(data[: len(data) // 2])
+                    self.wfile.flush()
+                    if act == "STALL":
+                        server._closing.wait(5)
+                    self.close_connection = True
+                else:
+                    self.wfile.write(data)
+
+            def log_message(self, *words):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._thread.start()
+
+    def close(self):
+        self._closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def completion(text, finish="stop", prompt_tokens=7, completion_tokens=3):
+    """What a server answers: one choice, with its counts of tokens."""
+    usage = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
+    message = {"role": "assistant", "content": text}
+    return {"choices": [{"index": 0, "message": message, "finish_reason": finish}], "usage": usage}
+
+
+@pytest.fixture
+def chat_server(monkeypatch):
+    """Call it with a script; every server it made is closed at the end."""
+    pytest.importorskip("openai", reason='needs the extra "judge"')
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    made = []
+
+    def make(script):
+        made.append(ChatServer(script))
+        return made[-1]
+
+    make.completion = completion
+    yield make
+    for server in made:
+        server.close()
+
+
 @pytest.fixture(scope="session")
 def policy():
     """A policy that nobody changes."""

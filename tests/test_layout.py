@@ -16,6 +16,8 @@ FLOORS = (
     ("task", "digest", "contract", "episode", "quantised", "adapters", "views", "weights", "policy", "rows"),
     ("env", "chat", "vector", "sampling", "budget", "cache", "lanes", "step", "stops", "machine"),
     ("learner", "registry", "gymnasium_hook", "dataset", "gym_task", "session", "engine"),
+    ("env", "vector", "sampling", "budget", "cache", "lanes", "step", "stops", "machine"),
+    ("learner", "registry", "gymnasium_hook", "dataset", "session", "engine", "recording", "completion", "endpoint"),
     ("rollout", "record", "stats", "fitness", "checkpoint", "replies", "config"),
     (
         "check_sample",
@@ -32,6 +34,7 @@ FLOORS = (
     ),
     ("base_model", "base_score", "recipe", "muon", "bake", "export", "reopen", "spot", "replay", "sigma", "probe"),
     ("outcome", "transcripts", "curves", "picture", "against", "report", "worker", "duel"),
+    ("outcome", "transcripts", "curves", "picture", "report", "worker", "duel", "talks", "served"),
     ("bench_arms", "bench_naive", "bench_parts", "bench_play", "bench_memory", "bench"),
     ("bench_answers", "bench_exam", "bench_rates", "bench_graders", "bench_envs"),
     (
@@ -39,6 +42,7 @@ FLOORS = (
         "tables",
         "progress",
         "flags",
+        "served_verb",
         "run_verbs",
         "task_verbs",
         "es_verbs",
