@@ -13,4 +13,5 @@ TASKS: dict[str, tuple[str, str]] = {
     "eggym/orders-v0": ("eggym.envs.orders:Orders", "write about a topic, in a form that was ordered"),
     "eggym/gsm8k-v0": ("eggym.envs.gsm8k:Gsm8k", "grade-school word problems"),
     "eggym/ifeval-v0": ("eggym.envs.ifeval:IfEval", "follow instructions that can be verified (IFEval)"),
+    "eggym/math500-v0": ("eggym.envs.math500:Math500", "competition problems, answers compared as mathematics"),
 }
