@@ -88,6 +88,8 @@ def _equal(one: Any, other: Any) -> bool:
 
     if isinstance(one, sympy.Equality) and isinstance(other, sympy.Equality):
         return _multiples(one.lhs - one.rhs, other.lhs - other.rhs)
+    if getattr(one, "is_Matrix", False) or getattr(other, "is_Matrix", False):
+        return _verified(one, other)
     if isinstance(one, sympy.Expr) and isinstance(other, sympy.Expr):
         verdict = _agree(one, other)
         if verdict is not None:

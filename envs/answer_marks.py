@@ -7,10 +7,10 @@ change what is said ("or", "not", "thousand") are none. Units are compared where
 import re
 
 _UNIT = re.compile(
-    r"(.*[\d})])\s*(?:(?P<percent>\\?%|\\text\{\s*(?:\\?%|percent)\s*\}|(?<=[\s\d])percent)"
+    r"(.*[\d})])(?P<gap>\s*)(?:(?P<percent>\\?%|\\text\{\s*(?:\\?%|percent)\s*\}|percent)"
     r"|(?P<degree>\\deg(?: ?[CF])?)|(?P<money>\\?\$|\\?\u20ac|\\pounds)"
     r"|(?:\\text\{\s*(?P<text>[^{}0-9]*?)\s*\}"
-    r"|(?P<raw> ?[A-Za-z]{1,12}(?: [A-Za-z]{3,12}){0,2}))(?P<power>\^\{[23]\})?)\s*"
+    r"|(?P<raw>[A-Za-z]{1,12}(?: [A-Za-z]{3,12}){0,2}))(?P<power>\^\{[23]\})?)\s*"
 )
 _MONEY = re.compile(r"([-+]?)\s*(?:\\?\$|\\?\u20ac|\\pounds|\\text\{\s*\\?\$\s*\})\s*(?=[\d.\\(])")
 _SHORT = re.compile(r"cm|mm|km|in|ft|yd|mi|kg|lb|oz|ml|hrs?|min|sec|mph|rad|deg|sq")
@@ -44,17 +44,17 @@ def without_marks(text: str) -> tuple[str, str, bool]:
         return found[1], "", True
     if found["degree"] or found["money"]:
         return found[1], "deg" if found["degree"] else "$", False
-    unit = _unit(found["text"], found["raw"])
+    unit = _unit(found["text"], found["raw"], found["gap"] != "")
     if not unit:
         return text, "$" if money else "", False
     return found[1], _SAME.get(unit, unit) + (found["power"] or "").replace("{", "").replace("}", ""), False
 
 
-def _unit(text: str | None, raw: str | None) -> str:
+def _unit(text: str | None, raw: str | None, apart: bool) -> str:
     """Return the words of a unit in lower case, or "" where they are none."""
     unit = " ".join((text or raw or "").casefold().rstrip(".").split())
     if not unit or "," in unit or len(unit.split()) > 4 or _NO_UNIT.search(unit):
         return ""
-    if raw is not None and not _SHORT.fullmatch(unit) and (not raw.startswith(" ") or len(unit) < 4):
+    if raw is not None and not _SHORT.fullmatch(unit) and (not apart or len(unit) < 4):
         return ""  # 12xy and 2 abc are products
     return unit

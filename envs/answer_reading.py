@@ -14,8 +14,10 @@ from .answer_tidy import squeeze, tidy
 
 _AND = re.compile(r"\s*,?\s*(?:\\text\{\s*(?:and|or)\s*\}|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|\\lor(?![a-z])|;)\s*")
 _NAMED = re.compile(
-    r"(?:m?\\angle ?)?(\\text\{[^{}]*\}|[A-Za-z]{1,4}|\\[a-z]+)((?:_\{\w+\}|'|\([A-Za-z]\))*)(=|\\in(?![a-z]))(.+)"
+    r"(?:m?\\angle ?)?(\\text\{[^{}]*\}|[A-Za-z]{1,4}|\\[a-z]+|\([a-z](?:,[a-z])+\))((?:_\{\w+\}|'|\([A-Za-z]\))*)"
+    r"(=|\\in(?![a-z]))(.+)"
 )
+_SIGNS = re.compile(r"\\(?:pm|mp)(?![a-z])")
 _MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
 _WORD = re.compile(r"\\text\{([^{}]*)\}|\(?([A-Za-z][A-Za-z' -]{3,})\)?|(\(?[A-Z]\)?)")
 _OPEN, _CLOSE = "([{", ")]}"
@@ -44,13 +46,15 @@ def _listed(text: str) -> Form:
     pieces = _cut(text, ",")
     if pieces is None:
         return Form("term", squeeze(text))
+    if len(pieces) == 1 and not _SIGNS.search(text):
+        return single
     items = [form for piece in pieces for form in _signs(piece)]
     return items[0] if len(items) == 1 else Form("list", ",".join(form.text for form in items), tuple(items))
 
 
 def _signs(text: str) -> list[Form]:
     r"""Read an element; one ``\pm`` stands for two."""
-    if not text.startswith("\\{") and len(found := re.findall(r"\\(?:pm|mp)(?![a-z])", text)) == 1:
+    if not text.startswith("\\{") and len(found := _SIGNS.findall(text)) == 1:
         return [_item(text.replace(found[0], sign, 1)) for sign in "+-"]
     return [_item(text)]
 

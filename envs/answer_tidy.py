@@ -24,6 +24,7 @@ _UNICODE = str.maketrans(
         "\u2208": "\\in ",
         "\u00b1": "\\pm ",
         "\u00b0": "\\deg ",
+        "\u00a2": "\\text{ cents}",
         "\u00a0": " ",
         "\u2009": " ",
         "\u202f": " ",
@@ -59,6 +60,8 @@ _COMMANDS = {
 }
 _COMMAND = re.compile(r"\\([a-zA-Z]+)")
 _BARE_FRACTION = re.compile(r"\\frac\s*(?:\{([^{}]*)\}|([a-zA-Z\d]))\s*(?:\{([^{}]*)\}|([a-zA-Z\d]))")
+_ROOT_SIGN = re.compile(r"\u221a\s*(\d+|[a-zA-Z](?![a-zA-Z]))")
+_ROW_GAP = re.compile(r"\\\\\s*\[[^\[\]]*\]")  # between rows of a matrix
 _BARE_ROOT = re.compile(r"\\sqrt\s*(\d|[a-zA-Z](?![a-zA-Z]))")
 # TeX reads 2^10 as 2^{1}0; people who write it mean 2^{10}.
 _BARE_POWER = re.compile(r"(?<!\\)([\^_])\s*(-?\d+|[a-zA-Z])")
@@ -72,10 +75,11 @@ def tidy(text: str) -> str:
     >>> tidy(r"\left( \dfrac12,\; x^{2} \right).")
     '( \\frac{1}{2}, x^{2} )'
     """
-    text = text.strip().translate(_UNICODE)
+    text = _ROOT_SIGN.sub(r"\\sqrt{\1}", text.strip().translate(_UNICODE))
     if marked := _MATH_MARKS.match(text):
         text = marked[1]
     if "\\" in text or "{" in text:
+        text = _ROW_GAP.sub(r"\\\\", text)
         text = _THOUSANDS.sub("", text)
         text = _SPACING.sub(" ", text)
         text = _DEGREES.sub(r"\\deg ", text)

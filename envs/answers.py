@@ -138,11 +138,13 @@ def _settled(truth: str, found: str) -> Outcome:
 
 
 def _refusal(truth: Form, found: Form, spelt: str) -> str:
+    if found.kind == "equation":  # what is said of the unknown counts
+        found, spelt = found.parts[0], found.parts[0].text
     if found.kind in ("list", "set") and len(found.parts) > 1 and truth.kind not in ("list", "set"):
         return "several answers where the truth is one"
     if truth.kind == found.kind == "number":
         return ""
-    reason = unfinished(truth.text, spelt if found.kind != "equation" else found.parts[0].text)
+    reason = unfinished(truth.text, spelt)
     if not reason and truth.kind == "number" and is_arithmetic(found.text):
         return "unevaluated arithmetic"
     return reason
