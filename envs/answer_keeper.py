@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 
 from .answer_worker import ANSWER, ORDER
 
+PROGRAM = "eggym.envs.answer_worker"
 START_LIMIT_S = 60.0  # for the keeper: importing, on a busy machine
 
 
@@ -39,25 +40,37 @@ class Keeper:
         self._control, other = socket.socketpair()
         self._control.settimeout(START_LIMIT_S)
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the keeper
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            with other:
+                self._process = self._start(other.fileno())
+            self.pid = self._answer()[0]
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, descriptor: int) -> "subprocess.Popen[bytes]":
         paths = os.pathsep.join(path for path in sys.path if path)
-        environment = {**os.environ, "PYTHONPATH": paths, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
-        with other:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "eggym.envs.answer_worker", str(other.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._said,
-                env=environment,
-                pass_fds=[other.fileno()],
-            )
-        self.pid = self._answer()[0]
+        return subprocess.Popen(
+            [sys.executable, "-m", PROGRAM, str(descriptor)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._said,
+            # one hash seed: the order of sympy's sets, and so its way through an expression, is always the same
+            env={**os.environ, "PYTHONPATH": paths, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
+            pass_fds=[descriptor],
+        )
 
     def fork(self) -> Worker:
         """Return a new worker."""
         mine, theirs = socket.socketpair()
-        with theirs:
-            socket.send_fds(self._control, [ORDER.pack(b"F", 0)], [theirs.fileno()])
-        pid, _ = self._answer()
+        try:
+            with theirs:
+                socket.send_fds(self._control, [ORDER.pack(b"F", 0)], [theirs.fileno()])
+            pid, _ = self._answer()
+        except BaseException:
+            mine.close()
+            raise
         return Worker(pid, Connection(mine.detach()))
 
     def bury(self, pid: int) -> tuple[int, float]:
@@ -69,18 +82,21 @@ class Keeper:
     def close(self) -> None:
         """End the process and its workers."""
         self._control.close()
+        self._said.close()
+        if self._process is None:
+            return
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._said.close()
 
     def forget(self) -> None:
         """Close the descriptors alone."""
         self._control.close()
         self._said.close()
-        self._process.returncode = 0  # not this process's child: nothing to wait for
+        if self._process:
+            self._process.returncode = 0  # not this process's child: nothing to wait for
 
     def _answer(self) -> tuple[int, int]:
         answer = b""

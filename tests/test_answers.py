@@ -395,7 +395,7 @@ def test_a_small_difference_is_a_difference(value, digits):
 @given(st.text(alphabet="\\{}[]()^_$%&,.;:|!+-*/=<> 0123456789abcxyzpi\n\u00b0\u03c0\ud800", max_size=60))
 def test_any_text_is_read_without_an_exception(text):
     form = read_form(text)
-    assert form.kind and squeeze(tidy(text)) is not None and number_of(text) is None or form.kind == "number"
+    assert (form.kind and squeeze(tidy(text)) is not None and number_of(text) is None) or form.kind == "number"
 
 
 def test_verdicts_depend_neither_on_order_nor_on_what_was_kept():
@@ -416,7 +416,7 @@ def test_verdicts_depend_neither_on_order_nor_on_what_was_kept():
     assert alone == [first[place] for place in order[:20]]
 
 
-# -- marks, profiles, losses --------------------------------------------------------------------------------------------
+# -- marks, profiles, losses ------------------------------------------------------------------------------------------
 
 
 def test_units_and_marks():
