@@ -66,15 +66,13 @@ def _is_range(form: Form) -> bool:
 
 
 def _same_numbers(truth: Form, found: Form) -> bool:
-    assert truth.value is not None and found.value is not None
+    one, other = truth.value or Fraction(0), found.value or Fraction(0)
     if truth.name and found.name and truth.name != found.name:
         return False
-    if truth.value == found.value:
-        return True
-    if truth.percent == found.percent:
-        return False
-    bare, marked = (found, truth) if truth.percent else (truth, found)
-    return abs(bare.value or 0) > 1 and bare.value == (marked.value or 0) * 100
+    if one == other or truth.percent == found.percent:
+        return one == other
+    bare, marked = (other, one) if truth.percent else (one, other)
+    return bare.numerator > bare.denominator and bare == 100 * marked
 
 
 def _same_equations(truth: Form, found: Form, leaf: Leaf) -> bool | None:

@@ -3,7 +3,7 @@
 Each worker has one item at a time, and the item `answer_worker.CPU_LIMIT_S` of CPU, held by the kernel: what becomes of
 an answer does not depend on what else the machine does. A worker that dies takes nothing with it but the item in hand,
 whose verdict is ``timeout``; a fresh one takes its place. What is the host's fault is an error and never a zero: a
-process that cannot be started, or an item that got so little CPU that `WALL_LIMIT_S` went by; it is killed by this side.
+process that cannot be started, or an item that got so little CPU that `WALL_LIMIT_S` went by; this side kills it.
 
 Nothing here uses signals, timers or threads of this process; several threads take turns. A forked copy of this process
 forgets the pool and starts its own. Outcomes are kept by (profile, truth, answer): a population repeats its answers.

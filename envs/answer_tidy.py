@@ -37,7 +37,6 @@ _SPACING = re.compile(
 )
 _SIZES = re.compile(r"\\(?:(?:left|right)(?![a-zA-Z])\.?|(?:[bB]igg?[lr]?|(?:display|text)style|limits)(?![a-zA-Z]))")
 _DEGREES = re.compile(r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])|\\degrees?(?![a-zA-Z])")
-_TEXTS = re.compile(r"\\(?:mbox|hbox|text(?:rm|bf|it|normal|tt|sf)?|math(?:rm|bf|it|sf)|operatorname\*?)\s*(?=\{)")
 _COMMANDS = {
     "dfrac": "frac",
     "tfrac": "frac",
@@ -49,14 +48,14 @@ _COMMANDS = {
     "neq": "ne",
     "lbrace": "{",
     "rbrace": "}",
-    "lbrack": "[",
-    "rbrack": "]",
     "varnothing": "emptyset",
     "dbinom": "binom",
     "tbinom": "binom",
     "ast": "cdot",
     "lvert": "vert",
     "rvert": "vert",
+    **dict.fromkeys(("mbox", "hbox", "textrm", "textbf", "textit", "textnormal", "texttt", "textsf"), "text"),
+    **dict.fromkeys(("mathrm", "mathbf", "mathit", "mathsf", "operatorname"), "text"),
 }
 _COMMAND = re.compile(r"\\([a-zA-Z]+)")
 _BARE_FRACTION = re.compile(r"\\frac\s*(?:\{([^{}]*)\}|([a-zA-Z\d]))\s*(?:\{([^{}]*)\}|([a-zA-Z\d]))")
@@ -66,7 +65,8 @@ _BARE_ROOT = re.compile(r"\\sqrt\s*(\d|[a-zA-Z](?![a-zA-Z]))")
 # TeX reads 2^10 as 2^{1}0; people who write it mean 2^{10}.
 _BARE_POWER = re.compile(r"(?<!\\)([\^_])\s*(-?\d+|[a-zA-Z])")
 _MATH_MARKS = re.compile(r"\A(?:\$\$?|\\\(|\\\[)(.*?)(?:\$\$?|\\\)|\\\])\Z", re.DOTALL)
-_SPACES = re.compile(r"\s+")
+_TEXT_PARTS = re.compile(r"(\\text\{[^{}]*\})")
+_NEEDED = re.compile(r"(\\[a-zA-Z]+) (?=[a-zA-Z])|(?<=\d) (?=\d)| ")
 
 
 def tidy(text: str) -> str:
@@ -75,22 +75,16 @@ def tidy(text: str) -> str:
     >>> tidy(r"\left( \dfrac12,\; x^{2} \right).")
     '( \\frac{1}{2}, x^{2} )'
     """
-    text = _ROOT_SIGN.sub(r"\\sqrt{\1}", text.strip().translate(_UNICODE))
-    if marked := _MATH_MARKS.match(text):
+    text = text.strip()
+    if not text.isascii():
+        text = _ROOT_SIGN.sub(r"\\sqrt{\1}", text.translate(_UNICODE))
+    if text.startswith(("$", "\\(", "\\[")) and (marked := _MATH_MARKS.match(text)):
         text = marked[1]
     if "\\" in text or "{" in text:
-        text = _ROW_GAP.sub(r"\\\\", text)
-        text = _THOUSANDS.sub("", text)
-        text = _SPACING.sub(" ", text)
-        text = _DEGREES.sub(r"\\deg ", text)
-        text = _SIZES.sub("", text)
-        text = _TEXTS.sub(r"\\text", text)
-        text = _COMMAND.sub(_renamed, text)
-        text = _BARE_FRACTION.sub(_whole_fraction, text)
-        text = _BARE_ROOT.sub(r"\\sqrt{\1}", text)
+        text = _one_spelling(text)
     if "^" in text or "_" in text:
         text = _BARE_POWER.sub(r"\1{\2}", text)
-    text = _SPACES.sub(" ", text).strip()
+    text = " ".join(text.split())
     return text[:-1].rstrip() if text.endswith(".") and not text.endswith("..") else text
 
 
@@ -101,8 +95,20 @@ def squeeze(text: str) -> str:
     return "".join(part if part.startswith("\\text{") else _squeezed(part) for part in _TEXT_PARTS.split(text))
 
 
-_TEXT_PARTS = re.compile(r"(\\text\{[^{}]*\})")
-_NEEDED = re.compile(r"(\\[a-zA-Z]+) (?=[a-zA-Z])|(?<=\d) (?=\d)| ")
+def _one_spelling(text: str) -> str:
+    """Rewrite commands. A quick look comes first: searching for what is not there takes most of the time."""
+    if "\\\\" in text:
+        text = _ROW_GAP.sub(r"\\\\", text)
+    if "," in text:
+        text = _THOUSANDS.sub("", text)
+    text = _SPACING.sub(" ", text)
+    if "circ" in text or "\\degree" in text:
+        text = _DEGREES.sub(r"\\deg ", text)
+    text = _SIZES.sub("", text)
+    text = _COMMAND.sub(_renamed, text).replace("\\text {", "\\text{")
+    if "\\frac" in text:
+        text = _BARE_FRACTION.sub(_whole_fraction, text)
+    return _BARE_ROOT.sub(r"\\sqrt{\1}", text) if "\\sqrt" in text else text
 
 
 def _squeezed(part: str) -> str:
