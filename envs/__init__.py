@@ -19,4 +19,5 @@ TASKS: dict[str, tuple[str, str]] = {
     "eggym/wordle-v0": ("eggym.envs.wordle:Wordle", "find a word from the colours of its letters"),
     "eggym/gsm8k-v0": ("eggym.envs.gsm8k:Gsm8k", "grade-school word problems"),
     "eggym/ifeval-v0": ("eggym.envs.ifeval:IfEval", "follow instructions that can be verified (IFEval)"),
+    "eggym/math500-v0": ("eggym.envs.math500:Math500", "competition problems, answers compared as mathematics"),
 }
