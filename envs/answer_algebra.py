@@ -12,7 +12,8 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from .answer_forms import Form, read_form, same
+from .answer_forms import Form, same
+from .answer_reading import read_form
 
 DIGITS = 80
 _CLOSE = 60  # digits in which two irrational values agree

@@ -1,11 +1,11 @@
 r"""What the checker of answers refuses to look at, and the name of each reason.
 
-`too_big` comes before anything is parsed. `unfinished` looks at an answer that is no plain copy of the truth: it refuses
-the problem restated as its answer (sums, integrals, factorials, limits, equations), and what would cost an algebra
-system its time (towers of powers, powers of long sums), unless the truth itself is written so.
+`too_big` comes before anything is parsed. `unfinished` looks at an answer that is no plain copy of the truth. It
+refuses the problem restated as its answer (sums, integrals, factorials, limits, equations), and what would cost an
+algebra system its time (towers of powers, powers of long sums), unless the truth itself is written so.
 
 An answer must be worked out. ``2+2`` is not 4, ``3 \cdot 4`` is not 12, and ``\sqrt{16}`` is not 4. One number may be
-written in any way that is one number: ``\frac{2}{4}``, ``6/3``, ``0.50``, ``2^{10}``, ``6.7 \times 10^{-5}``, ``\sqrt{8}``.
+written in any way that is one number: ``\frac{2}{4}``, ``6/3``, ``0.50``, ``2^{10}``, ``6.7 \times 10^{-5}``.
 """
 
 import re
@@ -16,8 +16,10 @@ MOST_CHARACTERS = 512
 MOST_NESTED = 32
 MOST_DIGITS = 64  # in a row
 MOST_TOWER = 2  # powers of powers
-MOST_POWER = 24  # of something with a letter in it
+MOST_POWER = 24  # of a bracket with a letter in it
+MOST_PRODUCT = 400  # of such a power and the highest other
 
+_SIDE_BY_SIDE = re.compile(r"\d \d")
 _DIGITS = re.compile(rf"\d{{{MOST_DIGITS + 1}}}")
 _OPERATORS = re.compile(r"\\(?:i*int|oint|sum|prod|lim(?:sup|inf)?|coprod|big(?:cup|cap))(?![a-z])")
 _FACTORIAL = re.compile(r"!|\\(?:binom|choose|Gamma)(?![a-z])")
@@ -28,7 +30,6 @@ _FUNCTIONS = re.compile(
 )
 _COMMANDS = re.compile(r"\\[a-zA-Z]+")
 _LONG_EXPONENT = re.compile(r"\^\{?[-+]?\d{5,}|\^\{[^{}]*\d{5,}")
-_POWER_OF_POWER = re.compile(r"\}\s*\)*\s*\^|\^\{?\d+\}?\s*\^")
 _OPENING, _CLOSING = "({[", ")}]"
 _ARITHMETIC = re.compile(r"(?<=[\d})])(?:[-+*/!(^]|\\(?:times|cdot|div|pm))")
 _BREAKS = re.compile(r"[,=<>&;|]|\\(?:\\|le|ge|ne|in|cup|cap|pm|mp|vert|approx)(?![a-z])")
@@ -56,6 +57,8 @@ def unfinished(truth: str, found: str) -> str:
         return "unevaluated sum, product, integral or limit"
     if "=" in found and "=" not in truth:
         return "an equation where the truth is none"
+    if _SIDE_BY_SIDE.search(found) and not _SIDE_BY_SIDE.search(truth):
+        return "numbers side by side"
     if _heavy_power(found) and not _heavy_power(truth):
         return "power too high"
     if _FUNCTIONS.search(found) and not _FUNCTIONS.search(truth) and not has_letters(truth):
@@ -112,10 +115,13 @@ def _numeric_tower(text: str) -> bool:
 
 
 def _heavy_power(text: str) -> bool:
+    """Say whether an exponent is long, or a bracket with an unknown or a power in it is raised high."""
     if _LONG_EXPONENT.search(text):
         return True
+    inner = max((int(found) for found in re.findall(r"\^\{?(\d+)", text)), default=1) if "^" in text else 1
     for found in re.finditer(r"[)}]\^\{?(\d+)", text):
-        if int(found[1]) > MOST_POWER and has_letters(text):
+        power, letters = int(found[1]), has_letters(text)
+        if letters and (power > MOST_POWER or (power > 1 and power < inner and power * inner > MOST_PRODUCT)):
             return True
     return False
 

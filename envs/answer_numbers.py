@@ -14,14 +14,8 @@ _SLASH = re.compile(r"([0-9]+)/([0-9]+)")
 _MIXED = re.compile(r"([0-9]+)(?: ([0-9]+)/([0-9]+)|\\frac\{([0-9]+)\}\{([0-9]+)\})")
 _SCIENTIFIC = re.compile(r"(.+?)(?:\\times|\\cdot|\*)10\^\{([-+]?[0-9]{1,4})\}")
 _POWER = re.compile(r"([0-9]+|\(.+\))\^\{([-+]?[0-9]{1,4})\}")
-_BASED = re.compile(r"([0-9A-Z]+)_\{(?:([0-9]{1,2})|\\text\{([a-z]+)\})\}")
-_BASES = dict(
-    zip(
-        ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"],
-        range(2, 13),
-        strict=True,
-    )
-)
+_BASED = re.compile(r"([0-9][0-9A-Z]*)_\{(?:([0-9]{1,2})|\\text\{([a-z]+)\})\}")
+_WORDS = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 
 
 def number_of(text: str, deep: int = 8) -> Fraction | None:
@@ -45,11 +39,11 @@ def with_commas(text: str) -> str:
 
 
 def based_of(text: str) -> tuple[str, int] | None:
-    """Return digits and base of a number such as ``52_{8}``, or None. The value is not converted: the base was asked."""
+    """Return digits and base of a number such as ``52_{8}``, or None. No value: the base was part of the question."""
     found = _BASED.fullmatch(text)
     if not found:
         return None
-    base = int(found[2]) if found[2] else _BASES.get(found[3], 0)
+    base = int(found[2]) if found[2] else _WORDS.index(found[3]) + 2 if found[3] in _WORDS else 0
     return (found[1].lstrip("0") or "0", base) if base else None
 
 

@@ -1,52 +1,33 @@
 """Algebra in processes that can be killed: one pool for all tasks of a process, started when first needed.
 
-Each worker has one item at a time. It has `answer_worker.CPU_LIMIT_S` of CPU, held by the kernel, and `WALL_LIMIT_S` from
-the start of the item, held by this side with SIGKILL; a fresh worker takes its place. A worker that dies takes nothing
-with it but the item in hand, whose verdict is ``timeout``. What is the host's fault is an error and never a zero: a
-process that cannot be started, or an item that waited for a CPU rather than used it.
+Each worker has one item at a time. The item has `answer_worker.CPU_LIMIT_S` of CPU, held by the kernel, and
+`WALL_LIMIT_S` from its start, held by this side with SIGKILL; a fresh worker takes its place. A worker that dies takes
+nothing with it but the item in hand, whose verdict is ``timeout``. What is the host's fault is an error and never a
+zero: a process that cannot be started, or an item that waited for a CPU rather than used it.
 
 Nothing here uses signals, timers or threads of this process; several threads take turns. A forked copy of this process
-forgets the pool and starts its own.
+forgets the pool and starts its own. Outcomes are kept by (profile, truth, answer): a population repeats its answers.
 """
 
 import atexit
 import json
 import os
-import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import OrderedDict, deque
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection, wait
-from typing import IO
 
-from .answer_worker import ANSWER, CPU_LIMIT_S, ORDER
+from .answer_keeper import HostFailure, Keeper, Worker
+from .answer_worker import CPU_LIMIT_S
 
 WALL_LIMIT_S = 2.0  # from the start of an item
-START_LIMIT_S = 60.0  # for the keeper: importing, on a busy machine
 ITEMS_PER_WORKER = 2000  # then it is replaced, as sympy's caches grow
 MOST_WORKERS = 16
+MOST_KEPT = 65536  # outcomes
 
 Job = tuple[str, str, str]  # profile, truth, answer
 Outcome = tuple[str, str]  # a state of `VerdictState`, why
-
-
-class HostFailure(Exception):
-    """The processes cannot be started or do not answer."""
-
-
-@dataclass(slots=True)
-class _Worker:
-    pid: int
-    connection: Connection
-    job: int = -1  # index of the item in hand
-    started: float = 0.0  # when it was handed over, by the monotonic clock
-    cpu: float = 0.0  # seconds used up to then
-    n_items: int = 0
 
 
 class Pool:
@@ -55,24 +36,19 @@ class Pool:
     def __init__(self, size: int | None = None) -> None:
         """Note the size (default: one worker per CPU of this process, at most 16); no process starts yet."""
         self.size = size or min(MOST_WORKERS, _n_cpus())
-        self._keeper: _Keeper | None = None
-        self._idle: list[_Worker] = []
+        self._keeper: Keeper | None = None
+        self._idle: list[Worker] = []
         self._lock = threading.Lock()
+        self._kept: OrderedDict[Job, Outcome] = OrderedDict()
 
     def judge(self, jobs: Sequence[Job]) -> list[Outcome]:
         """Return the outcomes of all jobs, in their order."""
         with self._lock:
-            outcomes: list[Outcome | None] = [None] * len(jobs)
-            for _ in range(2):  # once more with a new keeper: somebody may have killed the old one
-                try:
-                    self._run(jobs, outcomes)
-                    break
-                except (HostFailure, OSError, EOFError) as problem:
-                    failure = f"the answer checker's processes failed: {problem or type(problem).__name__}"
-                    self._close()
-            else:
-                return [outcome or ("error", failure) for outcome in outcomes]
-        return [outcome or ("error", "no outcome") for outcome in outcomes]
+            known = {job: self._kept[job] for job in set(jobs) if job in self._kept}
+            asked = [job for job in dict.fromkeys(jobs) if job not in known]
+            known |= zip(asked, self._judge(asked), strict=True)
+            self._keep(known)
+        return [known[job] for job in jobs]
 
     def pids(self) -> list[int]:
         """Return the process ids of the keeper and of its idle workers."""
@@ -92,6 +68,30 @@ class Pool:
             self._keeper.forget()
         self._idle, self._keeper = [], None
 
+    def forget_outcomes(self) -> None:
+        """Drop the outcomes kept; none changes by it."""
+        with self._lock:
+            self._kept.clear()
+
+    def _judge(self, jobs: Sequence[Job]) -> list[Outcome]:
+        outcomes: list[Outcome | None] = [None] * len(jobs)
+        failure = ""
+        for _ in range(2):  # once more with a new keeper: somebody may have killed the old one
+            try:
+                self._run(jobs, outcomes)
+                break
+            except (HostFailure, OSError, EOFError) as problem:
+                failure = f"the processes of the answer checker failed: {problem or type(problem).__name__}"
+        return [outcome or ("error", failure) for outcome in outcomes]
+
+    def _keep(self, outcomes: Mapping[Job, Outcome]) -> None:
+        for job, outcome in outcomes.items():
+            if outcome[0] != "error":
+                self._kept[job] = outcome
+                self._kept.move_to_end(job)
+        while len(self._kept) > MOST_KEPT:
+            self._kept.popitem(last=False)
+
     def _close(self) -> None:
         for worker in self._idle:
             worker.connection.close()
@@ -101,13 +101,13 @@ class Pool:
 
     def _run(self, jobs: Sequence[Job], outcomes: list[Outcome | None]) -> None:
         waiting = deque(index for index, outcome in enumerate(outcomes) if outcome is None)
-        busy: dict[Connection, _Worker] = {}
+        busy: dict[Connection, Worker] = {}
         try:
             while waiting or busy:
                 while waiting and len(busy) < self.size:
-                    worker = self._idle.pop() if self._idle else self._hire()
+                    worker = self._hand(waiting[0], jobs)
                     busy[worker.connection] = worker
-                    self._hand(worker, waiting.popleft(), jobs)
+                    waiting.popleft()
                 limit = min(worker.started for worker in busy.values()) + WALL_LIMIT_S
                 ready = wait(list(busy), max(0.0, limit - time.monotonic()))
                 for connection in ready:
@@ -116,24 +116,28 @@ class Pool:
                 for worker in [each for each in busy.values() if _is_late(each)]:
                     del busy[worker.connection]
                     outcomes[worker.job] = self._dismiss(worker, late=True)
-        finally:
+        except BaseException:
             for worker in busy.values():  # their answers would be taken for those of later items
                 worker.connection.close()
+            self._close()
+            raise
 
-    def _hire(self) -> _Worker:
-        if self._keeper is None:
-            self._keeper = _Keeper()
-        return self._keeper.fork()
+    def _hand(self, index: int, jobs: Sequence[Job]) -> Worker:
+        """Give an item to a worker: an idle one that is still alive, or a new one."""
+        request = json.dumps(jobs[index]).encode()
+        while True:
+            if self._keeper is None:
+                self._keeper = Keeper()
+            worker = self._idle.pop() if self._idle else self._keeper.fork()
+            worker.job, worker.started = index, time.monotonic()
+            worker.n_items += 1
+            try:
+                worker.connection.send_bytes(request)
+                return worker
+            except OSError:  # it was killed while it had nothing to do
+                self._dismiss(worker)
 
-    def _hand(self, worker: _Worker, index: int, jobs: Sequence[Job]) -> None:
-        worker.job, worker.started = index, time.monotonic()
-        worker.n_items += 1
-        try:
-            worker.connection.send_bytes(json.dumps(jobs[index]).encode())
-        except OSError:
-            pass  # it has died while idle, which `_take` finds
-
-    def _take(self, worker: _Worker) -> Outcome:
+    def _take(self, worker: Worker) -> Outcome:
         try:
             state, why, cpu = json.loads(worker.connection.recv_bytes())
         except (EOFError, OSError):
@@ -145,7 +149,7 @@ class Pool:
             self._idle.append(worker)
         return state, why
 
-    def _dismiss(self, worker: _Worker, late: bool = False) -> Outcome:
+    def _dismiss(self, worker: Worker, late: bool = False) -> Outcome:
         """Kill a worker, and say what became of its item."""
         worker.connection.close()
         if self._keeper is None:
@@ -159,78 +163,7 @@ class Pool:
         return "timeout", f"the process that compared it died (signal {os.WTERMSIG(status) if status > 0 else '?'})"
 
 
-class _Keeper:
-    """This side of the keeper's socket."""
-
-    def __init__(self) -> None:
-        """Start the process and wait until it is ready.
-
-        Raises:
-            HostFailure: it cannot start; the last line of what it said is in the message.
-        """
-        self._control, other = socket.socketpair()
-        self._control.settimeout(START_LIMIT_S)
-        self._said: IO[bytes] = tempfile.TemporaryFile()
-        paths = os.pathsep.join(path for path in sys.path if path)
-        environment = {**os.environ, "PYTHONPATH": paths, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
-        with other:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "eggym.envs.answer_worker", str(other.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._said,
-                env=environment,
-                pass_fds=[other.fileno()],
-            )
-        self.pid = self._answer()[0]
-
-    def fork(self) -> _Worker:
-        """Return a new worker."""
-        mine, theirs = socket.socketpair()
-        with theirs:
-            socket.send_fds(self._control, [ORDER.pack(b"F", 0)], [theirs.fileno()])
-        pid, _ = self._answer()
-        return _Worker(pid, Connection(mine.detach()))
-
-    def bury(self, pid: int) -> tuple[int, float]:
-        """Kill a worker; return its wait status and the CPU seconds of its life."""
-        self._control.sendall(ORDER.pack(b"R", pid))
-        status, microseconds = self._answer()
-        return status, microseconds / 1e6
-
-    def close(self) -> None:
-        """End the process and its workers."""
-        self._control.close()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._said.close()
-
-    def forget(self) -> None:
-        """Close the descriptors alone."""
-        self._control.close()
-        self._said.close()
-        self._process.returncode = 0  # not this process's child: nothing to wait for
-
-    def _answer(self) -> tuple[int, int]:
-        answer = b""
-        while len(answer) < ANSWER.size:
-            part = self._control.recv(ANSWER.size - len(answer))
-            if not part:
-                raise HostFailure(self._last_words())
-            answer += part
-        first, second = ANSWER.unpack(answer)
-        return first, second
-
-    def _last_words(self) -> str:
-        self._said.seek(0)
-        lines = self._said.read()[-2000:].decode(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it ended without a word")
-
-
-def _is_late(worker: _Worker) -> bool:
+def _is_late(worker: Worker) -> bool:
     return time.monotonic() - worker.started >= WALL_LIMIT_S and not worker.connection.poll()
 
 

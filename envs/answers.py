@@ -9,8 +9,6 @@ Profile: ``strict`` is for rewards. ``lenient`` is math-verify's own extraction 
 """
 
 import re
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import version
@@ -18,9 +16,10 @@ from importlib.metadata import version
 from eggym.errors import unknown
 from eggym.task import Verdict, VerdictState
 
-from .answer_forms import Form, read_form, same, unknown_to
+from .answer_forms import Form, same, unknown_to
 from .answer_limits import is_arithmetic, too_big, unfinished
-from .answer_pool import POOL, Job, Outcome
+from .answer_pool import POOL, Outcome
+from .answer_reading import read_form
 from .answer_tidy import squeeze, tidy
 
 PROFILES = ("strict", "lenient")
@@ -29,8 +28,7 @@ LONGEST_LENIENT = 50_000  # characters of a whole reply
 
 _BOX_PARTS = re.compile(r"\\boxed\s*\{|\\.|[{}]", re.DOTALL)
 _SHOWN = 120  # characters of an answer that a verdict repeats
-_MOST_KEPT = 65536
-_ALGEBRA = "algebra"  # in place of a state: only the pool can tell
+_ALGEBRA = "algebra"  # in place of a state: only the pool can tell; then the text that it is to read
 
 
 def last_box(text: str) -> str | None:
@@ -90,25 +88,17 @@ def judge_answers(pairs: Sequence[tuple[str, str]], profile: str = "strict", tag
     if profile not in PROFILES:
         raise unknown("profile of the answer checker", profile, PROFILES)
     if profile == "lenient":
-        found = [reply if len(reply) <= LONGEST_LENIENT else "" for _, reply in pairs]
-        settled = [_lenient(truth, reply) for truth, reply in pairs]
+        found = [reply for _, reply in pairs]
+        outcomes = [_lenient(truth, reply) for truth, reply in pairs]
     else:
         found = [(last_tag(reply, tag) if tag else last_box(reply)) or "" for _, reply in pairs]
-        settled = [_settled(truth, answer) for (truth, _), answer in zip(pairs, found, strict=True)]
-    jobs = [
-        (profile, truth, answer)
-        for (truth, _), answer, (state, _) in zip(pairs, found, settled, strict=True)
-        if state == _ALGEBRA
-    ]
-    known = _algebra(jobs) if jobs else {}
-    outcomes = [
-        known[profile, truth, answer] if outcome[0] == _ALGEBRA else outcome
-        for (truth, _), answer, outcome in zip(pairs, found, settled, strict=True)
-    ]
-    return [
-        _verdict(outcome, truth, "" if profile == "lenient" else answer)
-        for outcome, (truth, _), answer in zip(outcomes, pairs, found, strict=True)
-    ]
+        outcomes = [_strict(truth, answer) for (truth, _), answer in zip(pairs, found, strict=True)]
+    asked = [index for index, (state, _) in enumerate(outcomes) if state == _ALGEBRA]
+    jobs = [(profile, pairs[index][0], outcomes[index][1]) for index in asked]
+    for index, outcome in zip(asked, POOL.judge(jobs) if jobs else (), strict=True):
+        outcomes[index] = outcome
+    shown = found if profile == "strict" else [""] * len(found)
+    return [_verdict(outcome, pair[0], text) for outcome, pair, text in zip(outcomes, pairs, shown, strict=True)]
 
 
 def _verdict(outcome: Outcome, truth: str, found: str) -> Verdict:
@@ -121,69 +111,45 @@ def _verdict(outcome: Outcome, truth: str, found: str) -> Verdict:
 def _lenient(truth: str, reply: str) -> Outcome:
     if len(reply) > LONGEST_LENIENT:
         return "refused", f"longer than {LONGEST_LENIENT} characters"
-    return _ALGEBRA, ""
+    return _ALGEBRA, reply
 
 
-@lru_cache(maxsize=_MOST_KEPT)
-def _settled(truth: str, found: str) -> Outcome:
-    """Return what limits and exact forms say, or that only algebra can tell."""
+def _strict(truth: str, found: str) -> Outcome:
+    """Return what limits and exact forms say, or ``_ALGEBRA`` and the answer as the pool is to read it."""
     if not found:
         return "unparsed", "no answer where it must stand"
-    if reason := too_big(truth):
-        return "error", f"the truth is {reason}"
     if reason := too_big(found):
         return "refused", reason
+    return _settled(truth, found)
+
+
+@lru_cache(maxsize=65536)
+def _settled(truth: str, found: str) -> Outcome:
+    if reason := too_big(truth):
+        return "error", f"the truth is {reason}"
     expected, given = read_form(truth), read_form(found)
     equal = same(expected, given, unknown_to)
     if equal:
         return "correct", ""
-    if reason := _refusal(expected, given, found):
+    spelt = tidy(found)
+    if reason := _refusal(expected, given, squeeze(spelt)):
         return "refused", reason
-    return ("wrong", "") if equal is False else (_ALGEBRA, "")
+    return ("wrong", "") if equal is False else (_ALGEBRA, spelt)
 
 
-def _refusal(truth: Form, found: Form, raw: str) -> str:
+def _refusal(truth: Form, found: Form, spelt: str) -> str:
     if found.kind in ("list", "set") and len(found.parts) > 1 and truth.kind not in ("list", "set"):
         return "several answers where the truth is one"
     if truth.kind == found.kind == "number":
         return ""
-    reason = unfinished(truth.text, squeeze(tidy(raw)) if found.kind != "equation" else found.parts[0].text)
+    reason = unfinished(truth.text, spelt if found.kind != "equation" else found.parts[0].text)
     if not reason and truth.kind == "number" and is_arithmetic(found.text):
         return "unevaluated arithmetic"
     return reason
 
 
-# -- what the pool has said --------------------------------------------------------------------------------------------
-
-_kept: OrderedDict[Job, Outcome] = OrderedDict()
-_keeping = threading.Lock()
-
-
-def _algebra(jobs: Sequence[Job]) -> dict[Job, Outcome]:
-    """Return outcomes by job. Those of before are kept, failures of the host apart; spelling variants are one job."""
-    spelt = {job: _spelling(job) for job in jobs}
-    with _keeping:
-        known = {key: _kept[key] for key in set(spelt.values()) if key in _kept}
-    asked = [key for key in dict.fromkeys(spelt.values()) if key not in known]
-    known |= dict(zip(asked, POOL.judge(asked), strict=True)) if asked else {}
-    with _keeping:
-        for key, outcome in known.items():
-            if outcome[0] != "error":
-                _kept[key] = outcome
-                _kept.move_to_end(key)
-        while len(_kept) > _MOST_KEPT:
-            _kept.popitem(last=False)
-    return {job: known[key] for job, key in spelt.items()}
-
-
-def _spelling(job: Job) -> Job:
-    profile, truth, found = job
-    return job if profile == "lenient" else (profile, truth, tidy(found))
-
-
 def forget_answers() -> None:
-    """Empty the caches; verdicts do not change by it."""
-    with _keeping:
-        _kept.clear()
+    """Empty the caches; no verdict changes by it."""
+    POOL.forget_outcomes()
     _settled.cache_clear()
     read_form.cache_clear()
