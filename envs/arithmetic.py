@@ -5,9 +5,10 @@ Prompt:  ``What is 84 / 7 + 3 * 15? Put the answer in \boxed{}.``
          four terms, without parentheses. 4: four or five terms, with parentheses. 5: three fractions.
 Options: ``level`` 1 to 5; ``digits`` (2 to 9), ``terms`` (2 to 6; also a range such as [2, 4]) and ``operations`` (some
          of "+-*/") replace what the level says. A quotient with several terms above its line adds the last of them.
-Reward:  1 if the last ``\boxed{}`` holds the exact value, in any exact form that is one number (3/4, 0.75, 6/8), else 0;
-         see `.answers`. The working is free.
-Floor:   by level, 0.2 to 2 %: always the most frequent value. With options of your own it is measured on 2,000 problems.
+Reward:  1 if the last ``\boxed{}`` holds the exact value, in any exact form that is one number (3/4, 0.75, 6/8), else
+         0; see `.answers`. The working is free.
+Floor:   always the most frequent value: 0.1 to 1 %, by level. With options of your own it is measured on 2,000
+         problems.
 Source:  ours; procedural.
 """
 
@@ -43,11 +44,11 @@ class Level(NamedTuple):
 
 
 LEVELS = {
-    1: Level(3, (2, 2), "+-", "flat", 0.002),
-    2: Level(3, (2, 2), "*/", "flat", 0.002),
-    3: Level(2, (3, 4), OPERATIONS, "flat", 0.01),
+    1: Level(3, (2, 2), "+-", "flat", 0.0012),
+    2: Level(3, (2, 2), "*/", "flat", 0.0008),
+    3: Level(2, (3, 4), OPERATIONS, "flat", 0.0035),
     4: Level(2, (4, 5), OPERATIONS, "nested", 0.02),
-    5: Level(2, (3, 3), OPERATIONS, "fractions", 0.01),
+    5: Level(2, (3, 3), OPERATIONS, "fractions", 0.0035),
 }
 
 
@@ -143,7 +144,8 @@ def _range(terms: Any) -> tuple[int, int]:
         if 2 <= low <= high <= MOST_TERMS:
             return low, high
     raise BadValue(
-        f"option terms of arithmetic must be a whole number or a range [low, high] from 2 to {MOST_TERMS}, got {terms!r}"
+        f"option terms of arithmetic must be a whole number or a range [low, high] from 2 to {MOST_TERMS}, "
+        f"got {terms!r}"
     )
 
 

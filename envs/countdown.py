@@ -1,16 +1,17 @@
 """Reach a target number from given ones: the countdown of the published RL and ES studies, in natural language.
 
-Prompt:  the numbers, the target, and how to answer: an expression between ``<answer>`` and ``</answer>``. By default 3 or
-         4 numbers from 1 to 99 and a target from 10 to 100, always with a solution.
-Reward:  1 if the expression uses every number exactly once, with ``+ - * /`` and parentheses, and its exact value is the
-         target; else 0. Several answers that differ are refused. Known losses: ``= 98`` behind the expression, ``x`` and
-         the like for ``*``, and ``\\frac`` are extra text.
-Options: ``numbers`` how many (3 to 6, or a range such as [3, 6]); ``largest`` number; ``target`` range; ``use`` "all" or
-         "subset"; ``partial`` pay for no expression, one that fails, one that reaches the target; ``format_weight``
+Prompt:  the numbers, the target, and how to answer: an expression between ``<answer>`` and ``</answer>``. By default 3
+         or 4 numbers from 1 to 99 and a target from 10 to 100, always with a solution.
+Reward:  1 if the expression uses every number exactly once, with ``+ - * /`` and parentheses, and its exact value is
+         the target; else 0. Several answers that differ are refused. Known losses: ``= 98`` behind the expression,
+         ``x`` and the like for ``*``, and ``\\frac`` are extra text.
+Options: ``numbers`` how many (3 to 6, or a range such as [3, 6]); ``largest`` number; ``target`` range; ``use`` "all"
+         or "subset"; ``partial`` pay for no expression, one that fails, one that reaches the target; ``format_weight``
          share of the reward paid for form; ``tolerance`` of the value; ``unary_minus``. ``preset`` "tinyzero", "es" or
          "reasoning_gym" pays as in published work (see `.countdown_rules`) and replaces the five options of scoring.
-Floor:   0: the best fixed expression fits fewer than 1 of 10,000 items (more where numbers are small: 0.6 % of those with 3
-         digits and targets to 30). Under presets and weights it is what they pay for a try in good form: 0.1, 0.1, 0.05.
+Floor:   0: the best fixed expression fits fewer than 1 of 10,000 items (more where numbers are small: 0.6 % with
+         3 numbers to 9 and targets to 30). Under presets and weights, what they pay for a try
+         in good form: 0.1, 0.1, 0.05.
 Source:  ours; procedural. After the television game, as in Gandhi et al. 2024 (arXiv 2404.03683) and TinyZero.
 """
 
@@ -32,7 +33,8 @@ LARGEST = 10_000  # number or target that may be asked for
 _SCORING = ("use", "partial", "format_weight", "tolerance", "unary_minus")
 _HOW = {
     "": "Give the expression alone between <answer> and </answer>.",
-    "tinyzero": "Show your work first. End with one line that holds the expression alone between <answer> and </answer>.",
+    "tinyzero": "Show your work first. End with one line that holds the expression alone between <answer> and "
+    "</answer>.",
     "es": "Think between <think> and </think>, and then, on the next line, give the expression alone between <answer> "
     "and </answer>.",
     "reasoning_gym": "Give the expression alone between <answer> and </answer>.",
@@ -81,8 +83,8 @@ class Countdown(SingleTurnTask):
                 break
         asked = f"{', '.join(map(str, given[:-1]))} and {given[-1]}"
         prompt = (
-            f"Write an arithmetic expression that equals {found[0]}, from the numbers {asked}. {_USE[use]} with + - * / "
-            f"and parentheses. {_HOW[preset]}"
+            f"Write an arithmetic expression that equals {found[0]}, from the numbers {asked}. {_USE[use]} with + - * "
+            f"/ and parentheses. {_HOW[preset]}"
         )
         return Item(prompt, {"target": found[0], "numbers": given}, {"solution": found[1][1:-1]})
 

@@ -7,10 +7,10 @@
 | `es`            | last, across lines            | 0 / 0 / 1, + 0.1 x form |                                  |
 | `reasoning_gym` | last, across lines            | 0.01 / 0.05 / 1         | an expression that has a value   |
 
-Sources: TinyZero (github.com/Jiayi-Pan/TinyZero), Qiu et al. 2025 (arXiv 2509.24372), reasoning-gym (its countdown). The
-presets pay honest replies as those do. They do not repeat their holes: all read with `.expressions`, so powers, floor
-division, decimals, digits of other scripts and code never reach the target. Form under ``es`` is judged with the
-``<think>`` that its prompts end in: 1 for the thinking, a line break and the answer and nothing else; otherwise 0.1 for a
+Sources: TinyZero (github.com/Jiayi-Pan/TinyZero), Qiu et al. 2025 (arXiv 2509.24372), reasoning-gym (its countdown).
+The presets pay honest replies as those do. They do not repeat their holes: all read with `.expressions`, so powers,
+floor division, decimals, digits of other scripts and code never reach the target. Form under ``es`` is judged with the
+``<think>`` that its prompts end in: 1 for the thinking, a line break, the answer and nothing else; otherwise 0.1 for a
 whole thinking block and 0.5 for a whole answer block.
 """
 

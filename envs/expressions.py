@@ -1,8 +1,9 @@
 """Read an arithmetic expression that a model wrote, and work it out exactly, without ever running it.
 
 Grammar: whole numbers of ASCII digits, ``+ - * /``, parentheses, blanks; where asked for, a minus sign in front of a
-number or a parenthesis. Everything else is refused by name: powers, floor division, decimals, underscores, names, calls.
-Two stacks instead of recursion, so depth costs nothing; pairs of ints instead of `fractions.Fraction`, for speed.
+number or a parenthesis. Everything else is refused by name: powers, floor division, decimals, underscores, names and
+calls. Two stacks instead of recursion, so depth costs nothing; pairs of ints instead of `fractions.Fraction`, for
+speed.
 """
 
 import re

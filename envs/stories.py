@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .situations_ages import AGES
-from .situations_money import MONEY, PASSENGERS
-from .situations_rates import GOODS, LIQUID, TRIP
-from .situations_things import COLLECTION
+from .situation_ages import AGES
+from .situation_collection import COLLECTION
+from .situation_goods import GOODS
+from .situation_liquid import LIQUID
+from .situation_money import MONEY
+from .situation_passengers import PASSENGERS
+from .situation_trip import TRIP
 from .sums import Draw
 from .tale import Costed, Situation, Tale
 

@@ -1,12 +1,13 @@
 r"""Word problems in plain English, made by a small grammar of situations: endless, and as many steps long as you like.
 
-Prompt:  a story and a question, then ``Think step by step. Put the answer in \boxed{}.`` Collections, money, passengers,
-         trips, liquids, goods and ages; sums, differences, products, whole quotients, percentages, fractions, rates,
-         mixtures and comparisons. Every answer is a whole number of at least 1.
-Options: ``steps`` 2 to 8, or a range such as [2, 4]: how many operations lead to the answer; ``asides`` 0 to 3: sentences
-         with a number that does not matter.
+Prompt:  a story and a question, then ``Think step by step. Put the answer in \boxed{}.`` It is about a collection,
+         money, passengers, a trip, a liquid, goods or ages, and asks for sums, differences, products, whole quotients,
+         percentages, fractions, rates, mixtures and comparisons. Every answer is a whole number of at least 1.
+Options: ``steps`` 2 to 8, or a range such as [2, 4]: how many operations lead to the answer; ``asides`` 0 to 3:
+         sentences with a number that does not matter.
 Reward:  1 if the last ``\boxed{}`` holds the answer, else 0; see `.answers`. The working is free.
-Floor:   the most frequent answer, measured on 200,000 problems.
+Floor:   always the most frequent answer: about 1 %, measured on 100,000 problems of each number of steps. Of a range,
+         the mean.
 Source:  ours; procedural. In the manner of GSM8K (Cobbe et al. 2021), without any of its text.
 """
 
@@ -21,6 +22,7 @@ from eggym.values import is_whole
 from .answers import judge_answer, judge_answers
 from .stories import FEWEST_STEPS, MOST_ASIDES, MOST_STEPS, story
 
+_FLOORS = {2: 0.009, 3: 0.0089, 4: 0.0095, 5: 0.0103, 6: 0.0111, 7: 0.0117, 8: 0.0101}  # by steps
 _HOW = "Think step by step. Put the answer in \\boxed{}."
 
 
@@ -28,13 +30,13 @@ class WordProblems(SingleTurnTask):
     """See the module's docstring."""
 
     id: ClassVar[str] = "eggym/word-problems-v0"
-    floor: ClassVar[float] = 0.02
     max_new_tokens: ClassVar[int] = 512
 
     def __init__(self, **options: Any) -> None:
-        """Check the options."""
+        """Check the options; ``floor`` follows from the steps."""
         super().__init__(**options)
-        _check(**options)
+        low, high = _checked(**options)
+        vars(self).update(floor=round(sum(map(_FLOORS.__getitem__, range(low, high + 1))) / (high + 1 - low), 4))
 
     def generate(self, rng: random.Random, steps: int | Sequence[int] = (2, 4), asides: int = 0) -> Item:
         """Tell a story."""
@@ -57,7 +59,8 @@ class WordProblems(SingleTurnTask):
         return f"{item.meta['solution']}\nThe answer is \\boxed{{{item.truth}}}."
 
 
-def _check(steps: Any = (2, 4), asides: Any = 0) -> None:
+def _checked(steps: Any = (2, 4), asides: Any = 0) -> tuple[int, int]:
+    """Return the fewest and most steps."""
     pair = (steps, steps) if is_whole(steps) else steps
     whole = isinstance(pair, list | tuple) and len(pair) == 2 and all(map(is_whole, pair))
     if not (whole and FEWEST_STEPS <= pair[0] <= pair[1] <= MOST_STEPS):
@@ -67,3 +70,4 @@ def _check(steps: Any = (2, 4), asides: Any = 0) -> None:
         )
     if not (is_whole(asides) and 0 <= asides <= MOST_ASIDES):
         raise BadValue(f"option asides of word-problems must be a whole number from 0 to {MOST_ASIDES}, got {asides!r}")
+    return pair[0], pair[1]

@@ -1,8 +1,7 @@
-"""Situations of word problems: things that are collected, given away, bought and sold."""
+"""A situation of word problems: a collection that grows, shrinks and is shared."""
 
 from .tale import FRACTIONS, RELATIVES, Situation, Tale, times
 
-# -- a collection ---------------------------------------------------------------------------------------------------
 _THINGS = (
     ("stickers", "pack"),
     ("marbles", "bag"),
@@ -157,8 +156,8 @@ def _how_many(t: Tale) -> bool:
 def _shared(t: Tale) -> bool:
     k = t.divisor(3, 12)
     return k > 0 and t.add(
-        f"In the end {t.he} shares all of them equally among {k} friends. How many {t.words['things']} does each friend "
-        f"get?",
+        f"In the end {t.he} shares all of them equally among {k} friends. How many {t.words['things']} does each "
+        f"friend get?",
         f"Each: {t.n} / {k} = {t.n // k}",
         n=t.n // k,
     )
