@@ -47,7 +47,7 @@ LEVELS = {
     1: Level(3, (2, 2), "+-", "flat", 0.0012),
     2: Level(3, (2, 2), "*/", "flat", 0.0008),
     3: Level(2, (3, 4), OPERATIONS, "flat", 0.0035),
-    4: Level(2, (4, 5), OPERATIONS, "nested", 0.02),
+    4: Level(2, (4, 5), OPERATIONS, "nested", 0.0095),
     5: Level(2, (3, 3), OPERATIONS, "fractions", 0.0035),
 }
 
