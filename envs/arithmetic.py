@@ -22,8 +22,8 @@ from eggym.seeding import stream
 from eggym.task import Item, SingleTurnTask, Verdict
 from eggym.values import is_whole
 
-from .answers import judge_answer, judge_answers
 from .sums import Draw, flat, fractions, nested
+from .whole_answers import judge_whole, judge_wholes
 
 OPERATIONS = "+-*/"
 MOST_DIGITS, MOST_TERMS = 9, 6
@@ -86,11 +86,11 @@ class Arithmetic(SingleTurnTask):
 
     def score(self, item: Item, reply: str) -> Verdict:
         """Compare the last box with the value, exactly."""
-        return judge_answer(item.truth, reply)
+        return judge_whole(item.truth, reply)
 
     def score_all(self, items: Sequence[Item], replies: Sequence[str]) -> Sequence[float | Verdict]:
         """Judge many replies in one call."""
-        return judge_answers([(item.truth, reply) for item, reply in zip(items, replies, strict=True)])
+        return judge_wholes([item.truth for item in items], replies)
 
     def oracle(self, item: Item) -> str:
         """Return the value."""

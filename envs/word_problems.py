@@ -19,8 +19,8 @@ from eggym.errors import BadValue
 from eggym.task import Item, SingleTurnTask, Verdict
 from eggym.values import is_whole
 
-from .answers import judge_answer, judge_answers
 from .stories import FEWEST_STEPS, MOST_ASIDES, MOST_STEPS, story
+from .whole_answers import judge_whole, judge_wholes
 
 _FLOORS = {2: 0.009, 3: 0.0089, 4: 0.0095, 5: 0.0103, 6: 0.0111, 7: 0.0117, 8: 0.0101}  # by steps
 _HOW = "Think step by step. Put the answer in \\boxed{}."
@@ -48,11 +48,11 @@ class WordProblems(SingleTurnTask):
 
     def score(self, item: Item, reply: str) -> Verdict:
         """Compare the last box with the answer, exactly."""
-        return judge_answer(item.truth, reply)
+        return judge_whole(item.truth, reply)
 
     def score_all(self, items: Sequence[Item], replies: Sequence[str]) -> Sequence[float | Verdict]:
         """Judge many replies in one call."""
-        return judge_answers([(item.truth, reply) for item, reply in zip(items, replies, strict=True)])
+        return judge_wholes([item.truth for item in items], replies)
 
     def oracle(self, item: Item) -> str:
         """Return the working, and the answer as its last line."""
