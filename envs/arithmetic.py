@@ -62,6 +62,7 @@ class Arithmetic(SingleTurnTask):
         """Check the options; ``floor`` follows from them."""
         super().__init__(**options)
         self.level = chosen(**options)
+        self._given = (options.get("level", 3), *map(options.get, ("digits", "terms", "operations")))
         floor = self.level.floor if self.level in LEVELS.values() else _measured(self.level)
         vars(self).update(floor=floor)
 
@@ -75,14 +76,10 @@ class Arithmetic(SingleTurnTask):
     ) -> Item:
         """Draw an expression and how to ask for it."""
         given = (level, digits, terms, operations)
-        found = self.level if given == self._given() else chosen(*given)
+        found = self.level if given == self._given else chosen(*given)
         truth, text = expression(found, rng.random)
         before, after = _OPENERS[int(rng.random() * len(_OPENERS))]
         return Item(f"{before}{text}{after}{_HOW}", truth)
-
-    def _given(self) -> tuple[Any, ...]:
-        known = self.difficulty.get
-        return known("level", 3), known("digits"), known("terms"), known("operations")
 
     def score(self, item: Item, reply: str) -> Verdict:
         """Compare the last box with the value, exactly."""
