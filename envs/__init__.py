@@ -9,6 +9,8 @@ TASKS: dict[str, tuple[str, str]] = {
     "eggym/tiny-orders-v0": ("eggym.envs.tiny_orders:TinyOrders", "say some words, in a given case, count and ending"),
     "eggym/tiny-programs-v0": ("eggym.envs.tiny_programs:TinyPrograms", "write the expression that was described"),
     "eggym/tiny-countdown-v0": ("eggym.envs.tiny_countdown:TinyCountdown", "reach a number from given ones"),
+    "eggym/arithmetic-v0": ("eggym.envs.arithmetic:Arithmetic", "work out an expression, at five levels"),
+    "eggym/countdown-v0": ("eggym.envs.countdown:Countdown", "reach a target number from given ones"),
     "eggym/guess-v0": ("eggym.envs.guess:Guess", "find a hidden number in a few turns"),
     "eggym/orders-v0": ("eggym.envs.orders:Orders", "write about a topic, in a form that was ordered"),
     "eggym/corridor-v0": ("eggym.envs.corridor:Corridor", "keep a key in mind over many turns"),
@@ -20,4 +22,5 @@ TASKS: dict[str, tuple[str, str]] = {
     "eggym/gsm8k-v0": ("eggym.envs.gsm8k:Gsm8k", "grade-school word problems"),
     "eggym/ifeval-v0": ("eggym.envs.ifeval:IfEval", "follow instructions that can be verified (IFEval)"),
     "eggym/math500-v0": ("eggym.envs.math500:Math500", "competition problems, answers compared as mathematics"),
+    "eggym/word-problems-v0": ("eggym.envs.word_problems:WordProblems", "stories with numbers, in two to eight steps"),
 }
