@@ -89,6 +89,6 @@ def test_it_passes_every_rule_in_this_process_and_in_another(eggym):
 
 @pytest.mark.slow
 def test_it_is_evaluated_with_options(eggym):
-    found = eggym("eval", "--task", "me/doubles-v0@largest=50", "--items", "8", "--json")
-    score = found["me/doubles-v0@largest=50"]["greedy"]
+    found = eggym("eval", "--task", "me/doubles-v0@largest=5000", "--items", "8", "--json")
+    score = found["me/doubles-v0@largest=5000"]["greedy"]
     assert (score["n_items"], score["n_replies"]) == (8, 8) and "error" not in score["states"]
