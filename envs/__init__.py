@@ -13,4 +13,8 @@ TASKS: dict[str, tuple[str, str]] = {
     "eggym/orders-v0": ("eggym.envs.orders:Orders", "write about a topic, in a form that was ordered"),
     "eggym/gsm8k-v0": ("eggym.envs.gsm8k:Gsm8k", "grade-school word problems"),
     "eggym/ifeval-v0": ("eggym.envs.ifeval:IfEval", "follow instructions that can be verified (IFEval)"),
+    "eggym/probe-length-v0": ("eggym.envs.probes:ProbeLength", "a proxy that pays for length, beside tiny-orders"),
+    "eggym/probe-keyword-v0": ("eggym.envs.probes:ProbeKeyword", "a proxy that pays for a word, beside tiny-orders"),
+    "eggym/probe-format-v0": ("eggym.envs.probes:ProbeFormat", "a proxy that does no sums, beside tiny-countdown"),
+    "eggym/probe-flattery-v0": ("eggym.envs.probes:ProbeFlattery", "a judge who likes flattery, beside exact sums"),
 }
