@@ -31,7 +31,7 @@ FLOORS = (
         "train",
     ),
     ("base_model", "base_score", "recipe", "muon", "bake", "export", "reopen", "spot", "replay", "sigma", "probe"),
-    ("outcome", "transcripts", "curves", "picture", "against", "report", "worker", "duel"),
+    ("gap", "outcome", "transcripts", "curves", "picture", "against", "report", "worker", "duel"),
     ("bench_arms", "bench_naive", "bench_parts", "bench_play", "bench_memory", "bench"),
     ("bench_answers", "bench_exam", "bench_rates", "bench_graders", "bench_envs"),
     (
