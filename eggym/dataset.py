@@ -169,7 +169,7 @@ def dataset_task(
         check_split(name)
     if isinstance(score, str) and score not in _SCORERS and ":" not in score:
         raise unknown("scorer", score, [*_SCORERS, "module:function"])
-    fields = _fields(id, prompt)
+    fields = template_fields(id, prompt)
 
     def read(self: DatasetTask, row: Row) -> Item:
         asked = [str(value_of(row, name)).strip() for name in fields]
@@ -228,7 +228,7 @@ def _true_number(truth: Any) -> Decimal | None:
     return Decimal(str(truth)) if type(truth) in (int, float) else last_number(str(truth))
 
 
-def _fields(task_id: str, prompt: str) -> list[str]:
+def template_fields(task_id: str, prompt: str) -> list[str]:
     """Return the fields that a template speaks of."""
     try:
         found = [name for _, name, _, _ in string.Formatter().parse(prompt) if name is not None]

@@ -11,7 +11,7 @@ from typing import Any
 
 from eggym.errors import BadValue
 from eggym.files import sha256_json
-from eggym.gap import MODES, truths, true_mean
+from eggym.gap import MODES, true_mean, truths
 from eggym.record import Measured, Mode, Record
 from eggym.stats import Comparison, Interval, area_under, mean_t, paired, paired_items, seeds_needed
 from eggym.wording import amount, short

@@ -211,7 +211,9 @@ def _came_of(record: Any) -> str:
     from eggym.gap import true_mean
 
     start, end = record.start(record.primary), record.final(record.primary)
-    text = f"{record.primary} reward on {record.task.id}: {start.mean:.3f} -> {end.mean:.3f} in {record.n_steps} updates"
+    text = (
+        f"{record.primary} reward on {record.task.id}: {start.mean:.3f} -> {end.mean:.3f} in {record.n_steps} updates"
+    )
     true = true_mean(start), true_mean(end)
     return text if None in true else f"{text}; true reward: {true[0]:.3f} -> {true[1]:.3f}"
 
