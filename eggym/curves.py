@@ -36,9 +36,7 @@ class Line:
         return self.side.records[0].learner.name == FROZEN
 
 
-def lines(
-    arena: Arena, mode: Mode, axis: Axis, measured: Mapping[str, Measured], truth: bool = False
-) -> list[Line]:
+def lines(arena: Arena, mode: Mode, axis: Axis, measured: Mapping[str, Measured], truth: bool = False) -> list[Line]:
     """Return the curves of everyone on one task; a learner without numbers on this axis is left out.
 
     ``truth``: of the true reward instead, where the reward is a proxy; NaN where it is none.
@@ -75,9 +73,7 @@ def _ys(record: Record, mode: Mode, truth: bool) -> NDArray[np.float64]:
     return np.array(found, dtype=np.float64)
 
 
-def _line(
-    side: Side, css: str, mode: Mode, axis: Axis, measured: Mapping[str, Measured], truth: bool
-) -> Line | None:
+def _line(side: Side, css: str, mode: Mode, axis: Axis, measured: Mapping[str, Measured], truth: bool) -> Line | None:
     seeds = [(_xs(record, axis, measured), _ys(record, mode, truth)) for record in side.records]
     known = [(x, y) for x, y in seeds if x is not None]
     if side.records[0].learner.name == FROZEN:

@@ -1,9 +1,9 @@
 """Pictures as SVG: one panel per task, reward against what was spent.
 
 ES is blue, RL orange, controls grey; the frozen base is a dashed line. The primary metric is the strong line with a
-band (t interval over seeds; below 3 seeds the seeds themselves, thin), the other metric a light one. Where the reward is
-a proxy, the true reward is a dotted line. Colours come from classes, so that a page can follow light and dark. Nothing
-here is interactive, and nothing is fetched.
+band (t interval over seeds; below 3 seeds the seeds themselves, thin), the other metric a light one. Where the reward
+is a proxy, the true reward is a dotted line. Colours come from classes, so that a page can follow light and
+dark. Nothing here is interactive, and nothing is fetched.
 """
 
 import textwrap
