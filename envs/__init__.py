@@ -17,5 +17,5 @@ TASKS: dict[str, tuple[str, str]] = {
     "eggym/probe-keyword-v0": ("eggym.envs.probes:ProbeKeyword", "a proxy that pays for a word, beside tiny-orders"),
     "eggym/probe-format-v0": ("eggym.envs.probes:ProbeFormat", "a proxy that does no sums, beside tiny-countdown"),
     "eggym/probe-flattery-v0": ("eggym.envs.probes:ProbeFlattery", "a judge who likes flattery, beside exact sums"),
-    "eggym/ranked-v0": ("eggym.envs.group:Ranked", "another task, its rewards ranked within each group of replies"),
+    "eggym/ranked-v0": ("eggym.envs.group:Ranked", "another task, its rewards ranked within each group"),
 }
