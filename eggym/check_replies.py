@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from eggym.check_child import consult
 from eggym.check_sample import (
@@ -21,10 +22,11 @@ from eggym.check_sample import (
     shown,
 )
 from eggym.seeding import stream
-from eggym.task import MultiTurnTask, normalise
+from eggym.task import Item, MultiTurnTask, SingleTurnTask, Task, Verdict, normalise
 
 SCORING_LIMIT_S = 1.0  # CPU seconds for one reply, however hostile
 _N_COPIED = 8  # items whose answers are given to all the others
+_N_SPRAYED = 4  # items to which several answers are given at once
 
 
 def _best(sample: Sample) -> str:
@@ -33,9 +35,15 @@ def _best(sample: Sample) -> str:
         return "no oracle: the best reward is not known to be reachable"
     for item in sample.items:
         verdict = play_through(task, item, best_reply(task))
-        if verdict.reward is None or not math.isclose(verdict.reward, best, abs_tol=1e-9):
-            raise Broken(f"the oracle gets {verdict.reward} on item {item.index}, not {best:g}; {verdict.why}")
-    return f"the oracle gets {best:g} on all items"
+        worth, told = _worth(verdict), "" if "true" not in verdict.parts else " of the true reward"
+        if worth is None or not math.isclose(worth, best, abs_tol=1e-9):
+            raise Broken(f"the oracle gets {worth}{told} on item {item.index}, not {best:g}; {verdict.why}")
+    return f"the oracle gets {best:g}{told} on all items"
+
+
+def _worth(verdict: Verdict) -> float | None:
+    """Return the true reward where the reward is a proxy, which an honest best reply need not max out."""
+    return None if verdict.reward is None else verdict.parts.get("true", verdict.reward)
 
 
 def _judges(sample: Sample) -> str:
@@ -149,6 +157,68 @@ def _floor(sample: Sample) -> str:
     return f"the best blind guess, {best_name}, earns {best_mean:.3f}; declared floor {task.floor:g}"
 
 
+def _spray(sample: Sample) -> str:
+    """Say the right answer among those of other items, at every place: it must not earn more than one pick of them.
+
+    A scorer that reads the last answer, or the first, gives 1 of n. Not seen: a spray of another form than these, and
+    what is said in several turns.
+    """
+    task, high = sample.task, sample.task.reward_range[1]
+    if not isinstance(task, SingleTurnTask) or task.free_form or task.oracle_reply(first_state(sample)) is None:
+        return "not asked for: no oracle, several turns, or free text"
+    highest = -math.inf
+    for form in _sprays(task):
+        excess = []
+        for item in sample.items[:_N_SPRAYED]:
+            replies = form(item, _others(sample, item))
+            earned = [_worth(play_through(task, item, constant(reply))) or 0.0 for reply in replies]
+            if len(earned) > 1:
+                excess.append(sum(earned) / len(earned) - (high - task.floor) / len(earned))
+        if excess:
+            highest = max(highest, sum(excess) / len(excess))
+    if highest > task.floor + 0.02 * (high - task.reward_range[0]):
+        raise Broken(
+            f"the right answer among those of other items earns {highest:.3f} more than one pick of them should, above "
+            f"the floor {task.floor:g}: does the scorer take any answer of several? (free_form = True where it may)"
+        )
+    return "several answers in one reply earn no more than one pick of them"
+
+
+def _sprays(task: Task) -> Iterator[Callable[[Item, list[str]], list[str]]]:
+    """Give ways to say several answers at once, as far as the task's stop strings let them be said."""
+
+    def joined(mark: str, item: Item, others: list[str]) -> list[str]:
+        right = _oracle(task, item)
+        return [mark.join([*others[:place], right, *others[place:]]) for place in range(len(others) + 1)]
+
+    for mark in ("\n", "\n\n", " ", ", ", " or "):
+        if not any(stop in mark for stop in task.stop):
+            yield partial(joined, mark)
+
+    def inside(item: Item, others: list[str]) -> list[str]:
+        right = _oracle(task, item)
+        found, *rest = (play_through(task, item, constant(reply)).found for reply in (right, *others))
+        if not found or right.count(found) != 1:
+            return []
+        known = [each for each in rest if each]
+        lists = [", ".join([*known[:place], found, *known[place:]]) for place in range(len(known) + 1)]
+        return [right.replace(found, text) for text in lists]
+
+    yield inside
+
+
+def _others(sample: Sample, item: Item) -> list[str]:
+    """Return answers of other items that are wrong here."""
+    task, best = sample.task, sample.task.reward_range[1]
+    replies = dict.fromkeys(_answers(sample))
+    wrong = [reply for reply in replies if _worth(play_through(task, item, constant(reply))) not in (best, None)]
+    return wrong[: _N_COPIED - 1]
+
+
+def _oracle(task: Task, item: Item) -> str:
+    return task.oracle_reply(task.begin(item, stream("check", task.id, item.split, item.index))) or ""
+
+
 def _answers(sample: Sample) -> Iterator[str]:
     for item in sample.items[-_N_COPIED:]:
         answer = sample.task.oracle_reply(sample.task.begin(item, stream("check", sample.task.id)))
@@ -164,4 +234,5 @@ RULES: dict[str, Rule] = {
     "turn rewards add up": _turns,
     "hostile replies are judged": _hostile,
     "guessing earns the floor": _floor,
+    "sprayed answers earn nothing": _spray,
 }

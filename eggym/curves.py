@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from eggym.gap import true_mean
 from eggym.outcome import FROZEN, Arena, Side
 from eggym.record import Measured, Mode, Record
 from eggym.stats import mean_t
@@ -35,14 +36,17 @@ class Line:
         return self.side.records[0].learner.name == FROZEN
 
 
-def lines(arena: Arena, mode: Mode, axis: Axis, measured: Mapping[str, Measured]) -> list[Line]:
-    """Return the curves of everyone on one task; a learner without numbers on this axis is left out."""
+def lines(arena: Arena, mode: Mode, axis: Axis, measured: Mapping[str, Measured], truth: bool = False) -> list[Line]:
+    """Return the curves of everyone on one task; a learner without numbers on this axis is left out.
+
+    ``truth``: of the true reward instead, where the reward is a proxy; NaN where it is none.
+    """
     count = {"es": 0, "rl": 0, "control": 0}
     found = []
     for side in arena.sides:
         css = "ctl" if side.kind == "control" else f"{side.kind}{count[side.kind] % 3}"
         count[side.kind] += 1
-        line = _line(side, css, mode, axis, measured)
+        line = _line(side, css, mode, axis, measured, truth)
         if line is not None:
             found.append(line)
     return found
@@ -62,8 +66,15 @@ def _xs(record: Record, axis: Axis, measured: Mapping[str, Measured]) -> NDArray
     return np.array(times) if len(times) == len(record.points) else None
 
 
-def _line(side: Side, css: str, mode: Mode, axis: Axis, measured: Mapping[str, Measured]) -> Line | None:
-    seeds = [(_xs(record, axis, measured), record.curve(mode)["mean"]) for record in side.records]
+def _ys(record: Record, mode: Mode, truth: bool) -> NDArray[np.float64]:
+    if not truth:
+        return record.curve(mode)["mean"]
+    found = [true_mean(point.greedy if mode == "greedy" else point.sampled) for point in record.points]
+    return np.array(found, dtype=np.float64)
+
+
+def _line(side: Side, css: str, mode: Mode, axis: Axis, measured: Mapping[str, Measured], truth: bool) -> Line | None:
+    seeds = [(_xs(record, axis, measured), _ys(record, mode, truth)) for record in side.records]
     known = [(x, y) for x, y in seeds if x is not None]
     if side.records[0].learner.name == FROZEN:
         known = [(np.zeros(1), y[-1:]) for _, y in seeds]

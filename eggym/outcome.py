@@ -11,11 +11,11 @@ from typing import Any
 
 from eggym.errors import BadValue
 from eggym.files import sha256_json
+from eggym.gap import MODES, true_mean, truths
 from eggym.record import Measured, Mode, Record
 from eggym.stats import Comparison, Interval, area_under, mean_t, paired, paired_items, seeds_needed
 from eggym.wording import amount, short
 
-MODES: tuple[Mode, ...] = ("greedy", "sampled")
 FROZEN = "frozen"  # the control that never changes
 _VERDICTS = {"a": "ES ahead", "b": "RL ahead", None: "not resolved"}
 _OWN = ("learner", "options", "profile", "seed")  # what the runs of a comparison may differ in
@@ -205,6 +205,7 @@ def _learner(side: Side, arena: Arena, measured: Mapping[str, Measured]) -> dict
             mode: _comparison(paired(side.finals(mode), (base.finals if base else side.starts)(mode))) for mode in MODES
         },
         "gain_over": FROZEN if base else "own start",
+        **truths(side.records),
         "area": asdict(_area(side, arena.primary)),
         "n_steps": mean_t(record.n_steps for record in side.records).mean,
         "spent": {axis: mean_t(getattr(one, axis) for one in spent).mean for axis in axes},
@@ -237,9 +238,17 @@ def _compare(es: Side, rl: Side, mode: Mode) -> dict[str, Any]:
         "detectable": found.detectable,
         "seeds_needed": more,
         "items": _items(es, rl, mode),
+        **_true_difference(es, rl, mode),
         "verdict": verdict,
         "sentence": f"{verdict}: {_sentence(es, rl, found, more)}",
     }
+
+
+def _true_difference(es: Side, rl: Side, mode: Mode) -> dict[str, Any]:
+    """Return the difference in true reward, paired by seed, where the reward is a proxy; else nothing."""
+    es_true, rl_true = ({r.seed: true_mean(r.final(mode)) for r in side.records} for side in (es, rl))
+    found = paired(es_true, rl_true)
+    return {} if found.difference is None else {"true": _comparison(found)}
 
 
 def _items(es: Side, rl: Side, mode: Mode) -> dict[str, Any] | None:

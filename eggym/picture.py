@@ -1,8 +1,9 @@
 """Pictures as SVG: one panel per task, reward against what was spent.
 
 ES is blue, RL orange, controls grey; the frozen base is a dashed line. The primary metric is the strong line with a
-band (t interval over seeds; below 3 seeds the seeds themselves, thin), the other metric a light one. Colours come from
-classes, so that a page can follow light and dark. Nothing here is interactive, and nothing is fetched.
+band (t interval over seeds; below 3 seeds the seeds themselves, thin), the other metric a light one. Where the reward
+is a proxy, the true reward is a dotted line. Colours come from classes, so that a page can follow light and
+dark. Nothing here is interactive, and nothing is fetched.
 """
 
 import textwrap
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eggym.curves import AXES, Axis, Line, lines
+from eggym.gap import true_mean
 from eggym.outcome import Arena
 from eggym.record import Measured
 from eggym.stats import FEWEST, mean_t
@@ -76,11 +78,13 @@ def panel(
     strong = lines(arena, arena.primary, axis, measured)
     light = lines(arena, "sampled" if arena.primary == "greedy" else "greedy", axis, measured)
     scale = _scale(arena, strong, beside)
+    true = lines(arena, arena.primary, axis, measured, truth=True)
     parts = [_head(arena, *verdict), _axes(scale, axis)]
     parts += [_path(line.x, line.mean, scale, line.css, 1.2, 0.5) for line in light if not line.flat]
     parts += [band(line, scale) for line in strong if not line.flat]
     parts += [stroke(line, scale) for line in sorted(strong, key=lambda line: line.side.kind != "control")]
     parts += labels(strong, scale)
+    parts += [_path(line.x, line.mean, scale, line.css, 2.2, dots="0.1 4.5") for line in true if not line.flat]
     return "".join(parts)
 
 
@@ -138,15 +142,16 @@ def _scale(arena: Arena, strong: Sequence[Line], beside: Sequence[Arena]) -> Sca
 
 
 def _top(low: float, high: float, arenas: Sequence[Arena]) -> float:
-    """Return the best mean of any seed on tasks of this reward range: their panels share one scale."""
+    """Return the best mean of any seed, true ones too, on tasks of this range: their panels share one scale."""
     records = [record for arena in arenas for side in arena.sides for record in side.records]
     means = [
-        score.mean
+        value
         for record in records
         if record.task.reward_range == (low, high)
         for point in record.points
         for score in (point.greedy, point.sampled)
-        if score.mean is not None
+        for value in (score.mean, true_mean(score))
+        if value is not None
     ]
     return max(means, default=high)
 
@@ -193,12 +198,19 @@ def stroke(line: Line, scale: Scale) -> str:
 
 
 def _path(
-    x: NDArray[np.float64], y: NDArray[np.float64], scale: Scale, css: str, wide: float, fade: float = 1.0
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    scale: Scale,
+    css: str,
+    wide: float,
+    fade: float = 1.0,
+    dots: str = "",
 ) -> str:
     known = np.isfinite(y)
     places = [f"{scale.x(a):.1f} {scale.y(b):.1f}" for a, b in zip(x[known], y[known], strict=True)]
     style = f'fill="none" stroke="currentColor" stroke-width="{wide}" stroke-linejoin="round"'
     faded = "" if fade == 1 else f' opacity="{fade}"'
+    faded += f' stroke-linecap="round" stroke-dasharray="{dots}"' if dots else ""
     return f'<path class="{css}" {style}{faded} d="M{"L".join(places)}"/>' if len(places) > 1 else ""
 
 

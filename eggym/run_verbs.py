@@ -198,8 +198,10 @@ def _show_scores(found: dict[str, Any], as_json: bool) -> None:
         return
     from eggym.tables import print_rows
 
-    rows = [(name, mode, *_score(score)) for name, one in found.items() for mode, score in _modes(one)]
-    print_rows(console(), ("task", "mode", "mean", "standard error", "items", "states"), rows)
+    with_truth = any("true" in score.parts for one in found.values() for _, score in _modes(one))
+    rows = [(name, mode, *_score(score, with_truth)) for name, one in found.items() for mode, score in _modes(one)]
+    truth = ("true", "gap") if with_truth else ()
+    print_rows(console(), ("task", "mode", "mean", "standard error", *truth, "items", "states"), rows)
 
 
 def _run_duel(asked: Any, folder: Path, force: bool, as_json: bool) -> None:
@@ -244,9 +246,19 @@ def _train(asked: Any, out: str | None, force: bool, as_json: bool) -> None:
     if as_json:
         print_json({"folder": str(folder), "record": record.model_dump(by_alias=True)})
     else:
-        start, end = record.start(record.primary).mean, record.final(record.primary).mean
-        typer.echo(f"{record.primary} reward on {record.task.id}: {start:.3f} -> {end:.3f} in {record.n_steps} updates")
+        typer.echo(_came_of(record))
         typer.echo(str(folder))
+
+
+def _came_of(record: Any) -> str:
+    from eggym.gap import true_mean
+
+    start, end = record.start(record.primary), record.final(record.primary)
+    text = (
+        f"{record.primary} reward on {record.task.id}: {start.mean:.3f} -> {end.mean:.3f} in {record.n_steps} updates"
+    )
+    true = true_mean(start), true_mean(end)
+    return text if None in true else f"{text}; true reward: {true[0]:.3f} -> {true[1]:.3f}"
 
 
 def _show_single_plan(asked: Any, force: bool, as_json: bool) -> None:
@@ -276,7 +288,10 @@ def _modes(found: Any) -> list[tuple[str, Any]]:
     return [("greedy", found.greedy), ("sampled", found.sampled)]
 
 
-def _score(score: Any) -> list[str]:
-    numbers = ["-" if value is None else f"{value:.3f}" for value in (score.mean, score.se)]
+def _score(score: Any, with_truth: bool) -> list[str]:
+    from eggym.gap import gap, true_mean
+
+    values = [score.mean, score.se, *((true_mean(score), gap(score)) if with_truth else ())]
+    numbers = ["-" if value is None else f"{value:.3f}" for value in values]
     states = ", ".join(f"{count} {state}" for state, count in sorted(score.states.items()))
     return [*numbers, str(score.n_items), states]

@@ -26,8 +26,33 @@ def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
             table.add_row(*_row(one, primary, other))
     console.print(table)
     console.print(_legend(summary, label), style="dim", highlight=False)
+    _print_truths(console, summary)
     for verdict in summary["verdicts"]:
         console.print(_verdict(verdict), soft_wrap=True, highlight=False)
+
+
+def _print_truths(console: Console, summary: Mapping[str, Any]) -> None:
+    """Print true rewards and gaps, if a task tells them."""
+    mode = summary["primary"]
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("", overflow="fold", min_width=15)
+    for name in ("reward", "at end", "true", "at end", "gap", "at end", "change"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for task in summary["tasks"]:
+        told = [one for one in task["learners"] if "gap" in one]
+        if told:
+            table.add_row(Text(short(task["task"]), "bold"))
+        for one in told:
+            table.add_row(*_truth_row(one, mode))
+    if table.row_count:
+        console.print(table)
+        console.print("The reward is a proxy; gap: reward minus true reward, with its change.\n", style="dim")
+
+
+def _truth_row(one: Mapping[str, Any], mode: str) -> list[Text | str]:
+    places = [kind[when][mode]["mean"] for kind in (one, one["true"], one["gap"]) for when in ("start", "end")]
+    change = "" if one["learner"] == "frozen" else _interval(one["gap"]["change"][mode], "mean")
+    return [Text(" " + one["learner"], _STYLES.get(one["kind"], "")), *map(_number, places), change]
 
 
 def print_plan(console: Console, rows: Sequence[Mapping[str, Any]], n_workers: int) -> None:

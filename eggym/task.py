@@ -87,6 +87,7 @@ class Task:
     few_shot: ClassVar[tuple[tuple[str, str], ...]] = ()
     reads_late: ClassVar[bool] = False  # counting its items may need data, and waits until they are wanted
     fresh_context: ClassVar[bool] = False  # every observation opens a context of its own: nothing before it is seen
+    free_form: ClassVar[bool] = False  # a reply may hold more than its answer: several at once are no fault
     grouped: ClassVar[bool] = False  # replies to one item are judged against each other, so equal ones all count
 
     def __init__(self, **difficulty: Any) -> None:

@@ -23,4 +23,9 @@ TASKS: dict[str, tuple[str, str]] = {
     "eggym/ifeval-v0": ("eggym.envs.ifeval:IfEval", "follow instructions that can be verified (IFEval)"),
     "eggym/math500-v0": ("eggym.envs.math500:Math500", "competition problems, answers compared as mathematics"),
     "eggym/word-problems-v0": ("eggym.envs.word_problems:WordProblems", "stories with numbers, in two to eight steps"),
+    "eggym/probe-length-v0": ("eggym.envs.probes:ProbeLength", "a proxy that pays for length, beside tiny-orders"),
+    "eggym/probe-keyword-v0": ("eggym.envs.probes:ProbeKeyword", "a proxy that pays for a word, beside tiny-orders"),
+    "eggym/probe-format-v0": ("eggym.envs.probes:ProbeFormat", "a proxy that does no sums, beside tiny-countdown"),
+    "eggym/probe-flattery-v0": ("eggym.envs.probes:ProbeFlattery", "a judge who likes flattery, beside exact sums"),
+    "eggym/ranked-v0": ("eggym.envs.group:Ranked", "another task, its rewards ranked within each group"),
 }

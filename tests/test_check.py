@@ -324,6 +324,34 @@ class MovesGlobals(Sums):
         return super().score(item, reply)
 
 
+class TakesAny(Sums):
+    """The truth may stand anywhere among other numbers."""
+
+    def score(self, item, reply):
+        return float(str(item.truth) in reply.replace(",", " ").split())
+
+
+class TakesAnyInside(Sums):
+    """One tag is read, but the truth may stand anywhere in it."""
+
+    stop = ("\n", " ")  # so that nothing can be said outside of it
+
+    def score(self, item, reply):
+        found = reply.removeprefix("=")
+        right = found != reply and str(item.truth) in found.split(", ")
+        return Verdict(float(right), VerdictState.CORRECT if right else VerdictState.WRONG, found)
+
+    def oracle(self, item):
+        return f"={item.truth}"
+
+
+class TakesTheLast(Sums):
+    """No breach: of several answers one counts."""
+
+    def score(self, item, reply):
+        return float(reply.replace(",", " ").split()[-1:] == [str(item.truth)])
+
+
 class Shared(MultiTurnTask):
     """Keeps the episode in the task itself: two that run side by side see each other's turns."""
 
@@ -394,10 +422,39 @@ class Remembers(Sums):
         (OddParts, "parts keep their names"),
         (EarnsTooMuch, "turn rewards add up"),
         (Remembers, "hostile replies are judged"),
+        (TakesAny, "sprayed answers earn nothing"),
+        (TakesAnyInside, "sprayed answers earn nothing"),
     ],
 )
 def test_a_task_that_breaks_one_rule_is_convicted_of_it(broken, rule):
     assert rule in broken_rules(broken(), n_items=8)
+
+
+def test_a_spray_is_no_breach_where_one_answer_counts_or_several_may():
+    rule = "sprayed answers earn nothing"
+    assert rule not in broken_rules(TakesTheLast(), n_items=16)
+    assert rule not in broken_rules(type("Essay", (TakesAny,), {"free_form": True})(), n_items=16)
+
+
+def test_the_finding_about_a_spray_names_the_way_out():
+    details = {finding.rule: finding.detail for finding in check_task(TakesAny(), 16).findings}
+    # 8 answers of which the right one always counts: 1 - 1/8
+    assert "earns 0.875 more than one pick of them should" in details["sprayed answers earn nothing"]
+    assert "free_form = True" in details["sprayed answers earn nothing"]
+
+
+def test_the_oracle_of_a_proxy_is_held_to_the_true_reward():
+    class Proxy(Sums):
+        floor = 0.5
+
+        def score(self, item, reply):
+            true = float(reply == str(item.truth))
+            return Verdict(0.5, VerdictState.WRONG, parts={"true": true})
+
+    details = {finding.rule: (finding.passed, finding.detail) for finding in check_task(Proxy()).findings}
+    assert details["oracle gets the best reward"] == (True, "the oracle gets 1 of the true reward on all items")
+    lost = type("Lost", (Proxy,), {"oracle": lambda self, item: "x"})
+    assert "oracle gets the best reward" in broken_rules(lost())
 
 
 def test_a_group_is_not_asked_to_score_its_replies_alone():

@@ -57,6 +57,10 @@ def options_of(tmp_path_factory):
     order = {"instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}
     rows = {
         "gsm8k": [{"question": f"What is {n} + {n}?", "answer": f"{n} + {n}\n#### {2 * n}"} for n in range(40)],
+        "math500": [
+            {"problem": f"What is {n} + {n}?", "solution": f"\\boxed{{{2 * n}}}", "answer": str(2 * n)}
+            for n in range(40)
+        ],
         "ifeval": [{"key": n, "prompt": f"Say {n} without commas.", **order} for n in range(40)],
     }
     files = {f"eggym/{name}-v0": tmp_path_factory.mktemp(name) / "rows.jsonl" for name in rows}

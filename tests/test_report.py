@@ -413,6 +413,50 @@ def test_the_page_is_whole_small_and_loads_nothing(tmp_path, duel):
     assert write_report(tmp_path, *duel).read_text() == page
 
 
+def with_truth(record, start, end):
+    """The same record, its reward a proxy whose true reward goes from start to end."""
+    body = json.loads(record.model_dump_json(by_alias=True))
+    last = len(body["points"]) - 1
+    for place, point in enumerate(body["points"]):
+        for mode in ("greedy", "sampled"):
+            point[mode]["parts"] = {"true": start + (end - start) * place / max(1, last)}
+    return Record.model_validate_json(canonical_json(body))
+
+
+def test_a_proxy_is_told_with_its_truth(tmp_path, capsys):
+    from rich.console import Console
+
+    from eggym.tables import print_summary
+
+    records = [run(TASKS[0], name, seed, [0.2, 0.9]) for name in ("eggroll", "dr_grpo") for seed in (1, 2, 3)]
+    proxies = [with_truth(one, 0.3, 0.1 if one.learner.name == "eggroll" else 0.2) for one in records]
+    found = summary(proxies, {})
+    es = found["tasks"][0]["learners"][0]
+    # gap: 0.2 - 0.3 before, 0.9 - 0.1 after
+    assert es["gap"]["start"]["greedy"]["mean"] == pytest.approx(-0.1)
+    assert es["gap"]["change"]["greedy"]["mean"] == pytest.approx(0.9)
+    assert found["tasks"][0]["comparisons"][0]["true"]["difference"] == pytest.approx(-0.1)
+    page = write_report(tmp_path, proxies, {}).read_text()
+    Tags(page)
+    assert page.count("<table>") == 3 and "Proxy and truth" in page and "+0.90" in page
+    assert 'stroke-dasharray="0.1 4.5"' in page and "Dotted: the true reward" in page
+    print_summary(Console(width=100), found)
+    assert re.search(r"eggroll +0\.20 +0\.90 +0\.30 +0\.10 +-0\.10 +0\.80 \+0\.90", capsys.readouterr().out)
+
+
+def test_nothing_of_that_is_told_where_the_reward_is_the_truth(tmp_path, duel, capsys):
+    from rich.console import Console
+
+    from eggym.tables import print_summary
+
+    found = summary(*duel)
+    assert not {"gap", "true"} & {name for task in found["tasks"] for one in task["learners"] for name in one}
+    page = write_report(tmp_path, *duel).read_text()
+    assert "proxy" not in page.lower() and "0.1 4.5" not in page
+    print_summary(Console(width=100), found)
+    assert "proxy" not in capsys.readouterr().out
+
+
 def test_the_policy_names_the_one_style_sheet_by_its_hash(tmp_path, duel):
     page = write_report(tmp_path, *duel).read_text()
     style = re.search(r"<style>(.*?)</style>", page, re.S).group(1)
