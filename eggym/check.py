@@ -49,7 +49,7 @@ class CheckReport:
 
 
 def check_task(task: str | Task, n_items: int = 64, **options: Any) -> CheckReport:
-    """Try a task, given as for `load_task` or as an instance, on ``n_items`` items by all rules.
+    """Try a task, given as for `load_task` or as an instance, on ``n_items`` items of train (or test) by all rules.
 
     A task that fails at making its items is a report with that one finding. ``options`` go to a task that is given by
     name, such as ``data="rows.jsonl"``.
@@ -62,11 +62,12 @@ def check_task(task: str | Task, n_items: int = 64, **options: Any) -> CheckRepo
     subject = load_task(task, **options) if isinstance(task, str) else task
     check_settings(subject)
     try:
-        items = list(items_of(subject, "train", n_items))
+        # a data set of test alone is for evaluation, and no worse a task
+        items = list(items_of(subject, "train", n_items)) or list(items_of(subject, "test", n_items))
     except TaskFault as problem:
         return CheckReport(subject.id, [Finding(MAKING_ITEMS, False, _line(str(problem)))])
     if not items:
-        return CheckReport(subject.id, [Finding(MAKING_ITEMS, False, "there are no items in train")])
+        return CheckReport(subject.id, [Finding(MAKING_ITEMS, False, "there are no items in train, nor in test")])
     ref, given = (task, options) if isinstance(task, str) else _found_by(task)
     sample = Sample(subject, items, ref, given)
     return CheckReport(subject.id, [_try(name, rule, sample) for name, rule in RULES.items()])

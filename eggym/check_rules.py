@@ -89,7 +89,7 @@ def _globals(sample: Sample) -> str:
     for seed in (1, 2):
         with _stirred(seed):
             before = random.getstate(), np.random.get_state()[1].tobytes()  # type: ignore[index]
-            outlines.append(outline(twin_of(sample.task), [sample.task.item("train", i.index) for i in sample.items]))
+            outlines.append(outline(twin_of(sample.task), [sample.task.item(i.split, i.index) for i in sample.items]))
             after = random.getstate(), np.random.get_state()[1].tobytes()  # type: ignore[index]
         if before != after:
             raise Broken("making or scoring items moves a global random generator")

@@ -38,8 +38,8 @@ def obey(text):
         time.sleep(60)
     return read(text)
 answer_algebra._read = obey
-answer_worker.CPU_LIMIT_S = 0.3
-answer_algebra.warm = lambda: None  # these tests ask for little
+answer_worker.CPU_LIMIT_S = 0.7
+answer_algebra.warm = lambda: answer_algebra.judge("2\\\\sqrt{2}", "\\\\sqrt{8}")  # these tests ask for little
 answer_worker.main()
 """
 

@@ -302,7 +302,7 @@ def test_a_rule_survives_code_that_ends_the_program_past_every_guard():
 
 def test_a_split_without_items_is_a_finding():
     report = check_task(type("Empty", (Sums,), {"n_items": lambda self, split: 0})())
-    assert [finding.detail for finding in report.findings] == ["there are no items in train"]
+    assert [finding.detail for finding in report.findings] == ["there are no items in train, nor in test"]
 
 
 def test_a_number_of_items_is_at_least_one():
