@@ -17,11 +17,15 @@ from .answer_reading import read_form
 
 DIGITS = 80
 _CLOSE = 60  # digits in which two irrational values agree
-_POINTS = (  # in [-3, 3], without round numbers; each unknown gets a value of its own
-    ("1.7329", "0.6173", "2.2391", "1.1953", "0.8317", "2.6173"),
-    ("-0.7193", "1.3171", "-1.9319", "0.4177", "-2.3917", "1.5313"),
-    ("0.3137", "-1.4719", "0.9133", "-0.2719", "1.8311", "-0.6737"),
-    ("2.4137", "2.8171", "0.1931", "1.6317", "0.5119", "0.7717"),
+# In [-3, 3], without round numbers; each unknown gets a value of its own, and the truth is likely real at two of four.
+_POINTS = tuple(
+    line.split()
+    for line in (
+        "1.7329 0.6173 2.2391 1.1953 0.8317 2.6173 1.4519 0.2917 1.9373 2.0179 0.7451 2.8913",
+        "-0.7193 1.3171 -1.9319 0.4177 -2.3917 1.5313 2.1713 -1.1197 0.9371 -0.3319 2.7191 -1.6729",
+        "0.3137 -1.4719 0.9133 -0.2719 1.8311 -0.6737 -2.1139 1.2713 -0.5179 2.3717 -1.7393 0.1379",
+        "2.4137 2.8171 0.1931 1.6317 0.5119 0.7717 2.9137 1.0393 0.6719 1.3913 2.5171 0.8779",
+    )
 )
 _MIXED = re.compile(r"(?<![\d.}])(\d{1,6})\\frac\{(\d{1,6})\}\{(\d{1,6})\}")
 _COMMAND = re.compile(r"\\[a-zA-Z]+")

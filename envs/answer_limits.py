@@ -15,6 +15,9 @@ from .answer_numbers import number_of
 MOST_CHARACTERS = 512
 MOST_NESTED = 32
 MOST_DIGITS = 64  # in a row
+MOST_ALGEBRA = 256  # characters of what algebra is to read; the time of its parser grows faster than the text
+MOST_DEEP = 12  # brackets within brackets of it
+MOST_BARS = 8  # which opens and which closes takes a parser long to find out
 MOST_TOWER = 2  # powers of powers
 MOST_POWER = 24  # of a bracket with a letter in it
 MOST_PRODUCT = 400  # of such a power and the highest other
@@ -28,7 +31,8 @@ _FUNCTIONS = re.compile(
     r"\\(?:log|ln|lg|exp|(?:arc)?(?:sin|cos|tan|cot|sec|csc)h?|gcd|lcm|max|min|det|mod|[bp]mod|lfloor|lceil|vert|deg)"
     r"(?![a-z])|\\text\{(?:gcd|lcm|log|mod)\}|\|"
 )
-_COMMANDS = re.compile(r"\\[a-zA-Z]+")
+_COMMANDS = re.compile(r"\\mathbb\{\w\}|\\(?:begin|end)\{[a-z]+\}|\\[a-zA-Z]+")
+_RELATION = re.compile(r"[<>]|\\[lg]e(?![a-z])|\\text\{")
 _LONG_EXPONENT = re.compile(r"\^\{?[-+]?\d{5,}|\^\{[^{}]*\d{5,}")
 _OPENING, _CLOSING = "({[", ")}]"
 _ARITHMETIC = re.compile(r"(?<=[\d})])(?:[-+*/!(^]|\\(?:times|cdot|div|pm))")
@@ -57,6 +61,8 @@ def unfinished(truth: str, found: str) -> str:
         return "unevaluated sum, product, integral or limit"
     if "=" in found and "=" not in truth:
         return "an equation where the truth is none"
+    if found.count("|") > max(MOST_BARS, truth.count("|")):
+        return f"more than {MOST_BARS} bars"
     if _SIDE_BY_SIDE.search(found) and not _SIDE_BY_SIDE.search(truth):
         return "numbers side by side"
     if _heavy_power(found) and not _heavy_power(truth):
@@ -68,6 +74,22 @@ def unfinished(truth: str, found: str) -> str:
     return ""
 
 
+def too_intricate(truth: str, found: str) -> str:
+    """Return why an answer is not handed to algebra beside this truth, or ""."""
+    if len(found) > max(MOST_ALGEBRA, 2 * len(truth)):
+        return f"more than {MOST_ALGEBRA} characters of algebra"
+    if _depth(found) > max(MOST_DEEP, _depth(truth)):
+        return f"algebra nested more than {MOST_DEEP} deep"
+    return ""
+
+
+def stray_unknown(truth: str, found: str) -> str:
+    """Return an unknown of an answer that the truth does not speak of, or "". Inequalities may name theirs."""
+    if _RELATION.search(found):
+        return ""
+    return min(_letters(found) - _letters(truth), default="")
+
+
 def is_arithmetic(found: str) -> bool:
     """Say whether an answer that is no plain number is something left to calculate, without unknowns."""
     return bool(_ARITHMETIC.search(found)) and not has_letters(found)
@@ -75,7 +97,11 @@ def is_arithmetic(found: str) -> bool:
 
 def has_letters(text: str) -> bool:
     """Say whether a text speaks of unknowns: a letter outside commands, apart from e and i."""
-    return any(letter.isalpha() and letter not in "ei" for letter in _COMMANDS.sub("", text))
+    return bool(_letters(text))
+
+
+def _letters(text: str) -> set[str]:
+    return {letter for letter in _COMMANDS.sub("", text) if letter.isalpha()} - {"e", "i"}
 
 
 def _depth(text: str) -> int:

@@ -17,7 +17,7 @@ from eggym.errors import unknown
 from eggym.task import Verdict, VerdictState
 
 from .answer_forms import Form, same, unknown_to
-from .answer_limits import is_arithmetic, too_big, unfinished
+from .answer_limits import is_arithmetic, stray_unknown, too_big, too_intricate, unfinished
 from .answer_pool import POOL, Outcome
 from .answer_reading import read_form
 from .answer_tidy import squeeze, tidy
@@ -134,7 +134,13 @@ def _settled(truth: str, found: str) -> Outcome:
     spelt = tidy(found)
     if reason := _refusal(expected, given, squeeze(spelt)):
         return "refused", reason
-    return ("wrong", "") if equal is False else (_ALGEBRA, spelt)
+    if equal is False:
+        return "wrong", ""
+    if reason := too_intricate(expected.text, squeeze(spelt)):
+        return "refused", reason
+    if stray := stray_unknown(expected.text, given.text):
+        return "wrong", f"speaks of {stray}, as the truth does not"
+    return _ALGEBRA, spelt
 
 
 def _refusal(truth: Form, found: Form, spelt: str) -> str:

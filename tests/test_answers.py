@@ -256,6 +256,7 @@ UNEQUAL = {
     "terms": [
         ("p - q", "q - p"),
         ("2k", "2n"),
+        ("2k", r"2k\cdot\frac{x}{x}"),  # an unknown that the truth lacks is not looked at
         ("3R^2", "3r^2"),
         ("6r^2-4r-24", "6r^2-4r+24"),
         (r"\cot x", r"\tan x"),
@@ -312,6 +313,9 @@ REFUSED = [
     ("12", "(3)(4)", "unevaluated arithmetic"),
     (r"18+2\pi", r"9+9+2\pi", "unevaluated arithmetic"),
     (r"\sqrt{51}", r"\sqrt{100-49}", "unevaluated arithmetic"),
+    ("x", "+".join("x" * 200), "more than 256 characters of algebra"),
+    (r"\sqrt{51}", r"\sqrt{" * 13 + r"\pi" + "}" * 13, "algebra nested more than 12 deep"),
+    ("x", "|" * 10 + "x" + "|" * 10, "more than 8 bars"),
     (r"\sqrt{51}", "5 1", "numbers side by side"),
 ]
 
