@@ -338,7 +338,7 @@ def test_an_odd_truth_is_the_graders_failure_and_no_zero():
     verdict = judged("7" * 600, "7")
     assert (verdict.reward, verdict.state) == (None, VerdictState.ERROR)
     assert "the truth is longer than 512 characters" in verdict.why
-    assert judged(r"\nothing{known}", "x").reward is None
+    assert judged(r"\nothing{known}", r"\sqrt{2}").reward is None
 
 
 def test_what_is_no_mathematics_is_unparsed():
