@@ -38,7 +38,8 @@ def consult(sample: Sample) -> Elsewhere | None:
     if sample.ref is None:
         return None
     if "elsewhere" not in sample.memo:
-        sample.memo["elsewhere"] = _ask({"ref": sample.ref, "options": dict(sample.options), "n": len(sample.items)})
+        wanted = {"split": sample.items[0].split, "n": len(sample.items)}
+        sample.memo["elsewhere"] = _ask({"ref": sample.ref, "options": dict(sample.options), **wanted})
     found: Elsewhere = sample.memo["elsewhere"]
     return found
 
@@ -91,7 +92,7 @@ def _main() -> None:
         _say({"busy": "loading the task"})
         task = load_task(question["ref"], **question["options"])
         _say({"busy": "making items"})
-        items = list(items_of(task, "train", question["n"]))
+        items = list(items_of(task, question["split"], question["n"]))
         _say({"busy": "scoring plain replies"})
         _say({"outline": outline(task, items)})
         for item in items[:N_HOSTILE]:

@@ -39,8 +39,9 @@ def _gymnasium(sample: Sample) -> str:
     from gymnasium.envs.registration import EnvSpec
     from gymnasium.utils.env_checker import check_env
 
-    env = TextEnv(sample.task)
-    kwargs = {"task": sample.task.id, **sample.task.difficulty}
+    split = sample.items[0].split
+    env = TextEnv(sample.task, split)
+    kwargs = {"task": sample.task.id, "split": split, **sample.task.difficulty}
     env.spec = EnvSpec(sample.task.id, entry_point="eggym.gymnasium_hook:make_env", kwargs=kwargs)
     EnvSpec.from_json(env.spec.to_json())
     env.action_space.seed(0)

@@ -37,7 +37,7 @@ class Broken(Exception):
 
 @dataclass(frozen=True)
 class Sample:
-    """The task on trial and the items of train that most rules look at."""
+    """The task on trial and the items of one split, train if it has any, that most rules look at."""
 
     task: Task
     items: list[Item]
