@@ -1,6 +1,7 @@
 import dataclasses
 import re
 from importlib import resources
+from itertools import chain, pairwise
 
 import pytest
 import torch
@@ -184,10 +185,10 @@ def test_from_version_2_on_a_batch_is_parted_by_length_and_a_step_is_the_same():
     shown = demonstrations(recipe, tasks_of(recipe), Stage("clean", 1, 0.0), 0, 0)
     parts = module._parts(recipe, shown)
     assert module._parts(Recipe(), shown) == [shown]
-    assert len(parts) >= 3 and sorted(map(str, sum(parts, []))) == sorted(map(str, shown))
+    assert len(parts) >= 3 and sorted(map(str, chain(*parts))) == sorted(map(str, shown))
     vocabulary = build_tokenizer().get_vocab()
     lengths = [[len(module._encode(vocabulary, turns)[0]) for turns in part] for part in parts]
-    assert all(max(one) < min(other) for one, other in zip(lengths, lengths[1:], strict=False))
+    assert all(max(one) < min(other) for one, other in pairwise(lengths))
     losses, weights = [], []
     for split in (parts, [shown]):
         trainer = module._Trainer(module._start(recipe, 0), recipe, 0, print)
