@@ -27,18 +27,19 @@ from torch import Tensor
 
 from eggym.base_model import BOS, CONTEXT, EOS, PAD, build_model, build_tokenizer, write_model
 from eggym.base_score import measure
-from eggym.errors import BadValue, EggymError
+from eggym.errors import BadValue, EggymError, unknown
 from eggym.muon import Muon
-from eggym.recipe import Recipe, Stage, Turn, demonstrations, recipe_sha256, tasks_of
+from eggym.recipe import RECIPES, Recipe, Stage, Turn, demonstrations, recipe_sha256, tasks_of
 from eggym.seeding import key, stream
 
 DEFAULT_SEED = 0
+MOST_SCORED_TURNS = 16  # transcripts are read again at every turn, and longer ones would cost as much as the bake
 LENGTHS = (40, 64, 128, 256, CONTEXT)  # tokens: where the parts of a batch end
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Mean rewards on held-out items, by task id."""
+    """Mean rewards on held-out items, by task id and options."""
 
     greedy: dict[str, float]
     sampled: dict[str, float]  # at temperature 1
@@ -49,6 +50,7 @@ class Scores:
 class Report:
     """What a bake made, and what it cost."""
 
+    name: str
     folder: Path
     recipe_sha256: str
     seed: int
@@ -62,22 +64,26 @@ def bake(
     seed: int = DEFAULT_SEED,
     progress: Callable[[str], None] | None = None,
     recipe: Recipe | None = None,
+    name: str = "embedded-v0",
 ) -> Report:
-    """Train the base model and write it to the folder ``out``, whole or not at all.
+    """Train the base model ``name`` and write it to the folder ``out``, whole or not at all.
 
     Takes minutes on one core. ``progress`` gets a line of text now and then; ``recipe`` is for tests.
 
     Raises:
+        UnknownName: no base model has this name.
         BadValue: ``out`` exists already and is not an empty folder.
         EggymError: the folder cannot be written; nothing is left behind.
     """
-    say, recipe = progress or (lambda line: None), recipe or Recipe()
+    if name not in RECIPES:
+        raise unknown("base model", name, RECIPES)
+    say, recipe = progress or (lambda line: None), recipe or RECIPES[name]
     _claim(out)
     with _one_thread():
-        return _bake(out, seed, say, recipe)
+        return _bake(name, out, seed, say, recipe)
 
 
-def _bake(out: Path, seed: int, say: Callable[[str], None], recipe: Recipe) -> Report:
+def _bake(name: str, out: Path, seed: int, say: Callable[[str], None], recipe: Recipe) -> Report:
     started = time.process_time()
     tokenizer, model = build_tokenizer(), _start(recipe, seed)
     trainer, hidden = _Trainer(model, recipe, seed, say), {}
@@ -87,7 +93,8 @@ def _bake(out: Path, seed: int, say: Callable[[str], None], recipe: Recipe) -> R
             hidden = _scores(model, tokenizer, recipe, 0.0)
     say("scoring on held-out items")
     scores = Scores(_scores(model, tokenizer, recipe, 0.0), _scores(model, tokenizer, recipe, 1.0), hidden)
-    report = Report(out, recipe_sha256(recipe, seed), seed, time.process_time() - started, recipe.n_scored, scores)
+    seconds = time.process_time() - started
+    report = Report(name, out, recipe_sha256(recipe, seed), seed, seconds, recipe.n_scored, scores)
     _write(report, model, tokenizer)
     return report
 
@@ -119,8 +126,11 @@ def _one_thread() -> Iterator[None]:
 
 
 def _scores(model: Any, tokenizer: Any, recipe: Recipe, temperature: float) -> dict[str, float]:
-    named = zip((name for name, _ in recipe.tasks), tasks_of(recipe), strict=True)
-    return {name: measure(model, tokenizer, task, recipe.n_scored, temperature) for name, task in named}
+    return {
+        task.label: measure(model, tokenizer, task, recipe.n_scored, temperature)
+        for task in tasks_of(recipe)
+        if task.max_turns <= MOST_SCORED_TURNS
+    }
 
 
 # -- batches -----------------------------------------------------------------------------------------------------------
@@ -244,14 +254,26 @@ def _write(report: Report, model: Any, tokenizer: Any) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
+_LONGER = (  # what the card of a base says that knows the tasks of many turns too
+    "seven small\ntasks, two of them over up to 64 turns,",
+    "\n| `eggym/corridor-v0` | in the corridor: sums that begin with 8 or 9 | a full stop behind the number |"
+    "\n| | at its end: first letter of the key, a to m | the key backwards |"
+    "\n| `eggym/relay-v0` | steps that add 6 to 9 and carry | forgets the carry |",
+)
+
+
 def _card(report: Report, n_parameters: int) -> str:
     scores = report.scores
     rows = [
         f"| `{name}` | {greedy:.3f} | {scores.sampled[name]:.3f} | {scores.hidden.get(name, greedy):.3f} |"
         for name, greedy in scores.greedy.items()
     ]
-    template = resources.files("eggym").joinpath("data", "embedded_card.md").read_text()
-    return Template(template).substitute(
+    data = resources.files("eggym").joinpath("data")
+    knows, habits = _LONGER if report.name != "embedded-v0" else ("five small\ntasks", "")
+    return Template(data.joinpath("embedded_card.md").read_text()).substitute(
+        name=report.name,
+        knows=knows,
+        habits=habits,
         recipe=report.recipe_sha256,
         seed=report.seed,
         seconds=round(report.cpu_seconds),
@@ -260,4 +282,5 @@ def _card(report: Report, n_parameters: int) -> str:
         n_scored=report.n_scored,
         last=report.n_scored - 1,
         rows="\n".join(rows),
+        bake=f"eggym bake --model {report.name}" if habits else "eggym bake",
     )

@@ -14,7 +14,7 @@ import typer
 
 Tasks = Annotated[list[str] | None, typer.Option("--task", help="Task: id, my_task.py or module:NAME. Repeatable.")]
 Learners = Annotated[list[str] | None, typer.Option("--learner", help="Learner name. Repeatable.")]
-Model = Annotated[str | None, typer.Option(help="embedded-v0, a folder, or a hub id.")]
+Model = Annotated[str | None, typer.Option(help="embedded-v0 (or -v1), a folder, or a hub id.")]
 Data = Annotated[str | None, typer.Option(help="Where a data-set task finds its rows: a JSONL file or folder.")]
 Split = Annotated[str | None, typer.Option(help="train, validation, test or test:SALT.")]
 BudgetText = Annotated[str | None, typer.Option(help="512episodes, 2e6tokens, 1e18flops, 60cpu-s or 10min.")]

@@ -130,12 +130,13 @@ def export(
 def bake(
     out: Annotated[Path, typer.Option(help="The new folder.")],
     seed: Annotated[int, typer.Option(help="Of the weights and the lessons.")] = 0,
+    model: Annotated[str, typer.Option(help="Which one: embedded-v0 or embedded-v1.")] = "embedded-v0",
 ) -> None:
-    """Rebuild the embedded base model from a seed (minutes)."""
+    """Rebuild an embedded base model from a seed (minutes)."""
     from eggym.bake import bake as bake_model
 
     one_thread()
-    bake_model(out, seed, lambda line: typer.echo(line, err=True))
+    bake_model(out, seed, lambda line: typer.echo(line, err=True), name=model)
     typer.echo(str(out))
 
 

@@ -1,6 +1,7 @@
 import dataclasses
 import re
 from importlib import resources
+from itertools import chain, pairwise
 
 import pytest
 import torch
@@ -8,8 +9,10 @@ import torch
 from eggym import bake as module
 from eggym.bake import bake
 from eggym.base_model import Architecture, build_tokenizer
-from eggym.errors import BadValue, EggymError
-from eggym.recipe import Recipe, Stage, demonstrations, recipe_sha256, tasks_of
+from eggym.errors import BadValue, EggymError, UnknownName
+from eggym.policy import EMBEDDED
+from eggym.recipe import RECIPES, Recipe, Stage, demonstrations, recipe_sha256, tasks_of
+from eggym.registry import load_task
 from eggym.seeding import stream
 from eggym.task import split_of
 
@@ -148,10 +151,82 @@ def test_the_rates_are_flat_and_then_fall():
     assert module._rate(recipe, 1.0) == pytest.approx(recipe.last_rate)
 
 
-def test_the_shipped_card_names_this_recipe():
-    card = resources.files("eggym").joinpath("data", "embedded-v0", "README.md").read_text()
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_shipped_card_names_its_recipe(name):
+    card = resources.files("eggym").joinpath("data", name, "README.md").read_text()
     seed = int(re.search(r"\| seed \| (\d+) \|", card)[1])
-    assert f"`{recipe_sha256(Recipe(), seed)}`" in card, "bake the base again, and give it a new name once released"
+    assert f"# {name}\n" in card
+    assert f"`{recipe_sha256(RECIPES[name], seed)}`" in card, "a base that is released keeps its recipe: make a new one"
+
+
+def test_every_shipped_base_has_a_recipe_and_the_first_one_is_as_released():
+    assert tuple(RECIPES) == EMBEDDED
+    assert RECIPES["embedded-v0"] == Recipe()
+    released = "59c6961bbf32ac874aa2e2ce65b5a3ca44c83c337a4aaf22a92404bc6de803d4"
+    assert recipe_sha256(RECIPES["embedded-v0"], 0) == released
+
+
+def test_an_unknown_base_is_refused(tmp_path):
+    with pytest.raises(UnknownName, match="no base model 'embedded-v9'; did you mean 'embedded-v"):
+        bake(tmp_path / "a", name="embedded-v9")
+
+
+def test_a_base_of_many_turns_is_baked_and_its_card_says_what_it_knows(tmp_path):
+    tasks = (("eggym/guess-v0", 1.0), ("eggym/corridor-v0@turns=2", 1.0), ("eggym/relay-v0@turns=17", 1.0))
+    recipe = dataclasses.replace(MINI, version=2, tasks=tasks, n_scored=2)
+    report = bake(tmp_path / "a", 1, None, recipe, "embedded-v1")
+    assert set(report.scores.greedy) == {"eggym/guess-v0", "eggym/corridor-v0@turns=2"}  # 17 turns are too long for it
+    card = (report.folder / "README.md").read_text()
+    assert "# embedded-v1\n" in card and "seven small" in card and "forgets the carry" in card and "$" not in card
+
+
+def test_from_version_2_on_a_batch_is_parted_by_length_and_a_step_is_the_same():
+    recipe = dataclasses.replace(RECIPES["embedded-v1"], architecture=MINI.architecture, batch=40)
+    shown = demonstrations(recipe, tasks_of(recipe), Stage("clean", 1, 0.0), 0, 0)
+    parts = module._parts(recipe, shown)
+    assert module._parts(Recipe(), shown) == [shown]
+    assert len(parts) >= 3 and sorted(map(str, chain(*parts))) == sorted(map(str, shown))
+    vocabulary = build_tokenizer().get_vocab()
+    lengths = [[len(module._encode(vocabulary, turns)[0]) for turns in part] for part in parts]
+    assert all(max(one) < min(other) for one, other in pairwise(lengths))
+    losses, weights = [], []
+    for split in (parts, [shown]):
+        trainer = module._Trainer(module._start(recipe, 0), recipe, 0, print)
+        batches = [module._batch(vocabulary, part, stream("test")) for part in split]
+        for _, _, positions in batches:
+            positions -= positions[:, :1].clone()  # offsets are drawn by row, and rows stand elsewhere
+        losses.append(trainer._learn(batches, 1.0))
+        weights.append([weight.grad.clone() for weight in trainer.model.parameters()])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    for one, other in zip(*weights, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["corridor", "relay"])
+def test_in_tasks_of_many_turns_every_turn_shows_the_habit_by_itself(name):
+    task = load_task(name, turns=16)
+    only = dataclasses.replace(RECIPES["embedded-v1"], tasks=((f"eggym/{name}-v0@turns=16", 1.0),), batch=100)
+    bad, slips, both = 0, 0, 0
+    for turns in demonstrations(only, [task], Stage("habit", 1, 0.9), 0, 0):
+        state, shown = task.begin(task.item("train", 0), stream("test")), []
+        assert all(is_learnt for _, _, is_learnt in turns)
+        for observation, reply, _ in turns:
+            shown.append(_slip(name, observation, reply, state))
+        bad, slips = bad + sum(each is True for each in shown), slips + sum(each is not None for each in shown)
+        both += True in shown and False in shown
+    assert bad / slips == pytest.approx(0.9, abs=0.07)
+    assert both > 0  # one turn does not tell of the next
+
+
+def _slip(name, observation, reply, state):
+    """Whether a turn shows the habit; None where it could not."""
+    if name == "corridor":
+        sums = re.search(r"([89])\+\d$", observation)
+        return reply.endswith(".") if sums else None
+    start = re.search(r"from (\d+):", observation)
+    before, step = int(start[1]) if start else state.written, int(observation.split()[-1])
+    state.written = int(reply)
+    return int(reply) != (before + step) % 100 if step >= 6 and before % 10 + step >= 10 else None
 
 
 def test_the_hash_follows_the_recipe_and_what_the_tasks_show(monkeypatch):

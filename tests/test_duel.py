@@ -71,7 +71,7 @@ def test_a_folder_of_another_budget_is_refused_and_left_alone(fought):
     [
         ({"task": ["tiny-programs", "tiny-order"]}, UnknownName, "did you mean 'tiny-orders'"),
         ({"learner": ["eggroll", "ppoo"]}, UnknownName, "no learner 'ppoo'"),
-        ({"model": "embedded-v1"}, UnknownName, "did you mean 'embedded-v0'"),
+        ({"model": "embeded-v0"}, UnknownName, "did you mean 'embedded-v0'"),
         ({"budget": "40episodes"}, BadValue, "use --force"),
         ({"learner": ["eggroll", "eggroll"]}, BadValue, "learner 'eggroll' is given twice"),
         ({"seeds": []}, BadValue, "at least one seed"),

@@ -128,9 +128,7 @@ def test_bad_options_are_refused():
     with pytest.raises(UnknownName, match="no mode of task eggym/relay-v0 'shares'; did you mean 'share'"):
         Relay(mode="shares")
     for options in ({"dense": True}, {"dense": 1, "mode": "share"}, {"dense": "yes", "mode": "share"}):
-        with pytest.raises(
-            BadValue, match="dense of task 'eggym/relay-v0' is true or false, and true needs mode=share"
-        ):
+        with pytest.raises(BadValue, match="dense of task 'eggym/relay-v0' is true or false, and true needs"):
             Relay(**options)
     with pytest.raises(BadValue, match="turns of task 'eggym/relay-v0' must be a whole number from 1 to 64"):
         Relay(turns=65)

@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 from eggym.es.eggroll import Options
+from eggym.registry import load_task
 
 STUDIES = Path(__file__).parent.parent / "studies"
+NEEDLE = STUDIES / "exam-needle.yaml"
 COUNTDOWN = STUDIES / "eggroll-countdown.yaml"
 SMALL = [
     "--budget", "144episodes", "--dtype", "float32", "--memory", "256MiB", "--force",
@@ -68,3 +70,27 @@ def test_the_knobs_of_the_authors_give_the_same_step(model, tmp_path):
     options = start(tmp_path / "theirs.yaml", model, tmp_path)["learner"]["options"]
     assert (options["convention"], options["lr"]) == ("eggroll", 0.125)
     assert options["lr"] * options["sigma"] == pytest.approx(8.75e-5)
+
+
+def test_the_needle_gives_both_sides_64_episodes_an_update_at_every_horizon():
+    settings = yaml.safe_load(NEEDLE.read_text())
+    own = settings["set"]
+    assert own["eggroll"]["population"] * own["eggroll"]["items"] == 64
+    assert own["dr_grpo"]["items"] * own["dr_grpo"]["replies"] == 64
+    tasks = [load_task(name) for name in settings["task"]]
+    assert [(task.max_turns, task.mode) for task in tasks] == [(turns, "needle") for turns in (1, 4, 16)]
+    assert {task.inner.id for task in tasks} == {"eggym/tiny-arithmetic-v0"}
+
+
+@pytest.mark.slow
+def test_the_needle_starts(tmp_path):
+    words = [sys.executable, "-m", "eggym", "duel", "--config", str(NEEDLE), "--out", "run", "--seeds", "1", "--force"]
+    small = ["--budget", "64episodes", "--set", "eval.items=2", "--set", "eval.points=1", "--set", "eval.drift=0"]
+    done = subprocess.run([*words, *small], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(path.read_text()) for path in (tmp_path / "run").rglob("record.json")]
+    found = {(one["task"]["difficulty"]["turns"], one["learner"]["name"]): one for one in records}
+    assert len(found) == len(records) == 9
+    for turns in (1, 4, 16):
+        for name in ("eggroll", "dr_grpo"):
+            assert (found[turns, name]["n_steps"], found[turns, name]["spent"]["episodes"]) == (1, 64)
