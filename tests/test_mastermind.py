@@ -138,6 +138,11 @@ def test_the_floor_bounds_what_fixed_guesses_earn():
     assert 0.7 * task.floor < earned < task.floor  # openings rule out more of these codes than of others
 
 
+def test_an_opening_shares_something_with_the_code_and_is_never_all_but_right():
+    answers = {tuple(TASK.item("train", index).meta["opening"][1:]) for index in range(600)}
+    assert answers == {(black, white) for black in range(3) for white in range(4) if 0 < black + white < 4}
+
+
 def test_splits_share_no_prompt():
     train, held_out = ({TASK.item(split, index).prompt for index in range(300)} for split in ("train", "test"))
     assert not train & held_out and len(train) == 300
