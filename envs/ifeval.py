@@ -73,6 +73,7 @@ class IfEval(DatasetTask):
     source: ClassVar[Source] = "google/IFEval"
     floor: ClassVar[float] = FLOORS["official", "strict"][0]
     max_new_tokens: ClassVar[int] = 1024
+    free_form: ClassVar[bool] = True  # one text may meet several orders
 
     def __init__(self, data: Source | None = None, **options: Any) -> None:
         """Keep the options; see the module's docstring.

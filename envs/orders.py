@@ -43,6 +43,7 @@ class Orders(SingleTurnTask):
     id: ClassVar[str] = "eggym/orders-v0"
     floor: ClassVar[float] = FLOORS["all"][1]
     max_new_tokens: ClassVar[int] = 512
+    free_form: ClassVar[bool] = True  # one text may meet several orders
 
     def __init__(self, **options: Any) -> None:
         """Keep the options.

@@ -207,6 +207,18 @@ def test_train_eval_compare_export_in_a_row(capsys, tmp_path, monkeypatch):
     assert trained["rewards"] == record["points"][-1]["greedy"]["rewards"]
 
 
+def test_true_rewards_are_told_where_the_reward_is_a_proxy(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run(capsys, "eval", "--task", "probe-length", "--items", "8")
+    assert code == 0 and "true" in out and "gap" in out
+    code, out, _ = run(capsys, "eval", "--task", "tiny-orders", "--items", "8")
+    assert code == 0 and "gap" not in out
+    code, out, _ = run(
+        capsys, "train", "--task", "probe-length", "--learner", "dr_grpo", "--budget", "160episodes", *SMALL["dr_grpo"]
+    )
+    assert code == 0 and "; true reward: " in out
+
+
 def test_the_exported_model_needs_no_eggym(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(

@@ -93,6 +93,12 @@ def test_a_text_has_the_same_bits_wherever_it_stands(model, batch_tokens):
     assert values(model, [PAIRS[5]] * 3) == [want[5]] * 3
 
 
+def test_only_texts_of_one_padded_length_are_run_together():
+    lengths = {"a": 3, "b": 16, "c": 17, "d": 100, "e": 1}
+    assert list(logits_module._batches(lengths, 32)) == [["e", "a"], ["b"], ["c"], ["d"]]
+    assert list(logits_module._batches(lengths, 1000)) == [["e", "a", "b"], ["c"], ["d"]]
+
+
 def test_pads_change_nothing_that_matters(model, monkeypatch):
     want = values(model)
     monkeypatch.setattr("eggym.envs.classifier.BLOCK", 64)
