@@ -8,7 +8,7 @@ from eggym.budget import FlopModel, Meter
 from eggym.engine import Engine
 from eggym.env import TextEnv
 from eggym.errors import BadValue, TaskFault
-from eggym.evaluate import _score
+from eggym.evaluate import score_of
 from eggym.policy import Prompting
 from eggym.registry import load_task
 from eggym.rollout import Rollout
@@ -244,7 +244,7 @@ def test_a_score_holds_the_mean_of_every_part(policy):
 
     batch, _ = roll(policy, Proxy())
     said = [one.turns[0].reply for one in batch.episodes if one.turns[0].reply]
-    assert _score(1.0, batch).parts == {"true": pytest.approx(sum("a" in text for text in said) / len(said))}
+    assert score_of(1.0, batch).parts == {"true": pytest.approx(sum("a" in text for text in said) / len(said))}
 
 
 @pytest.mark.parametrize(
