@@ -37,6 +37,9 @@ class RunMismatch(EggymError):
     """A run folder belongs to another configuration."""
 
 
+_MOST_LISTED = 24  # names in a message
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     """Build the error for an unknown name, with the nearest known one.
 
@@ -45,5 +48,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     """
     choices = sorted(known)
     near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(choices) or 'none'}"
+    listed = ", ".join(choices[:_MOST_LISTED]) or "none"
+    more = f" and {len(choices) - _MOST_LISTED} more" if len(choices) > _MOST_LISTED else ""
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {listed}{more}"
     return UnknownName(f"no {kind} {name!r}; {hint}")
