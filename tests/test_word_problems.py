@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from eggym.check_sample import HOSTILE
 from eggym.envs.expressions import evaluate
-from eggym.envs.stories import _ASIDES, SITUATIONS, story
+from eggym.envs.stories import SITUATIONS, story
 from eggym.envs.tale import MEN, WOMEN, Tale, times
 from eggym.envs.word_problems import WordProblems
 from eggym.errors import BadValue
@@ -92,22 +92,32 @@ def test_all_situations_and_parts_are_told():
 
 
 def test_a_worked_story():
-    # by hand, of the parts: 3 packs of 4 are 12; 12 more are 24; a half is 12; shared among 3: 4 each
+    # by hand: of 12 a half leaves 6; shared among 3, the fewest friends allowed, that is 2 each
     from eggym.envs import situation_collection as parts
 
     tale = Tale(lambda: 0.0)
     tale.n, tale.working = 12, []
     tale.words.update(things="stickers", pack="pack")
     assert parts._gives_half(tale) and tale.n == 6
-    assert parts._shared(tale) and tale.n == 2  # the smallest number of friends is 3
+    assert parts._shared(tale) and tale.n == 2
     assert tale.working == ["Left: 12 / 2 = 6", "Each: 6 / 3 = 2"]
     assert tale.sentences[0] == "Then she gives half of her stickers to her sister."
     assert not parts._gives_half(tale)  # too few: nothing is told
     assert len(tale.sentences) == 2
 
 
-def test_asides_do_not_change_the_answer_and_say_nothing_of_the_matter():
-    openings = {re.split(r"\{", each)[0] or each[6:20] for each in _ASIDES}
+def test_no_more_passengers_get_off_than_are_there():
+    from eggym.envs import situation_passengers as parts
+
+    tale = Tale(lambda: 0.99)  # 9 get off
+    tale.n = 8
+    tale.words["vehicle"] = "bus"
+    assert not parts._off_and_more_on(tale) and not tale.sentences
+    tale.n = 9
+    assert parts._off_and_more_on(tale) and tale.working[1] == "After getting off: 9 - 9 = 0"
+
+
+def test_asides_add_sentences_and_change_neither_the_others_nor_the_answer():
     for seed in range(60):
         plain, longer = told(4, seed), told(4, seed, asides=3)
         assert (plain.answer, plain.working) == (longer.answer, longer.working)
@@ -115,7 +125,7 @@ def test_asides_do_not_change_the_answer_and_say_nothing_of_the_matter():
         for sentence in re.split(r"(?<=[.?]) ", plain.text):
             assert sentence in rest
             rest = rest.replace(sentence, "", 1)
-        assert len(re.findall(r"\.", rest)) == 3 and openings
+        assert len(re.findall(r"\.", rest)) == 3
 
 
 def test_items_declare_steps_situation_and_working():
