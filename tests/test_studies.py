@@ -72,10 +72,11 @@ def test_the_knobs_of_the_authors_give_the_same_step(model, tmp_path):
     assert options["lr"] * options["sigma"] == pytest.approx(8.75e-5)
 
 
-def test_the_needle_gives_both_sides_64_episodes_an_update_at_every_horizon():
+def test_the_needle_gives_both_sides_as_many_updates_at_every_horizon():
     settings = yaml.safe_load(NEEDLE.read_text())
     own = settings["set"]
-    assert own["eggroll"]["population"] * own["eggroll"]["items"] == 64
+    # an episode of RL costs four forward passes, one of ES one: so many episodes give equal updates for equal FLOPs
+    assert own["eggroll"]["population"] * own["eggroll"]["items"] == 4 * 64
     assert own["dr_grpo"]["items"] * own["dr_grpo"]["replies"] == 64
     tasks = [load_task(name) for name in settings["task"]]
     assert [(task.max_turns, task.mode) for task in tasks] == [(turns, "needle") for turns in (1, 4, 16)]
@@ -85,7 +86,7 @@ def test_the_needle_gives_both_sides_64_episodes_an_update_at_every_horizon():
 @pytest.mark.slow
 def test_the_needle_starts(tmp_path):
     words = [sys.executable, "-m", "eggym", "duel", "--config", str(NEEDLE), "--out", "run", "--seeds", "1", "--force"]
-    small = ["--budget", "64episodes", "--set", "eval.items=2", "--set", "eval.points=1", "--set", "eval.drift=0"]
+    small = ["--budget", "256episodes", "--set", "eval.items=2", "--set", "eval.points=1", "--set", "eval.drift=0"]
     done = subprocess.run([*words, *small], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     records = [json.loads(path.read_text()) for path in (tmp_path / "run").rglob("record.json")]
