@@ -93,5 +93,5 @@ def test_the_needle_starts(tmp_path):
     found = {(one["task"]["difficulty"]["turns"], one["learner"]["name"]): one for one in records}
     assert len(found) == len(records) == 9
     for turns in (1, 4, 16):
-        for name in ("eggroll", "dr_grpo"):
-            assert (found[turns, name]["n_steps"], found[turns, name]["spent"]["episodes"]) == (1, 64)
+        for name, n_steps in (("eggroll", 1), ("dr_grpo", 4)):
+            assert (found[turns, name]["n_steps"], found[turns, name]["spent"]["episodes"]) == (n_steps, 256)
