@@ -47,7 +47,7 @@ class ChatServer:
     """A real HTTP server of chat completions on this machine that does what its script says.
 
     ``script(number, body)`` is called with the number of the request, from 0, and its JSON; it returns a str (a reply),
-    a dict (the JSON to send), bytes (a page of HTML), a status with headers and JSON, "STALL" or "DROP".
+    a dict (the JSON to send), bytes (a page of HTML), a status with headers and JSON, "STALL", "DROP" or "TRICKLE".
     """
 
     def __init__(self, script):
@@ -83,7 +83,7 @@ class ChatServer:
                 if isinstance(act, tuple):
                     status, more, data = act
                     headers |= more
-                if data in ("STALL", "DROP"):
+                if data in ("STALL", "DROP", "TRICKLE"):
                     data, act = completion("never whole"), data
                 elif isinstance(data, str):
                     data = completion(data)
@@ -95,7 +95,12 @@ class ChatServer:
                 for name, value in {**headers, "Content-Length": str(len(data))}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                if act in ("STALL", "DROP"):
+                if act == "TRICKLE":
+                    for place in range(len(data)):
+                        self.wfile.write(data[place : place + 1])
+                        if server._closing.wait(0.1):
+                            break
+                elif act in ("STALL", "DROP"):
                     self.wfile.write(data[: len(data) // 2])
                     self.wfile.flush()
                     if act == "STALL":
@@ -107,7 +112,11 @@ class ChatServer:
             def log_message(self, *words):
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, request, client_address):
+                pass  # a client that gives up is what some tests are about
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)

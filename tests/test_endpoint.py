@@ -72,6 +72,13 @@ def test_what_fails_every_time_is_lost_and_no_empty_reply(chat_server, failure):
     assert (spent.requests, spent.retries, spent.lost) == (2, 1, 1)
 
 
+def test_a_body_that_trickles_is_given_up_as_a_whole(chat_server):
+    # a byte every 0.1 s: no single read takes long, the answer would take ten seconds
+    server = chat_server(lambda number, body: "TRICKLE")
+    (answer,), _ = ask(server.url, "x", options=EndpointOptions(timeout_s=0.5, retries=0))
+    assert isinstance(answer, Lost) and "no whole answer within 0.5 s" in str(answer)
+
+
 def test_a_server_that_is_not_there_is_lost(chat_server):
     server = chat_server(lambda number, body: "good")
     url = server.url
@@ -360,6 +367,15 @@ def test_a_task_is_put_as_chat_messages_and_scored(chat_server, plan):
     assert greedy[0]["stop"] == ["\n", "!", "?", ";"]  # servers take four; "#" was cut here
     assert len({body["seed"] for body in server.requests if body["temperature"] == 1.0}) == 12
     assert found.tokens == {"greedy": {"prompt": 42, "completion": 18}, "sampled": {"prompt": 84, "completion": 36}}
+
+
+def test_replies_to_one_item_are_asked_apart_without_seeds_too(chat_server, plan):
+    server = chat_server(lambda number, body: "0")
+    settings = {"eval.replies": 2, "endpoint.send_seed": False, "endpoint.limit": "max_completion_tokens"}
+    evaluate_served(plan(Echo, server.url, **settings, **{"endpoint.extra": {"top_k": 3}}))
+    assert len(server.requests) == 6 + 12
+    assert all("seed" not in body and body["top_k"] == 3 for body in server.requests)
+    assert all(body["max_completion_tokens"] == 9 and "max_tokens" not in body for body in server.requests)
 
 
 def test_the_items_are_those_of_a_model_in_memory(chat_server, plan):
