@@ -42,12 +42,11 @@ def run(settings: Settings, say: Callable[[str], None] = lambda line: None) -> F
 def lines(result: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Return a result as rows of a table: what, its value, and how sure it is."""
     machine = result["machine"]
-    yield (
-        machine["cpu"],
-        f"{machine['cores']} cores",
-        f"load {machine['load'][0]} before, {machine['load_after'][0]} after",
-    )
+    load = machine["load"] and f"load {machine['load'][0]} before, {machine['load_after'][0]} after"
+    yield machine["cpu"], f"{machine['cores']} cores", load or ""
     for part, figures in result["parts"].items():
+        if "skipped" in figures:
+            yield part, "not measured", figures["skipped"]
         for name, found in figures.get("rates", {}).items():
             target = (
                 "" if found["target"] is None else f", aim {found['target']:g} {'met' if found['met'] else 'MISSED'}"
@@ -60,6 +59,7 @@ def lines(result: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 # -- the parts --------------------------------------------------------------------------------------------------------
 def vector_part(settings: Settings, watch: Watch) -> Figures:
+    """Measure the vector environment and the making of items, beside Gymnasium's own vectors."""
     task = load_task("eggym/arithmetic-v0")
     envs = {shared: TextVectorEnv(task, SLOTS, share_items=shared) for shared in (1, SHARED)}
     index = iter(range(10**9))
@@ -109,6 +109,7 @@ def _stock(n_envs: int) -> Callable[[], None]:
 
 
 def countdown_part(settings: Settings, watch: Watch) -> Figures:
+    """Measure countdown, items made and right answers scored, beside reasoning-gym."""
     task, index, n = load_task("eggym/countdown-v0"), iter(range(10**9)), 2000
     rates = [
         Rate(

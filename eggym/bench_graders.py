@@ -18,6 +18,7 @@ def _checker() -> tuple[Callable[[Sequence[Pair]], Any], Callable[[], None]]:
 
 
 def math_part(settings: Settings, watch: Watch) -> Figures:
+    """Measure answers that numbers decide and answers that need algebra, beside math-verify alone."""
     judge, forget = (
         named("eggym.envs.answers:judge_answers", "checker"),
         named("eggym.envs.answers:forget_answers", "checker"),
@@ -46,6 +47,7 @@ def _verified(pairs: Sequence[tuple[str, str]]) -> list[bool]:
 
 
 def hostile_part(settings: Settings, watch: Watch) -> Figures:
+    """Measure a batch with one hostile answer in ten against a clean one, and the longest single answer."""
     judge, forget = (
         named("eggym.envs.answers:judge_answers", "checker"),
         named("eggym.envs.answers:forget_answers", "checker"),
@@ -79,9 +81,10 @@ def hostile_part(settings: Settings, watch: Watch) -> Figures:
 
 
 def ifeval_part(settings: Settings, watch: Watch) -> Figures:
+    """Measure instructions: every prompt of the public data set, answered by another prompt."""
     if settings.data is None:
-        return {"values": {"not measured": {"value": 0.0, "beside": "needs --data, a file of the public data set"}}}
-    task = load_task("eggym/ifeval-v0", data=settings.data)
+        return {"skipped": "needs --data, a file of the public data set"}
+    task = load_task("eggym/ifeval-v0", data=settings.data, rows="test")
     items = [task.item("test", index) for index in range(task.n_items("test") or 0)]
     replies = [other.prompt for other in reversed(items)]  # texts of the kind and length that models write
     states = [answered(task, item, reply) for item, reply in zip(items, replies, strict=True)]

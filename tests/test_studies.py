@@ -72,10 +72,10 @@ def test_the_knobs_of_the_authors_give_the_same_step(model, tmp_path):
     assert options["lr"] * options["sigma"] == pytest.approx(8.75e-5)
 
 
-def test_the_needle_gives_both_sides_as_many_updates_at_every_horizon():
+def test_the_needle_asks_the_same_of_both_sides_at_every_horizon():
     settings = yaml.safe_load(NEEDLE.read_text())
     own = settings["set"]
-    # an episode of RL costs four forward passes, one of ES one: so many episodes give equal updates for equal FLOPs
+    # an episode of RL costs up to four forward passes, one of ES one
     assert own["eggroll"]["population"] * own["eggroll"]["items"] == 4 * 64
     assert own["dr_grpo"]["items"] * own["dr_grpo"]["replies"] == 64
     tasks = [load_task(name) for name in settings["task"]]
