@@ -11,7 +11,8 @@ Source:  reasoning-gym (Apache-2.0), an optional dependency; docs/reasoning-gym.
 
 Its items come from ``seed + index``: neighbouring seeds share nearly all of them. Here there is one data set per task,
 with seed 0, indexed by hashed numbers below 2^30; a problem belongs to a split by the hash of its prompt. Tasks that
-take long to generate and never repeat (``split: window``) have windows of their own for validation and test instead.
+take long to generate and never repeat (``split: window``) have windows of their own for validation and test instead, at
+their default difficulty.
 """
 
 import contextlib
@@ -61,10 +62,10 @@ class ReasoningGym(SingleTurnTask):
         if "refused" in self.row:
             raise BadValue(f"task {self.id!r} is refused: {self.row['refused']}")
         side = check_split(split)
-        if self.row.get("split") != "window" or index < 0:
+        if self.row.get("split") != "window" or self.difficulty.get("level") is not None or index < 0:
             return super().item(split, index)
         start = _WINDOWS.index(side) * WINDOW
-        place = start + stream("item", self.id, repr(self.difficulty.get("level")), split, index).randrange(WINDOW)
+        place = start + stream("item", self.id, split, index).randrange(WINDOW)
         found = self._own("_item", place)
         return Item(found.prompt, found.truth, found.meta, index, split)
 

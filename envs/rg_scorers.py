@@ -5,7 +5,9 @@ the answer is right; it raises `Unreadable` where none can be read. No answer is
 scorer that would.
 """
 
+import contextlib
 import copy
+import io
 import json
 import math
 import re
@@ -35,7 +37,8 @@ def theirs(dataset: Any, row: Row, entry: Entry, answer: str) -> float:
     if row.get("runs_text"):
         raise EggymError("this scorer of reasoning-gym runs the answer as code; it is not called")
     try:
-        return _clipped(dataset.score_answer(answer, copy.deepcopy(entry)))
+        with contextlib.redirect_stdout(io.StringIO()):  # one of them prints what it thinks of a move
+            return _clipped(dataset.score_answer(answer, copy.deepcopy(entry)))
     except MemoryError:
         raise
     except Exception as problem:  # their code may raise anything on a text it did not expect
