@@ -28,7 +28,8 @@ def list_(
             {
                 "tasks": [{"id": name, "summary": line} for name, line in tasks.items()],
                 "families": [
-                    {"name": family, "summary": title, "tasks": list(table)} for family, (title, table) in families.items()
+                    {"name": family, "summary": title, "tasks": list(table)}
+                    for family, (title, table) in families.items()
                 ],
                 "learners": [{"name": name, "summary": line} for name, line in learners.items()],
             }

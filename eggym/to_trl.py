@@ -43,7 +43,9 @@ def trl_reward(task: str | Task) -> RewardFunction:
     return reward
 
 
-def trl_dataset(task: str | Task, split: str = "train", count: int | None = None, chat: bool = True) -> "datasets.Dataset":
+def trl_dataset(
+    task: str | Task, split: str = "train", count: int | None = None, chat: bool = True
+) -> "datasets.Dataset":
     """Return the first ``count`` items of a split as columns ``prompt``, ``task``, ``split`` and ``index``.
 
     Args:

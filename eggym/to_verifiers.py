@@ -1,6 +1,7 @@
 """A task as a package for verifiers 0.4 (its v1 API): a taskset that prime-rl and vf-eval load by name.
 
-The package is a few lines on `eggym.verifiers_taskset`, so it needs eggym where it runs. Nothing here imports verifiers.
+The package is a few lines on `eggym.verifiers_taskset`, so it needs eggym where it runs. Nothing here imports
+verifiers.
 """
 
 import json
@@ -84,7 +85,11 @@ def export_verifiers(task: str | Task, folder: str | Path) -> Path:
         "options": repr(json.dumps(settings_of(found), sort_keys=True)),
         "digest": digest(found),
     }
-    files = {"pyproject.toml": _PYPROJECT, f"{fields['module']}/__init__.py": _INIT, f"{fields['module']}/taskset.py": _TASKSET}
+    files = {
+        "pyproject.toml": _PYPROJECT,
+        f"{fields['module']}/__init__.py": _INIT,
+        f"{fields['module']}/taskset.py": _TASKSET,
+    }
     try:
         (root / fields["module"]).mkdir(parents=True, exist_ok=True)
         for name, text in files.items():

@@ -18,6 +18,7 @@ their default difficulty.
 import contextlib
 import io
 import random
+import warnings
 from collections import OrderedDict
 from importlib.metadata import version
 from typing import Any, ClassVar
@@ -114,7 +115,7 @@ class ReasoningGym(SingleTurnTask):
                 if self.row["score"] == "theirs":
                     raise
         if self.row["score"] == "theirs":
-            return parts["rg"] >= self.row.get("full", 1.0)
+            return bool(parts["rg"] >= self.row.get("full", 1.0))
         return OWN[self.row["score"]](self.row, entry, answer)
 
     def _item(self, place: int) -> Item:
@@ -134,23 +135,22 @@ class ReasoningGym(SingleTurnTask):
 
     def _dataset(self) -> Any:
         if self._made is None:
-            factory = _factory(self.id)
-            settings = {"seed": 0, "size": self.row.get("size", 1)}
-            if self.difficulty.get("level") is None:
-                self._made = factory.create_dataset(self.name, **settings)
-            else:
-                curriculum = factory.create_curriculum(self.name)
-                curriculum.set_global_level(self.difficulty["level"])
-                self._made = factory.DATASETS[self.name][0](curriculum.generate_configuration(settings))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)  # a package of theirs leaves its data file open
+                self._made = self._make()
         return self._made
 
-
-def _factory(needed_by: str) -> Any:
-    try:
-        from reasoning_gym import factory
-    except ImportError as problem:
-        raise BadValue(f'task {needed_by!r} needs reasoning-gym; pip install "eggym[reasoning-gym]"') from problem
-    return factory
+    def _make(self) -> Any:
+        try:
+            from reasoning_gym import factory
+        except ImportError as problem:
+            raise BadValue(f'task {self.id!r} needs reasoning-gym; pip install "eggym[reasoning-gym]"') from problem
+        settings = {"seed": 0, "size": self.row.get("size", 1)}
+        if self.difficulty.get("level") is None:
+            return factory.create_dataset(self.name, **settings)
+        curriculum = factory.create_curriculum(self.name)
+        curriculum.set_global_level(self.difficulty["level"])
+        return factory.DATASETS[self.name][0](curriculum.generate_configuration(settings))
 
 
 def __getattr__(name: str) -> Any:

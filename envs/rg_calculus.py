@@ -62,7 +62,8 @@ def same_derivative(truth: str, answer: str, variable: str) -> bool:
 
 def read(text: str, variable: str) -> Program:
     """Return an expression as a program of postfix operations, or raise `Unreadable`."""
-    tokens, place = [], 0
+    tokens: list[re.Match[str]] = []
+    place = 0
     text = text.strip()
     while place < len(text):
         match = _TOKEN.match(text, place)

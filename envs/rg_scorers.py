@@ -85,8 +85,8 @@ def antiderivative(row: Row, entry: Entry, answer: str) -> bool:
 
 def probability(row: Row, entry: Entry, answer: str) -> bool:
     """Compare a decimal or a fraction with the true one, to one part in a thousand."""
-    match = re.fullmatch(r"(\d{0,20}\.?\d{0,40})(?:\s*/\s*(\d{1,40}))?", answer, re.ASCII)
-    if not match or not any(map(str.isdigit, match[1])) or (match[2] and int(match[2]) == 0):
+    match = re.fullmatch(r"(\d{0,20}\.?\d{0,40}(?:e-\d{1,2})?)(?:\s*/\s*(\d{1,40}))?", answer, re.ASCII)
+    if not match or not match[1].strip(".")[:1].isdigit() or (match[2] and int(match[2]) == 0):
         raise Unreadable("no decimal and no fraction")
     rational = entry["metadata"]["rational"]
     found = Decimal(match[1]) / Decimal(match[2] or 1)

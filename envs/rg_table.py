@@ -44,6 +44,9 @@ def task_id(name: str) -> str:
 def table() -> dict[str, tuple[str, str]]:
     """Return the ids as in `eggym.envs.TASKS`; those that are refused are there to say why."""
     return {
-        task_id(name): (f"eggym.envs.rg:{name}", "refused here; playing it says why" if "refused" in row else row["summary"])
+        task_id(name): (
+            f"eggym.envs.rg:{name}",
+            "refused here; playing it says why" if "refused" in row else row["summary"],
+        )
         for name, row in rows().items()
     }

@@ -14,8 +14,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of its own dependencies
     vf = pytest.importorskip("verifiers.v1")
 
-import eggym  # noqa: E402  # behind the skip, as the next
-from eggym.errors import EggymError  # noqa: E402
+import eggym  # behind the skip, as the next
+from eggym.errors import EggymError
 
 TASKS = ("eggym/tiny-countdown-v0", "eggym/arithmetic-v0")
 pytestmark = pytest.mark.filterwarnings("default")  # warnings of verifiers are not ours
