@@ -28,7 +28,8 @@ SLOW_MS = 20.0  # from here on a task is called slow
 SMALL = 0.9  # of the prompts drawn that differ; below, a task is called small
 GUESSES = (
     "0", "1", "2", "-1", "True", "False", "Yes", "No", "yes", "A", "[]", "{}", "[[]]", "0 0", "0 0\n0 0", "P", "Q",
-    "(P \u2228 Q)", "(P \u2227 Q)", "(P \u2192 P)", "R", "R R'", "U", "infeasible", "No solution", "0/1", "1/2", "0.5", "A1", "x",
+    "(P \u2228 Q)", "(P \u2227 Q)", "(P \u2192 P)",
+    "R", "R R'", "U", "infeasible", "No solution", "0/1", "1/2", "0.5", "A1", "x",
 )  # fmt: skip
 
 

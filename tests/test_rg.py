@@ -85,7 +85,7 @@ def test_without_reasoning_gym_one_line_says_what_to_install(monkeypatch):
 def test_refused_tasks_say_why():
     refused = {name for name, row in rows().items() if "refused" in row}
     assert refused == {
-        "codeio", "isomorphic_strings", "knight_swap", "list_functions", "polynomial_multiplication", "ransom_note",
+        "codeio", "intermediate_integration", "isomorphic_strings", "knight_swap", "list_functions", "polynomial_multiplication", "ransom_note",
         "word_ladder",
     }  # fmt: skip
     for name in refused:
@@ -304,7 +304,8 @@ def test_the_list_of_scorers_that_run_text_is_complete(theirs):
         source = inspect.getsource(found.score_answer)
         if "eval(answer)" in source or "parse_expr(answer" in source:
             runs.append(name)
-    known = {name for name, row in rows().items() if row.get("runs_text") or name == "polynomial_multiplication"}
+    known = {name for name, row in rows().items() if row.get("runs_text")}
+    known |= {"polynomial_multiplication", "intermediate_integration"}  # refused
     assert set(runs) == known and len(known) == 9
 
 
@@ -337,7 +338,7 @@ def test_no_answer_is_ever_run(name, theirs, tmp_path, monkeypatch):
         ("simple_integration", "{0} + 5", 1.0),
         ("simple_integration", "{0} + C*X", 0.0),
         ("simple_integration", "({0})*2", 0.0),
-        ("intermediate_integration", "-(-1)*({0})", 1.0),
+        ("simple_integration", "-(-1)*({0})", 1.0),
     ],
 )
 def test_answers_that_theirs_would_run_are_judged_by_what_they_mean(theirs, name, change, reward):
