@@ -24,8 +24,6 @@ TABLE = Path(__file__).parent.parent / "envs" / "rg_table.json"
 N_ITEMS = 400
 LIMIT_S = 10.0  # of CPU time for making the items of a task
 LEVEL_LIMIT_S = 1.0  # for one problem
-SLOW_MS = 20.0  # from here on a task is called slow
-SMALL = 0.9  # of the prompts drawn that differ; below, a task is called small
 GUESSES = (
     "0", "1", "2", "-1", "True", "False", "Yes", "No", "yes", "A", "[]", "{}", "[[]]", "0 0", "0 0\n0 0", "P", "Q",
     "(P \u2228 Q)", "(P \u2227 Q)", "(P \u2192 P)",

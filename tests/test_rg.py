@@ -85,8 +85,8 @@ def test_without_reasoning_gym_one_line_says_what_to_install(monkeypatch):
 def test_refused_tasks_say_why():
     refused = {name for name, row in rows().items() if "refused" in row}
     assert refused == {
-        "codeio", "intermediate_integration", "isomorphic_strings", "knight_swap", "list_functions", "polynomial_multiplication", "ransom_note",
-        "word_ladder",
+        "codeio", "intermediate_integration", "isomorphic_strings", "knight_swap", "list_functions",
+        "polynomial_multiplication", "ransom_note", "word_ladder",
     }  # fmt: skip
     for name in refused:
         with pytest.raises(BadValue, match=f"task '{task_id(name)}' is refused: .*(the same index|code)"):
