@@ -86,7 +86,8 @@ def test_plain_text_is_what_a_model_without_a_chat_template_is_shown(policy):
 
     task = type("Tiny", (Sums,), {"system": "a b", "few_shot": (("1+1?", "2"),)})()
     item = task.item("train", 0)
-    assert policy.tokenizer(plain(task, item))["input_ids"] == policy.prompt_ids(Prompting.of(task, {}), item.prompt)
+    off = Prompting.of(task, {"chat": "off"})
+    assert policy.tokenizer(plain(task, item))["input_ids"] == policy.prompt_ids(off, item.prompt)
 
 
 def test_a_reply_is_cut_at_the_first_stop_string():

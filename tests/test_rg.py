@@ -14,7 +14,7 @@ from eggym.check_sample import HOSTILE
 from eggym.cli import main
 from eggym.envs import FAMILIES, rg, rg_calculus, rg_scorers
 from eggym.envs.rg_table import rows, task_id
-from eggym.errors import BadValue
+from eggym.errors import BadValue, EggymError
 from eggym.registry import family_table, load_task, task_table
 from eggym.task import Item, VerdictState, normalise
 
@@ -309,6 +309,15 @@ def test_the_list_of_scorers_that_run_text_is_complete(theirs):
     assert set(runs) == known and len(known) == 9
 
 
+def test_a_scorer_that_runs_text_is_not_called_even_when_asked_to():
+    class Trap:
+        def score_answer(self, answer, entry):
+            pytest.fail("it was called")
+
+    with pytest.raises(EggymError, match="runs the answer as code"):
+        rg_scorers.theirs(Trap(), {"runs_text": True}, {"answer": "1", "metadata": {}}, "1")
+
+
 @pytest.mark.parametrize("name", CODE)
 def test_no_answer_is_ever_run(name, theirs, tmp_path, monkeypatch):
     task = load_task(task_id(name))
@@ -360,6 +369,7 @@ def test_answers_that_theirs_would_run_are_judged_by_what_they_mean(theirs, name
         ("sin(x)**2 + C", "(1 - cos(2*x))/2", True),
         ("log(x) + C", "ln(5*x)", True),  # log 5 is a constant
         ("log(x) + C", "log(x)*C", False),
+        ("log(x) + C", "log(x) + C*x", False),  # no constant
         ("exp(x)/2", "E**x/2 + pi", True),
         ("x**2**3", "x**8", True),  # powers from the right: 2^3 = 8
         ("sqrt(x)*x", "x**(3/2)", True),
