@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 import verifiers.v1 as vf
 
-from eggym.errors import EggymError
+from eggym.digest import digest
+from eggym.errors import BadValue, EggymError
 from eggym.outside import judge_texts, messages
 from eggym.registry import load_task
 from eggym.task import Item, Task, normalise, size_of
@@ -72,12 +73,16 @@ class EggymTaskset(vf.Taskset[EggymTask, EggymConfig]):
 
     reference: ClassVar[str] = ""
     options: ClassVar[dict[str, Any]] = {}
-    digest: ClassVar[str] = ""
+    digest: ClassVar[str] = ""  # of the task when the package was written
 
     def __init__(self, config: EggymConfig) -> None:
-        """Load the task; an endless split is endless here too."""
+        """Load the task, or refuse one that has changed; an endless split is endless here too."""
         super().__init__(config)
         self.source = load_task(self.reference, **self.options)
+        if digest(self.source) != self.digest:
+            raise BadValue(
+                f"task {self.source.label} is not what it was when this package was written; export it again"
+            )
         size = size_of(self.source, config.split)
         wanted = [one for one in (size, config.items or None) if one is not None]
         self.size = min(wanted, default=None)

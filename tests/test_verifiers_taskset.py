@@ -87,6 +87,12 @@ def test_a_rows_split_has_its_own_end(taskset, tmp_path):
     assert made.bounded and len(list(made)) == eggym.load_task("gsm8k", data=str(rows)).n_items("train")
 
 
+def test_a_task_that_has_changed_since_is_refused(taskset):
+    made = taskset("tiny-countdown")
+    with pytest.raises(EggymError, match="tiny-countdown-v0 is not what it was when this package was written"):
+        type("Old", (type(made),), {"digest": "0" * 64})(made.config)
+
+
 def test_vf_validate_passes(tmp_path):
     folder = eggym.export_verifiers("tiny-countdown", tmp_path / "package")
     command = [str(Path(sys.executable).parent / "vf-validate"), "eggym_tiny_countdown_v0", "-n", "3"]
