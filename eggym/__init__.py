@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from eggym.registry import load_task, register
     from eggym.replay import replay
     from eggym.task import Item, MultiTurnTask, SingleTurnTask, Task, Verdict, VerdictState
+    from eggym.to_trl import trl_dataset, trl_reward
+    from eggym.to_verifiers import export_verifiers
     from eggym.train import train
     from eggym.vector import TextVectorEnv
 
@@ -45,12 +47,15 @@ __all__ = [
     "dataset_task",
     "duel",
     "evaluate",
+    "export_verifiers",
     "gym_task",
     "load_task",
     "probe",
     "register",
     "replay",
     "train",
+    "trl_dataset",
+    "trl_reward",
 ]
 
 _HOMES = {  # public name -> the module that has it
@@ -67,12 +72,15 @@ _HOMES = {  # public name -> the module that has it
     "dataset_task": "eggym.dataset",
     "duel": "eggym.duel",
     "evaluate": "eggym.evaluate",
+    "export_verifiers": "eggym.to_verifiers",
     "gym_task": "eggym.gym_task",
     "load_task": "eggym.registry",
     "probe": "eggym.probe",
     "register": "eggym.registry",
     "replay": "eggym.replay",
     "train": "eggym.train",
+    "trl_dataset": "eggym.to_trl",
+    "trl_reward": "eggym.to_trl",
 }
 
 

@@ -117,8 +117,18 @@ def load_learner(name: str) -> "LearnerSpec":
 
 
 def task_table() -> dict[str, str]:
-    """Return every known task id with its one-line summary; imports no task."""
-    return {name: summary for name, (_, summary) in sorted(_tasks(plugins=True).items())}
+    """Return every known task id with its one-line summary, those of `family_table` left out; imports no task."""
+    families = _families(plugins=True)
+    grouped = {name for _, table in families.values() for name in table}
+    return {name: line for name, (_, line) in sorted(_tasks(plugins=True).items()) if name not in grouped}
+
+
+def family_table() -> dict[str, tuple[str, dict[str, str]]]:
+    """Return each family of tasks by name: what it is, and its ids with their summaries; imports no task."""
+    return {
+        name: (title, {task_id: line for task_id, (_, line) in sorted(table.items())})
+        for name, (title, table) in sorted(_families(plugins=True).items())
+    }
 
 
 def learner_table() -> dict[str, str]:
@@ -169,7 +179,24 @@ def announce() -> None:
 def _tasks(plugins: bool = False) -> Table:
     """Return all tables of tasks in one, those of the plugins included where asked or already loaded."""
     own = {task_id: (_place(found), _first_line(found)) for task_id, found in _registered.items()}
-    return own | _tables(_TASK_LEAVES, "TASKS", plugins)
+    return own | _shipped(plugins)
+
+
+def _shipped(plugins: bool = False) -> Table:
+    together = _tables(_TASK_LEAVES, "TASKS", plugins)
+    for _, table in _families(plugins).values():
+        together |= table
+    return together
+
+
+def _families(plugins: bool = False) -> dict[str, tuple[str, Table]]:
+    """Return the families: many ids under one heading, such as the tasks of another gym."""
+    if plugins:
+        _load_plugins()
+    found: dict[str, tuple[str, Table]] = {}
+    for module in (*map(importlib.import_module, _TASK_LEAVES), *_plugins.values()):
+        found |= getattr(module, "FAMILIES", {})
+    return found
 
 
 def _learners(plugins: bool = False) -> Table:
@@ -359,7 +386,7 @@ def reference(task: str | type[Task]) -> str:
         ref, _, options = task.rpartition("@")
         return f"{reference(ref)}@{options}"
     found = task if isinstance(task, type) else _registered.get(task)
-    if found is None or (isinstance(task, str) and task in _tables(_TASK_LEAVES, "TASKS", False)):
+    if found is None or (isinstance(task, str) and task in _shipped()):
         return str(task)
     module = sys.modules.get(found.__module__)
     names = [name for name, value in vars(module).items() if value is found] if module else []

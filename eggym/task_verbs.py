@@ -9,14 +9,17 @@ from eggym.flags import Data, Json, console, one_thread, print_json
 
 
 def list_(
-    learner: Annotated[str | None, typer.Argument(help="A learner: lists its settings and their defaults.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A learner: lists its settings and defaults. Or a family of tasks: its ids.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """List tasks and learners, or the settings of a learner."""
-    from eggym.registry import learner_table, task_table
+    """List tasks and learners, the settings of a learner, or the tasks of a family."""
+    from eggym.registry import family_table, learner_table, task_table
 
-    if learner is not None:
-        _list_settings(learner, as_json)
+    families = family_table()
+    if name is not None:
+        _list_family(families[name][1], as_json) if name in families else _list_settings(name, as_json)
         return
 
     tasks, learners = task_table(), learner_table()
@@ -24,13 +27,21 @@ def list_(
         print_json(
             {
                 "tasks": [{"id": name, "summary": line} for name, line in tasks.items()],
+                "families": [
+                    {"name": family, "summary": title, "tasks": list(table)}
+                    for family, (title, table) in families.items()
+                ],
                 "learners": [{"name": name, "summary": line} for name, line in learners.items()],
             }
         )
         return
     from eggym.tables import print_rows
 
-    print_rows(console(), ("task", ""), list(tasks.items()))
+    rows = [
+        (f"eggym/{family}-*", f"{len(table)} {title}; eggym list {family}")
+        for family, (title, table) in families.items()
+    ]
+    print_rows(console(), ("task", ""), [*tasks.items(), *rows])
     console().print()
     print_rows(console(), ("learner", ""), list(learners.items()))
 
@@ -138,6 +149,15 @@ def bake(
     one_thread()
     bake_model(out, seed, lambda line: typer.echo(line, err=True), name=model)
     typer.echo(str(out))
+
+
+def _list_family(tasks: dict[str, str], as_json: bool) -> None:
+    if as_json:
+        print_json({"tasks": [{"id": name, "summary": line} for name, line in tasks.items()]})
+        return
+    from eggym.tables import print_rows
+
+    print_rows(console(), ("task", ""), list(tasks.items()))
 
 
 def _list_settings(learner: str, as_json: bool) -> None:

@@ -1,8 +1,10 @@
 """Tasks that ship with eggym: the table of ids, and nothing that costs an import.
 
 id -> ("module:class", one line). `eggym.registry` reads it; `tests/test_envs_table.py` holds it and the modules
-together.
+together. `FAMILIES` are many more ids under one heading, such as the tasks of another gym: a listing shows the heading.
 """
+
+from .rg_table import table
 
 TASKS: dict[str, tuple[str, str]] = {
     "eggym/tiny-arithmetic-v0": ("eggym.envs.tiny_arithmetic:TinyArithmetic", "add two numbers, showing the carries"),
@@ -29,3 +31,5 @@ TASKS: dict[str, tuple[str, str]] = {
     "eggym/probe-flattery-v0": ("eggym.envs.probes:ProbeFlattery", "a judge who likes flattery, beside exact sums"),
     "eggym/ranked-v0": ("eggym.envs.group:Ranked", "another task, its rewards ranked within each group"),
 }
+
+FAMILIES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {"rg": ("tasks of reasoning-gym", table())}

@@ -21,6 +21,7 @@ FLOORS = (
     ("check_sample", "check_child", "check_replies", "check_rules", "check", "play"),
     ("evaluate", "drift", "forecast", "result", "train"),
     ("base_model", "base_score", "recipe", "muon", "bake", "export", "reopen", "spot", "replay", "sigma", "probe"),
+    ("outside", "to_trl", "to_verifiers", "verifiers_taskset"),
     ("gap", "outcome", "transcripts", "curves", "picture", "against", "report", "worker", "duel", "talks", "served"),
     ("bench_arms", "bench_naive", "bench_parts", "bench_play", "bench_memory", "bench"),
     ("bench_answers", "bench_exam", "bench_rates", "bench_graders", "bench_envs"),
