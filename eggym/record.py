@@ -10,6 +10,7 @@ Left out: statistics over runs (`eggym.stats`) and the raw rewards of training (
 import itertools
 import json
 import platform
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -251,8 +252,13 @@ def load_measured(folder: Path) -> Measured | None:
 
 
 def find_runs(folder: Path) -> list[Path]:
-    """Return every folder at or below ``folder`` that holds a record, in the order of their paths."""
-    return sorted(path.parent for path in folder.rglob(RECORD_FILE))
+    """Return every folder at or below ``folder`` that holds a record, in the order of their paths, 4 before 16."""
+    return sorted((path.parent for path in folder.rglob(RECORD_FILE)), key=_by_number)
+
+
+def _by_number(path: Path) -> list[str | int]:
+    pieces = re.split(r"([0-9]+)", str(path))  # every second piece is a number
+    return [int(piece) if place % 2 else piece for place, piece in enumerate(pieces)]
 
 
 def provenance(config: Mapping[str, Any]) -> Provenance:

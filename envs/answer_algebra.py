@@ -1,4 +1,4 @@
-r"""Equality of two terms as algebra: math-verify reads the LaTeX, sympy compares.
+r"""Equality of two terms as algebra: `answer_terms` or else math-verify reads the LaTeX, sympy compares.
 
 Runs in the worker processes alone: sympy may take any time and any memory over an expression.
 
@@ -14,6 +14,7 @@ from typing import Any
 
 from .answer_forms import Form, same
 from .answer_reading import read_form
+from .answer_terms import read_term
 
 DIGITS = 80
 _CLOSE = 60  # digits in which two irrational values agree
@@ -68,7 +69,7 @@ def judge_leniently(truth: str, reply: str) -> bool:
 def warm() -> None:
     """Read and compare a little of everything, so that processes forked from this one need not learn the grammar."""
     for text in _WARMING:
-        _read(text)
+        _read_by_math_verify(text)
     for truth, found in (("2x+2", "2(x+1)"), (r"2\sqrt{2}", r"\sqrt{8}"), ("y=2x", "2x-y=0"), (r"\cot x", r"1/\tan x")):
         judge(truth, found)
     judge(r"x \in [-2,7]", r"-2 \le x \le 7")
@@ -160,12 +161,18 @@ def _truth(text: str) -> Any:
 
 
 def _read(text: str) -> Any:
-    """Return what math-verify makes of a term, numbers exact, or None."""
+    """Return a term, numbers exact, or None."""
+    spelt = _spelt(text)
+    plain = read_term(spelt)
+    return _read_by_math_verify(spelt) if plain is None else plain
+
+
+def _read_by_math_verify(text: str) -> Any:
     import sympy
     from math_verify import LatexExtractionConfig, parse
 
     found = parse(
-        f"\\boxed{{{_spelt(text)}}}",
+        f"\\boxed{{{text}}}",
         [LatexExtractionConfig(boxed_match_priority=0)],
         fallback_mode="no_fallback",
         extraction_mode="first_match",

@@ -23,7 +23,7 @@ from .answer_reading import read_form
 from .answer_tidy import squeeze, tidy
 
 PROFILES = ("strict", "lenient")
-VERSION = 1  # of the rules here and in the siblings; a change that moves verdicts raises it
+VERSION = 2  # of the rules here and in the siblings; a change that moves verdicts raises it
 LONGEST_LENIENT = 50_000  # characters of a whole reply
 
 _BOX_PARTS = re.compile(r"\\boxed\s*\{|\\.|[{}]", re.DOTALL)

@@ -41,6 +41,11 @@ def task_id(name: str) -> str:
     return f"{PREFIX}{name}-v0"
 
 
+def usable() -> list[str]:
+    """Return the ids of the tasks that are not refused."""
+    return [task_id(name) for name, row in rows().items() if "refused" not in row]
+
+
 def table() -> dict[str, tuple[str, str]]:
     """Return the ids as in `eggym.envs.TASKS`; those that are refused are there to say why."""
     return {

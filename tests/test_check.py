@@ -10,6 +10,7 @@ from eggym.check import check_all, check_task, preflight
 from eggym.check_rules import RULES
 from eggym.check_sample import HOSTILE, best_reply, constant, play_through
 from eggym.dataset import DatasetTask
+from eggym.envs import rg_table
 from eggym.errors import BadValue, TaskFault
 from eggym.registry import load_task
 from eggym.task import Item, MultiTurnTask, SingleTurnTask, Verdict, VerdictState
@@ -246,11 +247,21 @@ def test_the_corpus_holds_what_breaks_parsers():
     assert max(map(len, HOSTILE)) == 1_000_000
 
 
-@pytest.mark.parametrize("task_id", eggym.envs.TASKS)
-def test_every_task_of_the_house_is_fit(task_id, house_task):
+def is_fit(task_id, house_task):
     _, options = house_task(task_id)
     report = check_task(task_id, **options)
     assert report.ok, [finding for finding in report.findings if not finding.passed]
+
+
+@pytest.mark.parametrize("task_id", eggym.envs.TASKS)
+def test_every_task_of_the_house_is_fit(task_id, house_task):
+    is_fit(task_id, house_task)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task_id", rg_table.usable())
+def test_every_task_of_reasoning_gym_is_fit(task_id, house_task):
+    is_fit(task_id, house_task)
 
 
 @pytest.fixture

@@ -165,6 +165,12 @@ def test_runs_are_found_at_any_depth_in_the_order_of_their_paths(tmp_path):
     assert find_runs(tmp_path / "nowhere") == []
 
 
+def test_runs_are_ordered_by_the_numbers_in_their_names(tmp_path):
+    for name in ("turns=16", "turns=4", "turns=1,x=10", "turns=1,x=9"):
+        save(tmp_path / name, raw_record())
+    assert [run.name for run in find_runs(tmp_path)] == ["turns=1,x=9", "turns=1,x=10", "turns=4", "turns=16"]
+
+
 def test_measured_is_optional_and_read_back(tmp_path):
     assert load_measured(tmp_path) is None
     measured = Measured(
