@@ -23,9 +23,25 @@ def plain_numbers(n: int) -> list[Pair]:
 
 
 def algebra(is_right: bool, n: int) -> list[Pair]:
-    """Return pairs that arithmetic alone does not decide: surds, and products against expanded polynomials."""
+    """Return pairs that numbers do not decide: surds, and products against expanded polynomials."""
     rng = stream("bench", "algebra", int(is_right))
     return [(_surd if place % 2 else _polynomial)(rng, 0 if is_right else 1) for place in range(n)]
+
+
+def functions(is_right: bool, n: int) -> list[Pair]:
+    """Return pairs with sines and exponentials, which math-verify alone can read."""
+    rng = stream("bench", "functions", int(is_right))
+    return [(_exponential if place % 2 else _sine)(rng, 0 if is_right else 1) for place in range(n)]
+
+
+def _exponential(rng: random.Random, off: int) -> Pair:
+    a, b = rng.randint(2, 99), rng.randint(2, 99)
+    return f"{a}e^{{{b}x}}", f"Hence \\boxed{{{a}e^{{{b - 1 + off}x}}e^{{x}}}}."
+
+
+def _sine(rng: random.Random, off: int) -> Pair:
+    a, b = rng.randint(2, 99), rng.randint(2, 99)
+    return f"{a}\\sin({2 * b}x)", f"Hence \\boxed{{{2 * a + off}\\sin({b}x)\\cos({b}x)}}."
 
 
 def _surd(rng: random.Random, off: int) -> Pair:
@@ -53,8 +69,8 @@ HOSTILE: tuple[Pair, ...] = tuple(("(x+3)(x-2)", f"\\boxed{{{text}}}") for text 
 
 
 def clean_batch(n: int) -> list[Pair]:
-    """Return right and wrong algebra in equal parts."""
-    return [*algebra(True, n // 2), *algebra(False, n - n // 2)]
+    """Return right and wrong answers in equal parts, for math-verify to read."""
+    return [*functions(True, n // 2), *functions(False, n - n // 2)]
 
 
 def hostile_batch(n: int) -> list[Pair]:

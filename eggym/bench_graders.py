@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from eggym.bench_answers import HOSTILE, Pair, algebra, clean_batch, hostile_batch, plain_numbers
+from eggym.bench_answers import HOSTILE, Pair, algebra, clean_batch, functions, hostile_batch, plain_numbers
 from eggym.bench_rates import Figures, Rate, Settings, Watch, answered, rates_of, seconds
 from eggym.registry import load_task
 from eggym.source import named
@@ -18,24 +18,21 @@ def _checker() -> tuple[Callable[[Sequence[Pair]], Any], Callable[[], None]]:
 
 
 def math_part(settings: Settings, watch: Watch) -> Figures:
-    """Measure answers that numbers decide and answers that need algebra, beside math-verify alone."""
-    judge, forget = (
-        named("eggym.envs.answers:judge_answers", "checker"),
-        named("eggym.envs.answers:forget_answers", "checker"),
-    )
-    right, wrong = algebra(True, 200), algebra(False, 100)
+    """Measure answers by what decides them: numbers, terms that are read quickly, and math-verify, beside it alone."""
+    judge, forget = _checker()
     plain = plain_numbers(2000)
-    rates = [
-        Rate("numbers, by the fast path", len(plain), lambda: judge(plain), 20_000, forget),
-        Rate("algebra, right", len(right), lambda: judge(right), 250, forget),
-        Rate("algebra, wrong", len(wrong), lambda: judge(wrong), 90, forget),
-        Rate("algebra, right, by math-verify alone", len(right), lambda: _verified(right)),
-        Rate("algebra, wrong, by math-verify alone", len(wrong), lambda: _verified(wrong)),
-    ]
+    rates = [Rate("numbers", len(plain), lambda: judge(plain), 20_000, forget)]
+    for name, make, aims in (("algebra", algebra, (None, None)), ("functions", functions, (250, 90))):
+        for kind, is_right, n, aim in (("right", True, 200, aims[0]), ("wrong", False, 100, aims[1])):
+            pairs = make(is_right, n)
+            rates += [
+                Rate(f"{name}, {kind}", n, lambda pairs=pairs: judge(pairs), aim, forget),  # type: ignore[misc]
+                Rate(f"{name}, {kind}, by math-verify alone", n, lambda pairs=pairs: _verified(pairs)),  # type: ignore[misc]
+            ]
     return rates_of(rates, settings, watch)
 
 
-def _verified(pairs: Sequence[tuple[str, str]]) -> list[bool]:
+def _verified(pairs: Sequence[Pair]) -> list[bool]:
     from math_verify import parse, verify
 
     return [
@@ -48,10 +45,7 @@ def _verified(pairs: Sequence[tuple[str, str]]) -> list[bool]:
 
 def hostile_part(settings: Settings, watch: Watch) -> Figures:
     """Measure a batch with one hostile answer in ten against a clean one, and the longest single answer."""
-    judge, forget = (
-        named("eggym.envs.answers:judge_answers", "checker"),
-        named("eggym.envs.answers:forget_answers", "checker"),
-    )
+    judge, forget = _checker()
     clean, hostile = clean_batch(200), hostile_batch(200)
     judge(clean)  # workers started, grammar warm
     walls: dict[str, list[float]] = {"clean": [], "hostile": []}
