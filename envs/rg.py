@@ -12,7 +12,7 @@ Source:  reasoning-gym (Apache-2.0), an optional dependency; docs/reasoning-gym.
 Its items come from ``seed + index``: neighbouring seeds share nearly all of them. Here there is one data set per task,
 with seed 0, indexed by hashed numbers below 2^30; a problem belongs to a split by the hash of its prompt. Tasks that
 take long to generate and never repeat (``split: window``) have windows of their own for validation and test instead, at
-their default difficulty.
+their default difficulty. Where a generator gives up, another index is drawn.
 """
 
 import contextlib
@@ -33,6 +33,7 @@ from .rg_table import Row, rows, task_id
 
 WINDOW = 2**30  # indices of one split
 _WINDOWS = ("train", "validation", "test")  # window n starts at n * WINDOW
+TRIES = 8  # indices, one after another, at which a generator may give up
 _KEPT = 256  # problems held ready for scoring
 _HOW = "\n\nGive the answer between <answer> and </answer>."
 
@@ -56,7 +57,7 @@ class ReasoningGym(SingleTurnTask):
 
     def generate(self, rng: random.Random, level: int | None = None) -> Item:
         """Draw a problem by its index in their data set."""
-        return self._item(rng.randrange(self.row.get("size", WINDOW)))
+        return self._drawn(rng, 0, self.row.get("size", WINDOW))
 
     def item(self, split: str, index: int) -> Item:
         """Return an item of a split; by windows where the table says so."""
@@ -66,8 +67,7 @@ class ReasoningGym(SingleTurnTask):
         if self.row.get("split") != "window" or self.difficulty.get("level") is not None or index < 0:
             return super().item(split, index)
         start = _WINDOWS.index(side) * WINDOW
-        place = start + stream("item", self.id, split, index).randrange(WINDOW)
-        found = self._own("_item", place)
+        found = self._own("_drawn", stream("item", self.id, split, index), start, WINDOW)
         return Item(found.prompt, found.truth, found.meta, index, split)
 
     def score(self, item: Item, reply: str) -> Verdict:
@@ -117,6 +117,13 @@ class ReasoningGym(SingleTurnTask):
         if self.row["score"] == "theirs":
             return bool(parts["rg"] >= self.row.get("full", 1.0))
         return OWN[self.row["score"]](self.row, entry, answer)
+
+    def _drawn(self, rng: random.Random, start: int, size: int) -> Item:
+        """Draw a problem; some of their generators give up on one index in a thousand or so."""
+        for _ in range(TRIES - 1):
+            with contextlib.suppress(RuntimeError, ValueError, IndexError, KeyError, AssertionError):
+                return self._item(start + rng.randrange(size))
+        return self._item(start + rng.randrange(size))
 
     def _item(self, place: int) -> Item:
         entry = self._entry(place)

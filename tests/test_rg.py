@@ -4,6 +4,7 @@ import builtins
 import json
 import os
 import pickle
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from eggym.check_sample import HOSTILE
 from eggym.cli import main
 from eggym.envs import FAMILIES, rg, rg_calculus, rg_scorers
 from eggym.envs.rg_table import rows, task_id
-from eggym.errors import BadValue, EggymError
+from eggym.errors import BadValue, EggymError, TaskFault
 from eggym.registry import family_table, load_task, task_table
 from eggym.task import Item, VerdictState, normalise
 
@@ -202,6 +203,25 @@ def test_tasks_that_take_long_draw_each_split_from_a_window_of_its_own(theirs, m
         places = {task.item(split, index).meta["index"] // rg.WINDOW for index in range(50)}
         assert places == {min(number, 2)}
     assert task.item("test", 0) != task.item("test:a", 0)
+
+
+def test_where_a_generator_gives_up_another_index_is_drawn(theirs, monkeypatch):
+    task, whole, asked = load_task("rg-gcd"), load_task("rg-gcd"), []
+    item = whole.item("train", 3)
+
+    def entry(place):
+        asked.append(place)
+        if len(asked) < 3:
+            raise RuntimeError("Could not find a suitable number")
+        return whole._entry(item.meta["index"])
+
+    monkeypatch.setattr(task, "_entry", entry)
+    assert task.generate(random.Random(0)).prompt == item.prompt
+    assert len(set(asked)) == 3
+    asked.clear()
+    monkeypatch.setattr(rg, "TRIES", 2)
+    with pytest.raises(TaskFault, match="task 'eggym/rg-gcd-v0': generate raised RuntimeError: Could not find"):
+        task.item("train", 0)
 
 
 def test_levels_change_the_problems(theirs):
