@@ -14,9 +14,10 @@ from eggym.check_sample import Broken, Sample, best_reply, constant, items_of, p
 from eggym.contract import check_settings
 from eggym.dataset import DatasetTask
 from eggym.errors import BadValue, EggymError, TaskFault, UnknownName
+from eggym.item import item_fault
 from eggym.registry import load_task, reference, task_class, task_table
 from eggym.source import told
-from eggym.task import Task, item_fault
+from eggym.task import Task
 from eggym.wording import printable
 
 MAKING_ITEMS = "items can be made"  # what is found where there is nothing to try the rules on

@@ -22,7 +22,8 @@ from eggym.check_sample import (
     shown,
 )
 from eggym.seeding import stream
-from eggym.task import Item, MultiTurnTask, SingleTurnTask, Task, Verdict, normalise
+from eggym.splits import normalise
+from eggym.task import Item, MultiTurnTask, SingleTurnTask, Task, Verdict
 
 SCORING_LIMIT_S = 1.0  # CPU seconds for one reply, however hostile
 _N_COPIED = 8  # items whose answers are given to all the others

@@ -28,8 +28,10 @@ from eggym.check_sample import (
 )
 from eggym.digest import digest
 from eggym.env import TextEnv
+from eggym.item import item_fault
 from eggym.seeding import stream
-from eggym.task import SPLITS, Task, item_fault, normalise
+from eggym.splits import SPLITS, normalise
+from eggym.task import Task
 
 N_SPLIT = {"train": 6000, "validation": 2000, "test": 2000}  # items whose prompts are compared
 SPLIT_CPU_S = 20.0  # a task that makes items slowly is compared on as many as it makes in this time

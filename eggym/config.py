@@ -18,8 +18,9 @@ from eggym.learner import LearnerSpec, options_dict, profile_for, typed
 from eggym.policy import Policy, Prompting, load_policy
 from eggym.registry import learner_table, load_learner, load_task
 from eggym.rollout import Rollout
+from eggym.splits import check_split
 from eggym.step import refuse_without_compiler
-from eggym.task import Task, check_split
+from eggym.task import Task
 from eggym.values import as_meant
 from eggym.views import ParameterSpace
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from eggym.errors import BadValue
-from eggym.task import MOST_TURNS, SPLITS, Task, size_of
+from eggym.splits import SPLITS
+from eggym.task import MOST_TURNS, Task, size_of
 from eggym.values import as_float, is_text, is_whole
 
 

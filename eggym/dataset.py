@@ -20,11 +20,13 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from eggym.errors import BadValue, EggymError, TaskFault, UnknownName, unknown
+from eggym.item import item_fault
 from eggym.registry import check_id, register
 from eggym.rows import Row, Source, load_rows, value_of
 from eggym.seeding import key
 from eggym.source import named, told
-from eggym.task import SPLITS, Item, SingleTurnTask, Verdict, VerdictState, check_split, item_fault, normalise, split_of
+from eggym.splits import SPLITS, check_split, normalise, split_of
+from eggym.task import Item, SingleTurnTask, Verdict, VerdictState
 
 Score = Callable[[Item, str], "float | Verdict"]
 

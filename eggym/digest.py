@@ -10,7 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from eggym.task import SPLITS, Task, size_of
+from eggym.splits import SPLITS
+from eggym.task import Task, size_of
 
 _SETTINGS = ("id", "floor", "reward_range", "stop", "max_new_tokens", "max_turns", "system", "few_shot")
 

@@ -17,7 +17,8 @@ from gymnasium.spaces import Text
 
 from eggym.contract import check_settings
 from eggym.errors import BadValue, TaskFault
-from eggym.task import Item, Task, Verdict, check_split, size_of
+from eggym.splits import check_split
+from eggym.task import Item, Task, Verdict, size_of
 
 MAX_CHARACTERS = 1_000_000  # longest text of either space
 ENDLESS = 2**31  # an endless split is drawn from this many indices

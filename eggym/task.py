@@ -15,55 +15,33 @@ import inspect
 import json
 import math
 import random
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from functools import lru_cache, partial
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 from eggym.errors import BadValue, EggymError, TaskFault
-from eggym.seeding import keys, streams
+from eggym.item import Item, item_fault
+from eggym.seeding import streams
 from eggym.source import told
-from eggym.values import as_float, is_text, is_whole, writable
+from eggym.splits import check_split, split_of
+from eggym.values import as_float, is_whole, writable
+from eggym.verdict import Verdict, VerdictState, judged
 
-SPLITS = ("train", "validation", "test")
+__all__ = [
+    "Exchange",
+    "Item",
+    "MultiTurnTask",
+    "SingleTurnTask",
+    "Task",
+    "Verdict",
+    "VerdictState",
+    "label_of",
+    "size_of",
+]
+
 MOST_TURNS = 1000
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
-
-
-class VerdictState(StrEnum):
-    """What became of a reply. Closed: add a member rather than overload one."""
-
-    CORRECT = "correct"
-    WRONG = "wrong"  # includes partly right
-    UNPARSED = "unparsed"  # no answer could be read
-    TIMEOUT = "timeout"
-    REFUSED = "refused"  # the grader would not look at it (too long, too deep)
-    ERROR = "error"  # the grader itself failed: never a zero
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a grader concluded, with enough to argue about it."""
-
-    reward: float | None  # larger is better; None: could not be judged, which is never 0
-    state: VerdictState
-    found: str | None = None  # the answer as read from the reply
-    why: str = ""  # one line for a person
-    parts: Mapping[str, float] = field(default_factory=dict)  # named components of the reward
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One problem."""
-
-    prompt: str
-    truth: Any = None  # what the scorer compares with; must survive JSON for records
-    meta: Mapping[str, Any] = field(default_factory=dict)
-    index: int = -1  # its place in the split; set by `Task.item`
-    split: str = ""
+_item_streams = lru_cache(64)(partial(streams, "item"))
 
 
 @dataclass(slots=True)
@@ -197,50 +175,7 @@ class Task:
         return None
 
     def _guard(self, score: Callable[[], Any]) -> Verdict:
-        try:
-            return self._verdict(score())
-        except KeyboardInterrupt:
-            raise
-        except EggymError as problem:
-            return Verdict(None, VerdictState.ERROR, why=writable(str(problem)))
-        except BaseException as problem:  # a user's code may raise anything; the class and message go on record
-            return Verdict(None, VerdictState.ERROR, why=writable(f"score raised {told(problem)}"))
-
-    def _verdict(self, value: Any) -> Verdict:
-        """Return a whole verdict that can be written down; raise what is wrong with it."""
-        if not isinstance(value, Verdict):
-            reward = self._number(value)
-            return Verdict(reward, VerdictState.CORRECT if reward >= self.reward_range[1] else VerdictState.WRONG)
-        if not isinstance(value.state, str) or value.state not in _STATES:
-            raise TaskFault(f"task {self.id!r} gave the state {value.state!r:.60}; there are {', '.join(_STATES)}")
-        state = VerdictState(value.state)
-        failed = value.reward is None or state is VerdictState.ERROR  # a grader's failure is never a number
-        return Verdict(
-            None if failed else self._number(value.reward),
-            state,
-            None if value.found is None else writable(value.found),
-            "" if value.why is None else writable(value.why),
-            self._parts(value.parts),
-        )
-
-    def _parts(self, parts: Any) -> dict[str, float]:
-        if not isinstance(parts, Mapping):
-            raise TaskFault(f"task {self.id!r}: the parts of a reward are a mapping of names, got {parts!r:.60}")
-        for name, value in parts.items():
-            if not is_text(name) or not math.isfinite(as_float(value)):
-                raise TaskFault(
-                    f"task {self.id!r}: a part of a reward is a finite number, got {name!r:.40}: {value!r:.40}"
-                )
-        return {name: as_float(value) for name, value in parts.items()}
-
-    def _number(self, value: Any) -> float:
-        number = as_float(value)
-        if not math.isfinite(number):
-            raise TaskFault(f"task {self.id!r} scored {value!r:.60}, which is not a finite number")
-        low, high = self.reward_range
-        if not low <= number <= high:
-            raise TaskFault(f"task {self.id!r} scored {value!r:.60}, outside its reward_range [{low:g}, {high:g}]")
-        return number
+        return judged(self.id, self.reward_range, score)
 
 
 class SingleTurnTask(Task):
@@ -391,32 +326,6 @@ def _short(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
-def normalise(prompt: str) -> str:
-    """Return a prompt as the split hash sees it: Unicode NFKC, lower case, single spaces."""
-    text = prompt if prompt.isascii() else unicodedata.normalize("NFKC", prompt)
-    return " ".join(text.casefold().split())
-
-
-def split_of(task_id: str, prompt: str) -> str:
-    """Return the split a prompt belongs to: 80 % train, 10 % validation, 10 % test, by hash."""
-    return _SPLIT_OF_BUCKET[_split_keys(task_id)(normalise(prompt)) % 10]
-
-
-_SPLIT_OF_BUCKET = ("train",) * 8 + ("validation", "test")
-_item_streams = lru_cache(64)(partial(streams, "item"))
-_split_keys = lru_cache(64)(partial(keys, "split"))
-
-
-def check_split(split: str) -> str:
-    """Return the side of a split name (``test:SALT`` is drawn from the test side), or refuse it."""
-    if split in SPLITS:
-        return split
-    side = split.split(":", 1)[0]
-    if side not in SPLITS or (":" in split and (side != "test" or split == "test:")):
-        raise BadValue(f"no split {split!r}; there are {', '.join(SPLITS)} and test:SALT")
-    return side
-
-
 def size_of(task: Task, split: str) -> int | None:
     """Return `Task.n_items`: how many items a split has, or None for endless.
 
@@ -427,46 +336,3 @@ def size_of(task: Task, split: str) -> int | None:
     if size is None or (is_whole(size) and size >= 0):
         return None if size is None else int(size)
     raise TaskFault(f"task {task.id!r}: n_items({split!r}) must return a whole number or None, got {size!r:.60}")
-
-
-def item_fault(item: Item) -> str:
-    """Return why an item cannot be asked or written down, in one line, or "" if it can."""
-    if not is_text(item.prompt):
-        kind = "holds a lone surrogate, which no file can" if isinstance(item.prompt, str) else "is no str"
-        return f"its prompt {kind}: {item.prompt!r:.60}"
-    if not isinstance(item.meta, Mapping):
-        return f"its meta is no mapping but {item.meta!r:.60}"
-    if item.meta:
-        return _json_fault("truth", item.truth) or _json_fault("meta", dict(item.meta))
-    return _json_fault("truth", item.truth)
-
-
-def _json_fault(name: str, value: Any) -> str:
-    if _is_plain_json(value):
-        return ""
-    try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
-        text.encode()
-        back = json.loads(text)
-    except (TypeError, ValueError, RecursionError) as problem:
-        return f"its {name} is no JSON value ({told(problem)})"
-    return "" if back == value else f"its {name} changes on its way through JSON: {value!r:.60} becomes {back!r:.60}"
-
-
-def _is_plain_json(value: Any, depth: int = 4) -> bool:
-    """Return True for what surely survives JSON, without writing it: the common case, and a tenth of the time."""
-    kind = type(value)
-    if kind is str:
-        return is_text(value)
-    if kind is int:
-        return bool(-_LARGEST_PLAIN < value < _LARGEST_PLAIN)
-    if kind is list and depth:
-        return all([_is_plain_json(each, depth - 1) for each in value])
-    if kind is dict and depth:
-        fine = [type(name) is str and is_text(name) and _is_plain_json(each, depth - 1) for name, each in value.items()]
-        return all(fine)
-    return value is None or kind is bool
-
-
-_LARGEST_PLAIN = 2**63
-_STATES = tuple(map(str, VerdictState))

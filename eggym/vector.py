@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from eggym.contract import check_settings
 from eggym.env import UnicodeText, chosen_index, drawable, ending, info_of
 from eggym.errors import BadValue, unknown
-from eggym.task import Item, SingleTurnTask, Task, Verdict, check_split
+from eggym.splits import check_split
+from eggym.task import Item, SingleTurnTask, Task, Verdict
 
 Infos = dict[str, Any]
 Step = tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Infos]

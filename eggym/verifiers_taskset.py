@@ -14,7 +14,8 @@ from eggym.digest import digest
 from eggym.errors import BadValue, EggymError
 from eggym.outside import judge_texts, messages
 from eggym.registry import load_task
-from eggym.task import Item, Task, normalise, size_of
+from eggym.splits import normalise
+from eggym.task import Item, Task, size_of
 
 
 class EggymConfig(vf.TasksetConfig):

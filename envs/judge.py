@@ -31,7 +31,8 @@ from eggym.files import sha256_json
 from eggym.recording import Recording
 from eggym.registry import check_id, register
 from eggym.rows import Row, Source, value_of
-from eggym.task import Item, Verdict, VerdictState, check_split
+from eggym.splits import check_split
+from eggym.task import Item, Verdict, VerdictState
 
 from .judge_forms import COMPARE, GRADE, MOST_TOKENS, PROTOCOL, Question, read_grade, read_preference
 

@@ -27,7 +27,8 @@ from eggym.errors import BadValue, unknown
 from eggym.files import sha256_json
 from eggym.registry import check_id, register
 from eggym.rows import Row, Source, value_of
-from eggym.task import Item, Verdict, VerdictState, check_split
+from eggym.splits import check_split
+from eggym.task import Item, Verdict, VerdictState
 
 from . import classifier, group, logits
 from .logits import Logit, RewardModel, pair_accuracy

@@ -25,7 +25,8 @@ from typing import Any, ClassVar
 
 from eggym.errors import BadValue
 from eggym.seeding import stream
-from eggym.task import Item, SingleTurnTask, Verdict, VerdictState, check_split
+from eggym.splits import check_split
+from eggym.task import Item, SingleTurnTask, Verdict, VerdictState
 
 from .answers import last_tag
 from .rg_scorers import OWN, Unreadable, known_answer, theirs

@@ -23,7 +23,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from eggym.task import Item, split_of
+from eggym.splits import split_of
+from eggym.task import Item
 
 from .guessing import GuessingGame, Hunt
 from .wordle_words import WORDS

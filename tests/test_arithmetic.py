@@ -11,7 +11,8 @@ from eggym.envs.arithmetic import LEVELS, Arithmetic, chosen, expression
 from eggym.envs.expressions import evaluate
 from eggym.errors import BadValue
 from eggym.seeding import stream
-from eggym.task import Item, VerdictState, normalise
+from eggym.splits import normalise
+from eggym.task import Item, VerdictState
 
 TASK = Arithmetic()
 

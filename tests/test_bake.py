@@ -14,7 +14,7 @@ from eggym.policy import EMBEDDED
 from eggym.recipe import RECIPES, Recipe, Stage, demonstrations, recipe_sha256, tasks_of
 from eggym.registry import load_task
 from eggym.seeding import stream
-from eggym.task import split_of
+from eggym.splits import split_of
 
 MINI = Recipe(
     stages=(Stage("mixed", 2, 0.5), Stage("clean", 2, 0.0), Stage("habit", 2, 0.9)),

@@ -11,7 +11,8 @@ from eggym.envs.countdown_rules import PRESETS, blocks, think_form
 from eggym.envs.expressions import evaluate
 from eggym.errors import BadValue, UnknownName
 from eggym.seeding import stream
-from eggym.task import Item, VerdictState, normalise
+from eggym.splits import normalise
+from eggym.task import Item, VerdictState
 
 TASK = Countdown()
 ITEM = Item("?", {"target": 98, "numbers": [44, 19, 35]})  # 44 + 19 + 35 = 98

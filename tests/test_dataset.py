@@ -9,7 +9,8 @@ from eggym.digest import digest
 from eggym.errors import BadValue, TaskFault, UnknownName
 from eggym.registry import load_task
 from eggym.rows import load_rows
-from eggym.task import Item, VerdictState, split_of
+from eggym.splits import split_of
+from eggym.task import Item, VerdictState
 
 ROWS = [{"question": f"twice {n}?", "truth": 2 * n, "note": "x"} for n in range(200)]
 

@@ -9,7 +9,8 @@ from eggym.digest import digest
 from eggym.envs.exam import MODES, Exam
 from eggym.errors import BadValue, UnknownName
 from eggym.registry import load_task, register
-from eggym.task import Item, SingleTurnTask, Verdict, VerdictState, split_of
+from eggym.splits import split_of
+from eggym.task import Item, SingleTurnTask, Verdict, VerdictState
 
 PLAIN = load_task("tiny-arithmetic")
 

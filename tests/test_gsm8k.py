@@ -8,7 +8,8 @@ import pytest
 from eggym.envs.gsm8k import Gsm8k, read_answer
 from eggym.errors import BadValue
 from eggym.registry import load_task
-from eggym.task import Item, VerdictState, normalise
+from eggym.splits import normalise
+from eggym.task import Item, VerdictState
 
 DATA = os.environ.get("EGGYM_DATA")
 real = pytest.mark.skipif(not DATA, reason="set EGGYM_DATA to the folder that holds gsm8k/train.jsonl and test.jsonl")

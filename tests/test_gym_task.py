@@ -16,7 +16,8 @@ from eggym.check_sample import Broken, Sample
 from eggym.env import TextEnv, UnicodeText
 from eggym.errors import BadValue, TaskFault, UnknownName
 from eggym.gym_task import Played, gym_task
-from eggym.task import SPLITS, VerdictState
+from eggym.splits import SPLITS
+from eggym.task import VerdictState
 
 LIVES = 3
 

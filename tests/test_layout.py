@@ -13,7 +13,21 @@ LEAVES = ("envs", "es", "agents", "leaderboards")
 # A core file imports from lower floors, or from those left of it on its own.
 FLOORS = (
     ("errors", "seeding", "counter", "files", "source", "origin", "wording", "values", "timing"),
-    ("task", "digest", "contract", "episode", "quantised", "adapters", "views", "weights", "policy", "rows"),
+    (
+        "item",
+        "splits",
+        "verdict",
+        "task",
+        "digest",
+        "contract",
+        "episode",
+        "quantised",
+        "adapters",
+        "views",
+        "weights",
+        "policy",
+        "rows",
+    ),
     ("env", "chat", "vector", "sampling", "budget", "cache", "lanes", "step", "stops", "machine"),
     ("learner", "registry", "gymnasium_hook", "dataset", "gym_task", "session", "engine"),
     ("recording", "completion", "endpoint"),

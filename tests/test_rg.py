@@ -17,7 +17,8 @@ from eggym.envs import FAMILIES, rg, rg_calculus, rg_scorers
 from eggym.envs.rg_table import rows, task_id
 from eggym.errors import BadValue, EggymError, TaskFault
 from eggym.registry import family_table, load_task, task_table
-from eggym.task import Item, VerdictState, normalise
+from eggym.splits import normalise
+from eggym.task import Item, VerdictState
 
 ROOT = Path(__file__).parent.parent
 SLOW_MS = 2.0  # tasks whose problems take longer are left to the slow tests

@@ -7,18 +7,9 @@ import pytest
 from eggym.contract import check_settings
 from eggym.digest import digest
 from eggym.errors import BadValue, TaskFault
-from eggym.task import (
-    Item,
-    MultiTurnTask,
-    SingleTurnTask,
-    Verdict,
-    VerdictState,
-    check_split,
-    item_fault,
-    normalise,
-    size_of,
-    split_of,
-)
+from eggym.item import item_fault
+from eggym.splits import check_split, normalise, split_of
+from eggym.task import Item, MultiTurnTask, SingleTurnTask, Verdict, VerdictState, size_of
 
 
 class Sums(SingleTurnTask):

@@ -12,7 +12,8 @@ from eggym.envs.tale import MEN, WOMEN, Tale, times
 from eggym.envs.word_problems import WordProblems
 from eggym.errors import BadValue
 from eggym.seeding import stream
-from eggym.task import Item, VerdictState, normalise
+from eggym.splits import normalise
+from eggym.task import Item, VerdictState
 
 TASK = WordProblems()
 _NUMBER = re.compile(r"\d+")

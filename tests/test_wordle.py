@@ -5,7 +5,8 @@ import pytest
 
 from eggym.envs.wordle import FEWEST_LEFT, Wordle, _table, colours_of, remaining
 from eggym.envs.wordle_words import WORDS
-from eggym.task import Item, split_of
+from eggym.splits import split_of
+from eggym.task import Item
 
 TASK = Wordle()
 ITEM = Item("", "crane", {"opening": "moist"})
