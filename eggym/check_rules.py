@@ -6,6 +6,7 @@ Here are those about items and episodes; those about replies are in `eggym.check
 
 import pickle
 import random
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -90,10 +91,10 @@ def _globals(sample: Sample) -> str:
     """Stir the global generators: the task must not look at them, and must leave them as they are."""
     outlines = []
     for seed in (1, 2):
-        with _stirred(seed):
-            before = random.getstate(), np.random.get_state()[1].tobytes()  # type: ignore[index]
+        with _stirred(seed) as torch:
+            before = _global_states(torch)
             outlines.append(outline(twin_of(sample.task), [sample.task.item(i.split, i.index) for i in sample.items]))
-            after = random.getstate(), np.random.get_state()[1].tobytes()  # type: ignore[index]
+            after = _global_states(torch)
         if before != after:
             raise Broken("making or scoring items moves a global random generator")
     if outlines[0] != outlines[1]:
@@ -102,15 +103,25 @@ def _globals(sample: Sample) -> str:
 
 
 @contextmanager
-def _stirred(seed: int) -> Iterator[None]:
-    kept = random.getstate(), np.random.get_state()
+def _stirred(seed: int) -> Iterator[Any]:
+    torch = sys.modules.get("torch")  # a task that draws from torch has loaded it by now
+    kept = random.getstate(), np.random.get_state(), torch and torch.get_rng_state()
     random.seed(seed)
     np.random.seed(seed)
+    if torch:
+        torch.manual_seed(seed)
     try:
-        yield
+        yield torch
     finally:
         random.setstate(kept[0])
         np.random.set_state(kept[1])
+        if torch:
+            torch.set_rng_state(kept[2])
+
+
+def _global_states(torch: Any) -> tuple[Any, ...]:
+    numpy_state = np.random.get_state()[1].tobytes()  # type: ignore[index]
+    return random.getstate(), numpy_state, torch and torch.get_rng_state().tolist()
 
 
 def _siblings(sample: Sample) -> str:

@@ -329,6 +329,14 @@ class UsesGlobals(Sums):
         return float(reply == str(item.truth) or (reply == "yes" and random.random() < 0.5)) if reply != "0" else 0.0
 
 
+class UsesTorch(Sums):
+    def score(self, item, reply):
+        import torch
+
+        torch.rand(3)
+        return float(reply == str(item.truth))
+
+
 class MovesGlobals(Sums):
     def score(self, item, reply):
         random.seed(5)
@@ -428,6 +436,7 @@ class Remembers(Sums):
     [
         (UsesGlobals, "global generators are left alone"),
         (MovesGlobals, "global generators are left alone"),
+        (UsesTorch, "global generators are left alone"),
         (Shared, "episodes do not meet"),
         (Curve, "replies do not meet"),
         (OddParts, "parts keep their names"),
