@@ -195,3 +195,31 @@ def house_task():
         return load_task(task_id, **options), options
 
     return load
+
+
+TRIED_LEVELS = {}  # sandbox level -> "ran" or why not; said at the end of a session
+
+
+@pytest.fixture
+def box_level():
+    """Return a level of the sandbox by its name; skips, by name, one that this host does not give."""
+    from eggym.envs.box_levels import NEEDS, order, probe
+    from eggym.envs.box_terms import Level
+
+    def ask(name):
+        level, host = Level(name), probe()
+        if host.gives(level):
+            TRIED_LEVELS[str(level)] = "ran"
+            return level
+        lacks = ", ".join(one for each in NEEDS for one in NEEDS[each] if one in host.missing)
+        TRIED_LEVELS[str(level)] = f"NOT RUN, this host lacks {lacks}"
+        required = os.environ.get("EGGYM_REQUIRE_SANDBOX", "none")
+        assert order(level) > order(Level(required)), f"level {level} is required here, and this host lacks {lacks}"
+        pytest.skip(f"sandbox level {level}: this host lacks {lacks}")
+
+    return ask
+
+
+def pytest_terminal_summary(terminalreporter):
+    for level, said in TRIED_LEVELS.items():
+        terminalreporter.write_line(f"sandbox level {level}: {said}")

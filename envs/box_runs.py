@@ -1,0 +1,124 @@
+"""The two kinds of work: a program that reads and prints, and a solution whose functions are tested from outside."""
+
+import socket
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from .box_execution import Execution
+from .box_keeper import HostFailure, Keeper
+from .box_terms import MIB, Check, Level, Outcome, Program, Result, Status, Verdict
+
+_CHECKER_CPU_S, _CHECKER_MEMORY = 20.0, 1024 * MIB
+_OF_A_REPORT = {"ok": Status.OK, "exception": Status.EXCEPTION, "memory": Status.MEMORY}
+
+
+class ProgramRun:
+    """One program under way."""
+
+    def __init__(self, keeper: Keeper, work: Program) -> None:
+        """Start it."""
+        request = {"role": "program", "code": work.code}
+        stdin = work.stdin.encode("utf-8", "surrogateescape")
+        self._level = keeper.level
+        self.parts = [Execution(keeper, request, work.limits, stdin)]
+
+    def is_over(self) -> bool:
+        """Say whether its end is known."""
+        (run,) = self.parts
+        if run.end is None and run.messages:
+            run.end = _end_of(run.messages[0])
+        return run.end is not None
+
+    def result(self) -> Result:
+        """Bury it and return what became of it."""
+        (run,) = self.parts
+        run.bury()
+        status, why, limit = run.end or (Status.SETUP_ERROR, "no end", "")
+        texts = {name: bytes(data).decode("utf-8", "replace") for name, data in run.output.items()}
+        return Result(status, why, limit, **texts, cpu_s=run.cpu_s, wall_s=run.wall_s, peak_bytes=run.peak_bytes,
+                      level=self._level)  # fmt: skip
+
+    @staticmethod
+    def failed(why: str, level: Level) -> Result:
+        """Return the result of what could not be run."""
+        return Result(Status.SETUP_ERROR, why, level=level)
+
+
+class CheckRun:
+    """One solution and its tests under way."""
+
+    def __init__(self, keeper: Keeper, work: Check) -> None:
+        """Start both processes, with a socket between them."""
+        self._level, self._n_tests = keeper.level, len(work.tests)
+        self._tests: list[Outcome] = []
+        self._end: tuple[Status, str, str] | None = None
+        self.parts: list[Execution] = []
+        for_solution, for_checker = socket.socketpair()
+        with for_solution, for_checker:
+            solution = {"role": "solution", "code": work.code, "setup": work.setup}
+            self.parts.append(Execution(keeper, solution, work.limits, link=for_solution.fileno()))
+            checker = {"role": "checker", "tests": work.tests, "imports": work.imports, "names": dict(work.names)}
+            limits = replace(
+                work.limits,
+                cpu_s=max(_CHECKER_CPU_S, work.limits.cpu_s),
+                wall_s=2 * work.limits.wall_s + _CHECKER_CPU_S,
+                memory_bytes=max(_CHECKER_MEMORY, work.limits.memory_bytes),
+            )
+            self.parts.append(Execution(keeper, checker, limits, link=for_checker.fileno()))
+
+    def is_over(self) -> bool:
+        """Say whether the end is known: the checker's word, or what the solution's process came to before it."""
+        solution, checker = self.parts
+        self._read_solution(solution)
+        self._read_checker(checker)
+        return self._end is not None
+
+    def result(self) -> Verdict:
+        """Bury both processes and return the verdict."""
+        for part in self.parts:
+            part.bury()
+        solution = self.parts[0]
+        status, why, limit = self._end or (Status.SETUP_ERROR, "no end", "")
+        died = solution.end is not None and solution.end[0] in (Status.DIED, Status.TIMEOUT)
+        if status is Status.DIED or (status is Status.OK and solution.cpu_s > solution.limits.cpu_s):
+            status, why, limit = solution.end if died and solution.end else (status, why, limit)
+        tests = [*self._tests, *[Outcome(False, why or status)] * (self._n_tests - len(self._tests))]
+        return Verdict(
+            status, tuple(tests), why, limit, solution.cpu_s, solution.wall_s, solution.peak_bytes, self._level
+        )
+
+    @staticmethod
+    def failed(why: str, level: Level) -> Verdict:
+        """Return the verdict on what could not be run."""
+        return Verdict(Status.SETUP_ERROR, (), why, level=level)
+
+    def _read_solution(self, solution: Execution) -> None:
+        """A report that the code ran is no end; a solution that died is, once the checker has noticed."""
+        if solution.end is None and solution.messages:
+            end = _end_of(solution.messages.pop(0))
+            if end[0] is not Status.OK:
+                solution.end = end
+        if self._end is None and solution.end is not None and solution.end[0] is not Status.DIED:
+            self._end = solution.end
+
+    def _read_checker(self, checker: Execution) -> None:
+        for message in checker.messages:
+            if "test" in message:
+                self._tests.append(Outcome(message["passed"], message["why"]))
+            elif self._end is None:
+                self._end = (Status(message["end"]), message["why"], "")
+        checker.messages.clear()
+        if self._end is None and checker.end is not None:
+            status, why, limit = checker.end
+            if status is Status.DIED:  # it runs our code: somebody killed it
+                raise HostFailure("the checker's process ended without a word")
+            self._end = (status, f"the tests: {why}", limit)
+
+
+def _end_of(message: Mapping[str, Any]) -> tuple[Status, str, str]:
+    """Read the report of a process that has run model code: it may claim what costs nobody but itself."""
+    end, why = message.get("end"), message.get("why")
+    if type(end) is not str or end not in _OF_A_REPORT or type(why) is not str:
+        return Status.PROTOCOL, "a report that is none", ""
+    return _OF_A_REPORT[end], why[:400], "memory_bytes" if end == "memory" else ""
