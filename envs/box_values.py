@@ -91,7 +91,7 @@ def _container(tag: str, body: Any, other: Callable[[str, Any], Any], depth: int
 def _scalar(tag: str, body: Any) -> Any:
     try:
         if tag == "c":
-            real, imaginary = body
+            real, imaginary = body if type(body) is list else ()
             return complex(_float(real), _float(imaginary))
         if type(body) is not str:
             raise ProtocolFault("a number without digits")
