@@ -44,7 +44,8 @@ from .box_system import (
 )
 from .box_terms import MIB, Level, Limits
 
-NOBODY = 65534
+NOBODY = 65534  # inside of a user namespace
+STRANGERS = range(61184, 65520)  # users for root's executions, each its own: limits count by user, and so are exact
 STACK_BYTES = 64 * MIB
 FIRST_KEPT = 100  # descriptors from here on are the zygote's
 _SIGKILL = 9
@@ -56,6 +57,7 @@ class House:
 
     level: Level
     is_root: bool
+    zygote: int  # its process id, as its children see it
     keeps: int = 0  # capabilities that stay: reading a standard library that is closed to others
     rules: int = -1  # a Landlock ruleset for processes without a scratch folder
     truncation: bool = True  # whether Landlock holds truncation
@@ -71,15 +73,15 @@ def prepare(level: Level) -> House:
     """
     is_root = os.geteuid() == 0
     if level in (Level.NONE, Level.RLIMITS):
-        return House(level, is_root)
+        return House(level, is_root, os.getpid())
     truncation = box_landlock.version() >= 3
     if level is Level.LANDLOCK:
         keeps = CAP_DAC_READ_SEARCH if is_root and is_closed_to_others() else 0
-        return House(level, is_root, keeps, _kept(box_landlock.ruleset(_readable())), truncation)
+        return House(level, is_root, os.getpid(), keeps, _kept(box_landlock.ruleset(_readable())), truncation)
     pids = _kept(enter_namespaces())
     proc = _kept(os.open("/proc", os.O_RDONLY | os.O_DIRECTORY))
     build_root()
-    return House(level, is_root, 0, _kept(box_landlock.ruleset(_rules("/"))), truncation, proc, pids)
+    return House(level, is_root, os.getpid(), 0, _kept(box_landlock.ruleset(_rules("/"))), truncation, proc, pids)
 
 
 def _kept(descriptor: int) -> int:
@@ -118,6 +120,8 @@ def lock(house: House, limits: Limits, alone: bool) -> None:
     gc.enable()
     if house.level is not Level.NONE:
         _lock(house, limits, alone)
+    else:
+        _die_with(house, apart=False)
     if not alone:
         prctl(PR_SET_DUMPABLE, 0)  # hides a checker's memory from a solution that runs as the same user
     close_from(FIRST_KEPT)  # the host's /proc among them
@@ -129,11 +133,11 @@ def _lock(house: House, limits: Limits, alone: bool) -> None:
     os.setsid()
     apart = house.level is Level.NAMESPACES and alone
     if house.is_root:
-        _become_nobody(house.keeps)
+        _become_stranger(house.keeps)
     if apart:
         _unshare(house)
-    prctl(PR_SET_PDEATHSIG, _SIGKILL)  # a change of user would clear it
-    set_rlimits(limits, 0 if apart else _running(house))
+    _die_with(house, apart)
+    set_rlimits(limits, 0 if apart or house.is_root else _running(house))
     if house.level is Level.RLIMITS:
         return
     if house.is_root or apart:
@@ -145,12 +149,20 @@ def _lock(house: House, limits: Limits, alone: bool) -> None:
     os.close(rules)
 
 
-def _become_nobody(keeps: int) -> None:
+def _die_with(house: House, apart: bool) -> None:
+    """Be killed when the zygote is gone; a change of user would undo this. A pid namespace ends with its first."""
+    prctl(PR_SET_PDEATHSIG, _SIGKILL)
+    if not apart and os.getppid() != house.zygote:
+        os._exit(1)  # it was gone before
+
+
+def _become_stranger(keeps: int) -> None:
+    user = STRANGERS[os.getpid() % len(STRANGERS)]
     os.setgroups([])
     if keeps:
         prctl(PR_SET_KEEPCAPS, 1)
-    os.setresgid(NOBODY, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, NOBODY)
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
     prctl(PR_SET_DUMPABLE, 1)  # or the files of /proc/self would belong to root
 
 

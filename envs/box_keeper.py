@@ -44,6 +44,10 @@ class Keeper:
         """The process that was started; at `namespaces` it is the parent of the zygote proper."""
         return self._process.pid if self._process else 0
 
+    def is_alive(self) -> bool:
+        """Say whether the process goes on."""
+        return self._process is not None and self._process.poll() is None
+
     def _start(self, descriptor: int) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             bare_python("box_zygote", str(descriptor), self.level),

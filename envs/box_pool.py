@@ -71,8 +71,13 @@ class Pool:
         self._idle = []
 
     def lend(self) -> Worker:
-        """Return an idle worker, or a new one."""
-        return self._idle.pop() if self._idle else Worker(Keeper(self.level))
+        """Return an idle worker that nobody has killed, or a new one."""
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.keeper.is_alive():
+                return worker
+            worker.keeper.close()
+        return Worker(Keeper(self.level))
 
     def give_back(self, worker: Worker) -> None:
         """Take a worker that has done its work."""

@@ -40,7 +40,7 @@ class Limits:
     cpu_s: float = 4.0  # seconds of user and system time, all threads
     wall_s: float = 30.0  # seconds on the clock, for programs that sleep
     memory_bytes: int = 512 * MIB  # of address space
-    processes: int = 16  # processes and threads; at `landlock`: beyond those that the machine has
+    processes: int = 16  # and threads; below `namespaces`, unless root: so many more than the machine has
     open_files: int = 32
     file_bytes: int = MIB  # the largest file it may write
     output_bytes: int = MIB  # standard output and error together

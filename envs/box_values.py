@@ -90,10 +90,10 @@ def _container(tag: str, body: Any, other: Callable[[str, Any], Any], depth: int
 
 def _scalar(tag: str, body: Any) -> Any:
     try:
-        if tag == "c":
-            real, imaginary = body if type(body) is list else ()
+        if tag == "c" and type(body) is list:
+            real, imaginary = body
             return complex(_float(real), _float(imaginary))
-        if type(body) is not str:
+        if tag == "c" or type(body) is not str:
             raise ProtocolFault("a number without digits")
         if tag == "i":
             return int(body, 16)

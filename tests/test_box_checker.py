@@ -134,8 +134,8 @@ OPAQUE = "class Odd:\n    def __eq__(self, other): return True\ndef f(): return 
     [
         "assert f() == 3", "assert f() != 3", "assert 3 == f()", "assert f() in [3]", "assert f() < 3",
         "assert f()[0] == 1", "assert not f() < 3", "assert str(f()) == 'x'", "assert len(f()) == 0",
-        "for _ in f(): pass", "assert f().x == 1", "assert {f(): 1}", "assert f() + 1", "assert abs(f() - 1) < 2", "assert f()()",
-        "assert isinstance(f().x, int)",
+        "for _ in f(): pass", "assert f().x == 1", "assert {f(): 1}", "assert f() + 1", "assert f()()",
+        "assert abs(f() - 1) < 2", "assert isinstance(f().x, int)",
         "try:\n    f() == 3\nexcept BaseException:\n    pass", "assert [f()] == [3]", "assert sorted([f(), f()])",
     ],
 )  # fmt: skip
