@@ -42,7 +42,12 @@ def serve_calls(report: Channel, link: Channel, request: Mapping[str, Any]) -> N
     served = Served(module.__dict__)
     while True:
         try:
-            link.send(served.answer(link.receive()))
+            call = link.receive()
+            answer = served.answer(call)
+            try:
+                link.send(answer)
+            except ValueError as problem:  # too long
+                link.send({"id": call["id"], "raised": ["Unsendable", str(problem)]})
         except (EOFError, BrokenPipeError):
             return
 

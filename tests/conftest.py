@@ -197,7 +197,13 @@ def house_task():
     return load
 
 
-TRIED_LEVELS = {}  # sandbox level -> "ran" or why not; said at the end of a session
+SANDBOX = {}  # level of the sandbox, or who attacks it -> "ran" or why not; said at the end of a session
+
+
+@pytest.fixture(scope="session")
+def box_notes():
+    """What is to be said at the end of the session about the sandbox: name -> words."""
+    return SANDBOX
 
 
 @pytest.fixture
@@ -209,10 +215,10 @@ def box_level():
     def ask(name):
         level, host = Level(name), probe()
         if host.gives(level):
-            TRIED_LEVELS[str(level)] = "ran"
+            SANDBOX[f"level {level}"] = "ran"
             return level
         lacks = ", ".join(one for each in NEEDS for one in NEEDS[each] if one in host.missing)
-        TRIED_LEVELS[str(level)] = f"NOT RUN, this host lacks {lacks}"
+        SANDBOX[f"level {level}"] = f"NOT RUN, this host lacks {lacks}"
         required = os.environ.get("EGGYM_REQUIRE_SANDBOX", "none")
         assert order(level) > order(Level(required)), f"level {level} is required here, and this host lacks {lacks}"
         pytest.skip(f"sandbox level {level}: this host lacks {lacks}")
@@ -221,5 +227,5 @@ def box_level():
 
 
 def pytest_terminal_summary(terminalreporter):
-    for level, said in TRIED_LEVELS.items():
-        terminalreporter.write_line(f"sandbox level {level}: {said}")
+    for name, said in SANDBOX.items():
+        terminalreporter.write_line(f"sandbox, {name}: {said}")
