@@ -60,7 +60,7 @@ class House:
     zygote: int  # its process id, as its children see it
     keeps: int = 0  # capabilities that stay: reading a standard library that is closed to others
     rules: int = -1  # a Landlock ruleset for processes without a scratch folder
-    truncation: bool = True  # whether Landlock holds truncation
+    calls: bytes = b""  # a seccomp filter
     proc: int = -1  # the host's /proc
     pids: int = -1  # the zygote's own pid namespace
 
@@ -74,14 +74,14 @@ def prepare(level: Level) -> House:
     is_root = os.geteuid() == 0
     if level in (Level.NONE, Level.RLIMITS):
         return House(level, is_root, os.getpid())
-    truncation = box_landlock.version() >= 3
+    calls = box_seccomp.compiled(truncation=box_landlock.version() >= 3)  # before 3 Landlock does not hold it
     if level is Level.LANDLOCK:
         keeps = CAP_DAC_READ_SEARCH if is_root and is_closed_to_others() else 0
-        return House(level, is_root, os.getpid(), keeps, _kept(box_landlock.ruleset(_readable())), truncation)
+        return House(level, is_root, os.getpid(), keeps, _kept(box_landlock.ruleset(_readable())), calls)
     pids = _kept(enter_namespaces())
     proc = _kept(os.open("/proc", os.O_RDONLY | os.O_DIRECTORY))
     build_root()
-    return House(level, is_root, os.getpid(), 0, _kept(box_landlock.ruleset(_rules("/"))), truncation, proc, pids)
+    return House(level, is_root, os.getpid(), 0, _kept(box_landlock.ruleset(_rules("/"))), calls, proc, pids)
 
 
 def _kept(descriptor: int) -> int:
@@ -126,7 +126,7 @@ def lock(house: House, limits: Limits, alone: bool) -> None:
         prctl(PR_SET_DUMPABLE, 0)  # hides a checker's memory from a solution that runs as the same user
     close_from(FIRST_KEPT)  # the host's /proc among them
     if house.level in (Level.LANDLOCK, Level.NAMESPACES):
-        box_seccomp.install(house.truncation)
+        box_seccomp.install(house.calls)
 
 
 def _lock(house: House, limits: Limits, alone: bool) -> None:

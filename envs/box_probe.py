@@ -40,7 +40,7 @@ def _landlock() -> None:
 
 
 def _seccomp() -> None:
-    box_seccomp.install()
+    box_seccomp.install(box_seccomp.compiled())
     _must_fail(socket.socket, PermissionError)
 
 

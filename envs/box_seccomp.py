@@ -51,21 +51,29 @@ _ALLOW, _KILL, _EPERM, _ENOSYS = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCH = 0, 4  # offsets in struct seccomp_data
 _PR_SET_SECCOMP, _FILTER = 22, 2
+_LINE_BYTES = 8
 
 Line = tuple[int, int, int, int]  # code, jump if true, jump if false, value
 
 
-def install(truncation: bool = True) -> None:
-    """Put the filter on this process for good; without ``truncation`` no file may be opened to be emptied.
+def compiled(truncation: bool = True) -> bytes:
+    """Return the filter as the kernel takes it; without ``truncation`` no file may be opened to be emptied.
 
     Raises:
-        OSError: the kernel has no seccomp, or this processor's calls are not known here.
+        OSError: this processor's calls are not known here.
     """
-    lines = program(platform.machine(), truncation)
-    raw = b"".join(struct.pack("=HBBI", *line) for line in lines)
-    code = ctypes.create_string_buffer(raw, len(raw))
+    return b"".join(struct.pack("=HBBI", *line) for line in program(platform.machine(), truncation))
+
+
+def install(code: bytes) -> None:
+    """Put a compiled filter on this process for good.
+
+    Raises:
+        OSError: the kernel has no seccomp.
+    """
+    held = ctypes.create_string_buffer(code, len(code))
     prctl(PR_SET_NO_NEW_PRIVS, 1)
-    fprog = _Program(len(lines), ctypes.addressof(code))
+    fprog = _Program(len(code) // _LINE_BYTES, ctypes.addressof(held))
     _checked("seccomp", _libc.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_FILTER), ctypes.byref(fprog), 0, 0))
 
 

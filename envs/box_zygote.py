@@ -18,10 +18,8 @@ import os
 import signal
 import socket
 import struct
-import sys
 import time
 from importlib import import_module
-from typing import Any
 
 from . import box_jail
 from .box_channel import Channel
@@ -106,6 +104,7 @@ def _arrange(files: list[int]) -> None:
 
 
 def _serve(house: box_jail.House, alone: bool, linked: bool) -> None:
+    """Do the work. The streams of ``sys`` are the zygote's: their buffers are empty, and their descriptors new."""
     report = Channel(_REPORT)
     with open(_REQUEST, "rb") as file:
         request = json.load(file)
@@ -114,7 +113,6 @@ def _serve(house: box_jail.House, alone: bool, linked: bool) -> None:
     except (OSError, ValueError) as problem:
         report.send({"ready": False, "why": str(problem)})
         return
-    _open_streams()
     report.send({"ready": True})
     if request["role"] == "checker":
         check(report, Channel(_LINK), request)
@@ -122,15 +120,6 @@ def _serve(house: box_jail.House, alone: bool, linked: bool) -> None:
         serve_calls(report, Channel(_LINK), request)
     else:
         run_program(report, request)
-
-
-def _open_streams() -> None:
-    """Make streams of the descriptors 0 to 2: those of the zygote have buffers that it shares."""
-    options: dict[str, Any] = {"encoding": "utf-8", "closefd": False}
-    sys.stdin = open(0, errors="surrogateescape", **options)  # noqa: SIM115
-    sys.stdout = open(1, "w", errors="surrogateescape", **options)  # noqa: SIM115
-    sys.stderr = open(2, "w", 1, errors="backslashreplace", **options)  # noqa: SIM115
-    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
 
 
 def _bury(child: int, house: box_jail.House) -> tuple[int, int, int]:

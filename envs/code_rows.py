@@ -1,12 +1,13 @@
 """Rows of HumanEval and MBPP as checks: which text is the solution, which the tests, and what they may name.
 
-The tests are those of the data sets, unchanged. Imports that the reference solution makes run beside the tests, for some
-tests lean on them; functions that a prompt of HumanEval defines beside its own are the solution's, as are classes.
+The tests are those of the data sets, unchanged. Imports that the reference solution makes run beside the tests, as some
+lean on them; functions that a prompt of HumanEval defines beside its own are the solution's, as are classes.
 Sources: Chen et al. 2021, "Evaluating Large Language Models Trained on Code" (HumanEval, MIT licence); Austin et al.
 2021, "Program Synthesis with Large Language Models" (MBPP, CC BY 4.0, Google Research).
 """
 
 import ast
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,10 +26,10 @@ def humaneval_check(row: Mapping[str, Any], completion: str, limits: Limits | No
 
 
 def mbpp_check(row: Mapping[str, Any], code: str, limits: Limits | None = None) -> Check:
-    """Return the check of a solution of an MBPP row, of the full or of the sanitized set: its asserts, one test each."""
+    """Return the check of a solution of an MBPP row, of either set of rows: its asserts, one test each."""
     imports = "\n".join([*row.get("test_imports", ()), _imports_of(row["code"])])
     tests = tuple(row["test_list"])
-    used = {node.id for test in tests for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Name)}
+    used = {node.id for test in tests for node in ast.walk(_parsed(test)) if isinstance(node, ast.Name)}
     return Check(
         code,
         tests,
@@ -42,10 +43,16 @@ def mbpp_check(row: Mapping[str, Any], code: str, limits: Limits | None = None) 
 def _imports_of(code: str) -> str:
     """Return the import statements at the top of a reference solution."""
     kinds = (ast.Import, ast.ImportFrom)
-    return "\n".join(ast.unparse(node) for node in ast.parse(code).body if isinstance(node, kinds))
+    return "\n".join(ast.unparse(node) for node in _parsed(code).body if isinstance(node, kinds))
 
 
 def _defined_by(code: str) -> list[str]:
     """Return the functions and classes of a reference solution: one of them may be called like a builtin."""
     kinds = (ast.FunctionDef, ast.ClassDef)
-    return [node.name for node in ast.parse(code).body if isinstance(node, kinds)]
+    return [node.name for node in _parsed(code).body if isinstance(node, kinds)]
+
+
+def _parsed(code: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some rows have escapes such as "\\w" in plain strings
+        return ast.parse(code)
