@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from eggym.bench_verbs import bench
+from eggym.doctor_verb import doctor
 from eggym.errors import EggymError
 from eggym.es_verbs import probe, replay
 from eggym.run_verbs import duel, eval_, train
@@ -54,6 +55,7 @@ app.command()(replay)
 app.command()(export)
 app.command()(bake)
 app.command()(bench)
+app.command()(doctor)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -54,5 +54,5 @@ def _defined_by(code: str) -> list[str]:
 
 def _parsed(code: str) -> ast.Module:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some rows have escapes such as "\\w" in plain strings
+        warnings.simplefilter("ignore")  # some rows have escapes such as "\w" in plain strings
         return ast.parse(code)

@@ -52,6 +52,7 @@ def test_every_verb_explains_itself(capsys):
     _, out, _ = run(capsys, "--help")
     for verb in (
         "list", "check", "play", "eval", "train", "duel", "compare", "probe", "replay", "export", "bake", "bench",
+        "doctor",
     ):  # fmt: skip
         assert f"  {verb} " in out
         code, text, _ = run(capsys, verb, "--help")
