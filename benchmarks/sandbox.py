@@ -3,8 +3,8 @@
     python benchmarks/sandbox.py --data ../shared/data --out benchmarks/results/sandbox.json
 
 CPU seconds are those of this process and of all that it starts. A `program` defines, asserts and prints; a `check` is a
-solution of which ten values are asked; `HumanEval` are the 164 reference solutions with their tests. Latency: one program
-at a time, from the call to its result, on the clock.
+solution of which ten values are asked; `HumanEval` are the 164 reference solutions with their tests. Latency: one
+program at a time, from the call to its result, on the clock.
 """
 
 import argparse
