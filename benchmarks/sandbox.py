@@ -68,8 +68,8 @@ def _rates(levels: list[Level], data: Path | None) -> list[Rate]:
     rates = []
     for level in levels:
         named = [
-            ("program", 50, lambda level=level: run_programs([PROGRAM] * 50, level)),
-            ("check, 10 calls", 25, lambda level=level: check_solutions([CHECK] * 25, level)),
+            ("program", 50, lambda level=level: run_programs([PROGRAM] * 50, level, level)),
+            ("check, 10 calls", 25, lambda level=level: check_solutions([CHECK] * 25, level, level)),
         ]
         if data is not None and level in (Level.LANDLOCK, Level.NAMESPACES):
             lines = gzip.decompress((data / "humaneval/HumanEval.jsonl.gz").read_bytes()).decode().splitlines()
@@ -82,11 +82,11 @@ def _rates(levels: list[Level], data: Path | None) -> list[Rate]:
 
 def _latency(level: Level) -> dict[str, float]:
     """Return milliseconds on the clock of one program after another."""
-    run_programs([PROGRAM], level)
+    run_programs([PROGRAM], level, level)
     spent = []
     for _ in range(200):
         began = time.perf_counter()
-        run_programs([PROGRAM], level)
+        run_programs([PROGRAM], level, level)
         spent.append(1e3 * (time.perf_counter() - began))
     spent.sort()
     return {"median": spent[100], "p95": spent[190], "least": spent[0]}

@@ -40,14 +40,26 @@ if TYPE_CHECKING:
 VERSION = 1  # of the rules by which programs and solutions are run and judged
 
 
-def run_programs(programs: Sequence[Program], level: Level | None = None) -> list[Result]:
-    """Run programs, several at a time; return their results, in their order. ``level``: see `choose_level`."""
-    return cast(list[Result], _pool(level).run(programs))
+def run_programs(
+    programs: Sequence[Program], level: str | None = None, allow_unsafe_execution: str | None = None
+) -> list[Result]:
+    """Run programs, several at a time; return their results, in their order.
+
+    Raises:
+        BadValue: this host does not give the level, or it is below `landlock` and not allowed: see `choose_level`.
+    """
+    return cast(list[Result], _pool(level, allow_unsafe_execution).run(programs))
 
 
-def check_solutions(checks: Sequence[Check], level: Level | None = None) -> list[Verdict]:
-    """Test solutions, several at a time; return the verdicts, in their order. ``level``: see `choose_level`."""
-    return cast(list[Verdict], _pool(level).run(checks))
+def check_solutions(
+    checks: Sequence[Check], level: str | None = None, allow_unsafe_execution: str | None = None
+) -> list[Verdict]:
+    """Test solutions, several at a time; return the verdicts, in their order.
+
+    Raises:
+        BadValue: this host does not give the level, or it is below `landlock` and not allowed: see `choose_level`.
+    """
+    return cast(list[Verdict], _pool(level, allow_unsafe_execution).run(checks))
 
 
 def same_output(printed: str, expected: str) -> bool:
@@ -65,8 +77,8 @@ def _lines(text: str) -> list[str]:
     return [line.rstrip() for line in text.rstrip().split("\n")]
 
 
-def _pool(level: Level | None) -> "Pool":
-    chosen = level or choose_level()
+def _pool(level: str | None, allow_unsafe_execution: str | None) -> "Pool":
+    chosen = choose_level(allow_unsafe_execution, level)
     from .box_pool import pool_of  # needs Linux
 
     return pool_of(chosen)

@@ -1,6 +1,7 @@
 """This side of one execution: its descriptors, what it says and prints, how long it may go on, and its end."""
 
 import json
+import math
 import os
 import socket
 import time
@@ -32,7 +33,6 @@ class Execution:
         self.cpu_s, self.wall_s, self.peak_bytes = 0.0, 0.0, 0
         self._began = time.monotonic()
         self._ready = False
-        self._kind = request["role"]
         mine, theirs = socket.socketpair()
         pipes = [os.pipe() for _ in self.output]
         work = json.dumps({**request, "limits": asdict(limits)}).encode()
@@ -41,7 +41,10 @@ class Execution:
         self._streams = {read: name for (read, _), name in zip(pipes, self.output, strict=True)}
         self.pid = 0
         try:
-            self.pid = keeper.fork(lent + ([] if link is None else [link]), self._kind == "checker")
+            self.pid = keeper.fork(lent + ([] if link is None else [link]), request["role"] == "checker")
+        except BaseException:
+            self.close()
+            raise
         finally:
             for file in lent:
                 os.close(file)
@@ -51,7 +54,8 @@ class Execution:
 
     def descriptors(self) -> list[int]:
         """Return what is to be watched for something to read."""
-        return [self._report.descriptor, *self._streams] if self._report.descriptor >= 0 else []
+        report = self._report.descriptor
+        return [*([report] if report >= 0 else []), *self._streams]
 
     def read(self, descriptor: int) -> None:
         """Take what there is to read from one of the descriptors."""
@@ -62,7 +66,7 @@ class Execution:
 
     def next_look(self) -> float:
         """Return when `look` is to be called, by the monotonic clock."""
-        return self._look_at
+        return self._look_at if self.end is None else math.inf
 
     def look(self) -> None:
         """End an execution that has had its time."""
@@ -107,7 +111,11 @@ class Execution:
         except ProtocolFault as problem:
             self.end = self.end or (Status.PROTOCOL, str(problem), "")
             return
-        if not goes_on and self.end is None:
+        if goes_on:
+            return
+        os.close(self._report.descriptor)  # or it could be read for ever
+        self._report.descriptor = -1
+        if self.end is None:
             self.end = (
                 (Status.DIED, "", "") if self._ready else (Status.SETUP_ERROR, "it ended before it was ready", "")
             )

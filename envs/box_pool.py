@@ -23,6 +23,7 @@ from .box_terms import Check, Level, Program, Result, Verdict
 WORKS_PER_WORKER = 2000  # then it is replaced
 MOST_WORKERS = 16
 MOST_TRIES = 2
+_MOST_PATIENCE_MS = 10_000.0
 
 Work = Program | Check
 Run = ProgramRun | CheckRun
@@ -70,9 +71,9 @@ class Pool:
             worker.keeper.forget()
         self._idle = []
 
-    def lend(self) -> Worker:
-        """Return an idle worker that nobody has killed, or a new one."""
-        while self._idle:
+    def lend(self, fresh: bool) -> Worker:
+        """Return a new worker, or, unless a ``fresh`` one is wanted, an idle one that nobody has killed."""
+        while self._idle and not fresh:
             worker = self._idle.pop()
             if worker.keeper.is_alive():
                 return worker
@@ -115,14 +116,16 @@ class _Batch:
     def _start(self, index: int) -> None:
         worker = None
         try:
-            worker = self._pool.lend()
+            worker = self._pool.lend(fresh=self._tries[index] > 0)
             worker.index = index
             work = self._works[index]
             worker.run = ProgramRun(worker.keeper, work) if isinstance(work, Program) else CheckRun(worker.keeper, work)
             self._busy.append(worker)
-        except (HostFailure, OSError) as problem:
+        except BaseException as problem:  # Ctrl-C, too, leaves no worker behind
             if worker is not None:
                 self._abandon(worker)
+            if not isinstance(problem, HostFailure | OSError):
+                raise
             self._try_again(index, problem)
 
     def _wait(self) -> None:
@@ -136,7 +139,8 @@ class _Batch:
                     owners[descriptor] = part
         if not owners:
             return
-        for descriptor, _ in poll.poll(max(0.0, 1e3 * (min(looks) - time.monotonic()) + 1)):
+        patience_ms = 1e3 * (min(looks) - time.monotonic()) + 1
+        for descriptor, _ in poll.poll(max(0.0, min(patience_ms, _MOST_PATIENCE_MS))):
             owners[descriptor].read(descriptor)
 
     def _attend(self, worker: Worker) -> None:

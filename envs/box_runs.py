@@ -65,7 +65,11 @@ class CheckRun:
                 wall_s=2 * work.limits.wall_s + _CHECKER_CPU_S,
                 memory_bytes=max(_CHECKER_MEMORY, work.limits.memory_bytes),
             )
-            self.parts.append(Execution(keeper, checker, limits, link=for_checker.fileno()))
+            try:
+                self.parts.append(Execution(keeper, checker, limits, link=for_checker.fileno()))
+            except BaseException:
+                self.parts[0].close()
+                raise
 
     def is_over(self) -> bool:
         """Say whether the end is known: the checker's word, or what the solution's process came to before it."""

@@ -9,17 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from eggym.envs.box import Limits, Program, run_programs, same_output, sandbox_identity
+from eggym.envs.box import Check, Limits, Program, check_solutions, run_programs, same_output, sandbox_identity
+from eggym.envs.box_levels import probe
 from eggym.envs.box_pool import pool_of
 from eggym.envs.box_root import is_closed_to_others
 from eggym.envs.box_terms import MIB, Level, Status
+from eggym.errors import BadValue, UnknownName
 
 SHORT = Limits(cpu_s=0.3, wall_s=20)
 CLOSED = ("rlimits", "landlock", "namespaces")
 
 
 def run(level, code, stdin="", limits=SHORT):
-    (result,) = run_programs([Program(code, stdin, limits)], level)
+    (result,) = run_programs([Program(code, stdin, limits)], level, level)
     return result
 
 
@@ -175,3 +177,17 @@ def test_a_limit_that_is_none_is_refused_by_name(bad):
 def test_the_level_and_the_limits_name_what_a_verdict_depends_on():
     names = {sandbox_identity(level, limits) for level in Level for limits in (Limits(), SHORT)}
     assert len(names) == 8 and any("landlock cpu_s=0.3" in name for name in names)
+
+
+def test_nothing_runs_below_landlock_unless_it_is_named():
+    for call, work in ((run_programs, Program("print(1)")), (check_solutions, Check("x = 1", ("assert True",)))):
+        with pytest.raises(BadValue, match="allow_unsafe_execution='none'"):
+            call([work], "none")
+        assert call([work], "none", allow_unsafe_execution="none")[0].status is Status.OK
+        with pytest.raises(UnknownName, match="no sandbox level 'firejail'"):
+            call([work], "firejail")
+
+
+def test_the_strongest_level_is_the_default(box_level):
+    box_level("landlock")
+    assert run_programs([Program("print(1)")])[0].level is probe().level

@@ -25,10 +25,9 @@ ROOT = Path(__file__).parent.parent
 DRIVER = """
 import json, sys
 from eggym.envs.box import Limits, Program, run_programs
-from eggym.envs.box_levels import Level
 for line in sys.stdin:
     level, code, limits = json.loads(line)
-    (found,) = run_programs([Program(code, limits=Limits(**limits))], Level(level))
+    (found,) = run_programs([Program(code, limits=Limits(**limits))], level, level)
     print(json.dumps([found.status, found.why, found.stdout[:2000], found.stderr[:2000]]), flush=True)
 """
 

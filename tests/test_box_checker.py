@@ -9,7 +9,7 @@ LIMITS = Limits(cpu_s=1.0)
 
 
 def check(level, code, *tests, **more):
-    (verdict,) = check_solutions([Check(code, tests, limits=LIMITS, **more)], level)
+    (verdict,) = check_solutions([Check(code, tests, limits=LIMITS, **more)], level, level)
     return verdict
 
 

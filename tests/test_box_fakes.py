@@ -147,7 +147,7 @@ def is_fooled(judge, code):
 
 
 def check(level, code, tests=TESTS):
-    (verdict,) = check_solutions([Check(code, tests, limits=LIMITS)], level)
+    (verdict,) = check_solutions([Check(code, tests, limits=LIMITS)], level, level)
     assert verdict.status is not Status.SETUP_ERROR, verdict.why  # or a fake would be forgiven
     return verdict
 

@@ -157,11 +157,12 @@ def test_a_process_that_cannot_start_is_the_hosts_fault_and_no_zero(monkeypatch)
 
 
 def test_an_execution_that_is_not_ready_in_time_is_the_hosts_fault(monkeypatch):
-    monkeypatch.setattr(box_execution, "SETUP_LIMIT_S", 0.0)
+    monkeypatch.setattr(box_execution, "SETUP_LIMIT_S", 0.1)
+    monkeypatch.setattr(box_execution.Execution, "_hear", lambda self: None)
     pool = Pool(Level.NONE, 1)
     (result,) = pool.run([Program("print(1)")])
     pool.close()
-    assert (result.status, result.why) == (Status.SETUP_ERROR, "the process was not ready after 0 s")
+    assert (result.status, result.why) == (Status.SETUP_ERROR, "the process was not ready after 0.1 s")
 
 
 def test_a_zygote_that_does_not_answer_is_replaced(monkeypatch):
@@ -175,6 +176,34 @@ def test_a_zygote_that_does_not_answer_is_replaced(monkeypatch):
     finally:
         os.kill(pid, signal.SIGKILL) if pid in descendants(os.getpid()) else None
         pool.close()
+
+
+def test_a_fork_that_fails_in_the_middle_leaves_no_descriptor(monkeypatch):
+    pool = Pool(Level.NONE, 1)
+    pool.run([HONEST])
+    before, fork, count = shares(), Keeper.fork, [0]
+
+    def fails_at_the_second(self, *arguments):
+        count[0] += 1
+        if count[0] % 2 == 0:
+            raise HostFailure("no room")
+        return fork(self, *arguments)
+
+    monkeypatch.setattr(Keeper, "fork", fails_at_the_second)
+    assert pool.run([HONEST])[0].why == "the sandbox failed: no room"
+    monkeypatch.undo()
+    assert pool.run([HONEST])[0].passed and shares() == before
+    pool.close()
+
+
+def test_this_process_waits_and_does_not_spin():
+    pool = Pool(Level.NONE, 1)
+    code = "import os, threading\nthreading.Timer(0.2, os._exit, [0]).start()\ndef f(x): return x"
+    gone = Check(code, ("import time\nf(1)\ntime.sleep(1.5)\nf(1)",))
+    start = time.process_time()
+    assert pool.run([gone])[0].status is Status.DIED
+    pool.close()
+    assert time.process_time() - start < 0.5
 
 
 def test_a_closed_pool_may_be_used_again(pool):
