@@ -226,6 +226,16 @@ def box_level():
     return ask
 
 
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):  # a worker of pytest-xdist: what it did is said by the one in charge
+        session.config.workeroutput["sandbox"] = SANDBOX
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    SANDBOX.update(getattr(node, "workeroutput", {}).get("sandbox", {}))
+
+
 def pytest_terminal_summary(terminalreporter):
     for name, said in SANDBOX.items():
         terminalreporter.write_line(f"sandbox, {name}: {said}")
