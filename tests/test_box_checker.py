@@ -89,6 +89,19 @@ def test_every_end_of_a_solution_has_its_name(code, status, limit, why):
     assert why in verdict.why and not any(test.passed for test in verdict.tests)
 
 
+def test_a_test_that_swallows_everything_does_not_hide_the_end_of_its_solution():
+    test = "try:\n    f(1)\nexcept BaseException:\n    pass"
+    verdict = check(Level.LANDLOCK, "import os\ndef f(x): os._exit(0)", test, "assert True")
+    assert (verdict.status, [one.passed for one in verdict.tests]) == (Status.DIED, [False, False])
+
+
+def test_cpu_time_decides_though_nobody_looked_in_time(monkeypatch):
+    monkeypatch.setattr("eggym.envs.box_execution.Execution.look", lambda self: None)
+    code = "import time\ndef f(x):\n    while time.process_time() < 1.1: pass\n    return x"
+    verdict = check(Level.LANDLOCK, code, "assert f(1) == 1")
+    assert (verdict.status, verdict.limit, verdict.passed) == (Status.TIMEOUT, "cpu_s", False)
+
+
 def test_tests_before_a_hang_keep_their_outcome():
     code = "def f(x):\n    while x > 1: pass\n    return x"
     verdict = check(Level.LANDLOCK, code, "assert f(1) == 1", "assert f(2) == 2", "assert f(0) == 0")

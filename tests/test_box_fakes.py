@@ -5,12 +5,16 @@ by a line that it prints, or by what it writes into a descriptor. Not covered: s
 """
 
 import os
+import select
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from eggym.envs.box import Check, Limits, Program, check_solutions, run_programs, same_output
+from eggym.envs.box_keeper import Keeper
+from eggym.envs.box_runs import CheckRun
 from eggym.envs.box_terms import Level, Status
 
 LIMITS = Limits(cpu_s=1.0, wall_s=10)
@@ -239,6 +243,22 @@ def test_a_value_that_is_no_answer_does_not_pass(box_level, name):
     verdict = check(box_level("landlock"), f"def f(): return {value}\ndef g(): return 1", (test, "assert g() == 1"))
     assert not verdict.tests[0].passed
     assert verdict.tests[1].passed or verdict.status in (Status.TIMEOUT, Status.MEMORY), verdict
+
+
+def test_the_memory_of_a_checker_is_closed_to_its_user(box_level):
+    keeper = Keeper(box_level("rlimits"))
+    work = Check("def f(x): return x", ("import time\nf(1)\ntime.sleep(99)",))
+    run = CheckRun(keeper, work)
+    while not (run.parts[1]._ready and run.parts[0].messages):
+        for part in run.parts:
+            for descriptor in select.select(part.descriptors(), [], [], 0.05)[0]:
+                part.read(descriptor)
+    children = Path(f"/proc/{keeper.pid}/task/{keeper.pid}/children").read_text().split()
+    owners = [Path(f"/proc/{pid}/mem").stat().st_uid for pid in children]  # the solution's comes first
+    for part in run.parts:
+        part.close()
+    keeper.close()
+    assert len(owners) == 2 and owners[0] != 0 and owners[1] == 0
 
 
 def test_a_solution_cannot_look_into_the_checker(box_level):

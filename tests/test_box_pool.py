@@ -1,6 +1,7 @@
 """The pool of zygotes: order, recycling, killed workers, threads and forks, and that nothing is left behind."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -127,10 +128,37 @@ def test_workers_killed_while_idle_lose_nothing(pool):
     assert [verdict.passed for verdict in pool.run([HONEST] * 3)] == [True] * 3
 
 
+def asleep(keeper):
+    """An execution that has begun to sleep."""
+    code = "import time\nprint('begun', flush=True)\ntime.sleep(99)"
+    run = box_execution.Execution(keeper, {"role": "program", "code": code}, Limits())
+    while b"begun" not in run.output["stdout"]:
+        for descriptor in select.select(run.descriptors(), [], [], 30)[0]:
+            run.read(descriptor)
+    return run
+
+
+def test_at_namespaces_everything_is_an_executions_own(box_level):
+    keeper = Keeper(box_level("namespaces"))
+    runs = [asleep(keeper) for _ in range(2)]
+    (zygote,) = (pid for pid in descendants(keeper.pid) if stat(pid)[1] == keeper.pid)
+    boxes = [pid for pid in descendants(keeper.pid) if pid != zygote]
+    for kind in ("user", "mnt", "pid", "net", "ipc", "uts"):
+        homes = {os.readlink(f"/proc/{pid}/ns/{kind}") for pid in [os.getpid(), *boxes]}
+        assert len(homes) == 3, kind
+    for pid in boxes:
+        assert not {"boot", "etc", "proc", "run", "sys"} & set(os.listdir(f"/proc/{pid}/root"))
+        assert "CapEff:\t0000000000000000" in Path(f"/proc/{pid}/status").read_text()
+        assert Path(f"/proc/{pid}/status").read_text().partition("NSpid:")[2].split("\n")[0].split()[-1] == "1"
+    for run in runs:
+        run.close()
+    keeper.close()
+    assert are_dead([zygote, *boxes])
+
+
 def test_executions_die_with_their_zygote(box_level):
     keeper = Keeper(box_level("landlock"))
-    run = box_execution.Execution(keeper, {"role": "program", "code": "import time; time.sleep(99)"}, Limits())
-    assert wait_for(lambda: len(descendants(keeper.pid)) == 1)
+    run = asleep(keeper)
     pids = [keeper.pid, *descendants(keeper.pid)]
     os.kill(keeper.pid, signal.SIGKILL)
     assert wait_for(lambda: are_dead(pids))
