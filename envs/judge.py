@@ -28,8 +28,9 @@ from eggym.dataset import SETTINGS, DatasetTask, template_fields
 from eggym.endpoint import Endpoint, EndpointOptions, Spent
 from eggym.errors import BadValue, EggymError, unknown
 from eggym.files import sha256_json
+from eggym.plugins import check_id
 from eggym.recording import Recording
-from eggym.registry import check_id, register
+from eggym.registry import register
 from eggym.rows import Row, Source, value_of
 from eggym.splits import check_split
 from eggym.task import Item, Verdict, VerdictState

@@ -29,7 +29,7 @@ FLOORS = (
         "rows",
     ),
     ("env", "chat", "vector", "sampling", "budget", "cache", "lanes", "step", "stops", "machine"),
-    ("learner", "registry", "gymnasium_hook", "dataset", "gym_task", "session", "engine"),
+    ("learner", "plugins", "registry", "gymnasium_hook", "dataset", "gym_task", "session", "engine"),
     ("recording", "completion", "endpoint"),
     ("rollout", "record", "stats", "fitness", "checkpoint", "replies", "config"),
     ("check_sample", "check_child", "check_replies", "check_rules", "check", "play"),
