@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from eggym.check_child import consult
 from eggym.check_sample import (
     HOSTILE,
     N_HOSTILE,
@@ -106,9 +105,10 @@ def _turns(sample: Sample) -> str:
 
 def _hostile(sample: Sample) -> str:
     before = [play_through(sample.task, item, best_reply(sample.task)).reward for item in sample.items[:N_HOSTILE]]
-    slowest, limit = 0.0, SCORING_LIMIT_S * sample.task.max_turns
+    slowest, limit, tried = 0.0, SCORING_LIMIT_S * sample.task.max_turns, set()
     for text, reward, why, taken in _tries(sample):
         slowest = max(slowest, taken)
+        tried.add(text)
         if reward is None:
             raise Broken(f"cannot judge {shown(text)}: {why}")
         if taken > limit:
@@ -116,19 +116,20 @@ def _hostile(sample: Sample) -> str:
     after = [play_through(sample.task, item, best_reply(sample.task)).reward for item in sample.items[:N_HOSTILE]]
     if before != after:
         raise Broken(f"best replies get {before} before hostile ones, {after} after them: the scorer keeps a state")
-    return f"{len(HOSTILE)} hostile replies are judged, none in more than {slowest:.2g} CPU seconds"
+    left = f" of {len(HOSTILE)} (the scorer is too slow for more)" if len(tried) < len(HOSTILE) else ""
+    return f"{len(tried)} hostile replies{left} are judged, none in more than {slowest:.2g} CPU seconds"
 
 
 def _tries(sample: Sample) -> Iterator[tuple[str, float | None, str, float]]:
     """Give text, reward, reason and CPU seconds of every hostile reply: tried elsewhere first, where it may hang."""
-    found = consult(sample)
+    found = sample.elsewhere
     if found is not None:
         for line in found.hostile:
             yield HOSTILE[line["reply"]], line["reward"], line["why"], line["cpu_s"]
         if found.failed:
             raise Broken(f"in another process: {found.failed}")
-        if found.busy:
-            raise Broken(f"had to be stopped while {found.busy}")
+        if found.lost:
+            raise Broken(found.lost)
         if found.after != found.outline:
             raise Broken("plain replies are scored otherwise after hostile ones: the scorer keeps a state")
         return  # what is judged there is judged here

@@ -1,8 +1,8 @@
 """What the rules of `eggym.check` work with: a task on trial, scripted players, and texts that break parsers."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from eggym.seeding import stream
@@ -41,9 +41,7 @@ class Sample:
 
     task: Task
     items: list[Item]
-    ref: str | None = None  # by which another process finds the task; None: it cannot
-    options: Mapping[str, Any] = field(default_factory=dict)  # that the task was loaded with
-    memo: dict[str, Any] = field(default_factory=dict)  # what several rules need and one had to find out
+    elsewhere: Any = None  # what another process made of it (`check_child.Elsewhere`); None: it cannot find the task
 
 
 def play_through(task: Task, item: Item, reply: Reply) -> Verdict:
@@ -89,13 +87,19 @@ def first_state(sample: Sample) -> Any:
     return sample.task.begin(sample.items[0], stream("check", sample.task.id))
 
 
-def outline(task: Task, items: list[Item]) -> list[Any]:
-    """Return what must be the same wherever a task is loaded: items, and rewards of plain and best replies."""
-    found: list[Any] = [[item.prompt, item.truth, dict(item.meta)] for item in items]
-    for item in items[:8]:
-        replies = [best_reply(task), *(constant(text) for text in ("", item.prompt, *PLAIN))]
-        found.append([play_through(task, item, reply).reward for reply in replies])
-    return found
+def outline(task: Task, items: list[Item], before: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
+    """Return what must be the same wherever a task is loaded: items, and rewards of plain and best replies.
+
+    ``before`` is told of every reply before it is scored.
+    """
+
+    def reward(item: Item, text: str | None) -> float | None:
+        what = "the best reply" if text is None else shown(text)
+        before(f"{what} on item {item.split}[{item.index}]")
+        return play_through(task, item, best_reply(task) if text is None else constant(text)).reward
+
+    made = [[item.prompt, item.truth, dict(item.meta)] for item in items]
+    return {"items": made, "rewards": [[reward(i, text) for text in (None, "", i.prompt, *PLAIN)] for i in items[:8]]}
 
 
 def shown(text: str) -> str:

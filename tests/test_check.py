@@ -520,7 +520,7 @@ def test_an_order_that_depends_on_the_hash_seed_is_convicted(tmp_path):
 
 
 def test_a_scorer_that_hangs_does_not_hang_the_check(tmp_path, monkeypatch):
-    monkeypatch.setattr(check_child, "WALL_LIMIT_S", 4)
+    monkeypatch.setattr(check_child, "STEP_WALL_S", 8)
     hang = "import time; time.sleep(60 if reply.count('*') == 500 else 0)"
     report = check_task(written(tmp_path, score=hang), n_items=8)
     details = {finding.rule: finding.detail for finding in report.findings if not finding.passed}
@@ -533,6 +533,49 @@ def test_a_scorer_that_kills_its_process_is_convicted(tmp_path):
     report = check_task(written(tmp_path, score=kill), n_items=8)
     details = {finding.rule: finding.detail for finding in report.findings if not finding.passed}
     assert "had to be stopped while scoring 'aaa" in details["hostile replies are judged"]
+
+
+def only_finding(path):
+    (finding,) = check_task(path, n_items=8).findings
+    assert not finding.passed
+    return f"{finding.rule}: {finding.detail}"
+
+
+def test_a_process_that_ends_over_an_empty_reply_is_a_finding(tmp_path):
+    leave = "import os; reply or os._exit(0)"
+    expected = "comes to an end: it left the process while scoring '' (0 characters) on item train[0]"
+    assert only_finding(written(tmp_path, score=leave)).startswith(expected)
+
+
+def test_a_scorer_that_hangs_on_an_empty_reply_is_a_finding(tmp_path, monkeypatch):
+    monkeypatch.setattr(check_child, "STEP_CPU_S", 3.0)
+    hang = "while not reply: pass"
+    assert "it had to be stopped while scoring '' (0 " in only_finding(written(tmp_path, score=hang))
+
+
+def test_items_without_end_are_a_finding(tmp_path, monkeypatch):
+    monkeypatch.setattr(check_child, "STEP_CPU_S", 3.0)
+    assert "it had to be stopped while making item train[0]" in only_finding(
+        written(tmp_path, order="[0 for _ in iter(int, 1)]")
+    )
+
+
+@pytest.mark.parametrize("text", ["'.', end=''", '\'{"failed": "x"}\'', '\'{"busy": "x"}\''])
+def test_a_task_may_print_what_it_likes(tmp_path, capsys, text):
+    report = check_task(written(tmp_path, score=f"print({text})"), n_items=8)
+    assert report.ok, report.as_dict()
+    assert len(capsys.readouterr().out) == 0
+
+
+def test_a_slow_scorer_is_asked_about_fewer_items_and_replies(tmp_path, monkeypatch):
+    monkeypatch.setattr(check, "REPLIES_CPU_S", 0.0)
+    monkeypatch.setattr(check_child, "HOSTILE_CPU_S", 0.2)
+    slow = "import time; n = time.process_time() + 0.02\n        while time.process_time() < n: pass"
+    report = check_task(written(tmp_path, score=slow), n_items=16)
+    assert report.ok, report.as_dict()
+    details = {finding.rule: finding.detail for finding in report.findings}
+    assert details["prompts say something"].startswith("8 prompts")
+    assert f"of {len(HOSTILE)} (the scorer is too slow for more) are judged" in details["hostile replies are judged"]
 
 
 # -- preflight ------------------------------------------------------------------------------------------------------
