@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import takewhile
 
 from eggym.check_sample import (
     HOSTILE,
@@ -16,6 +17,7 @@ from eggym.check_sample import (
     best_reply,
     constant,
     first_state,
+    oracle_says,
     play_on,
     play_through,
     shown,
@@ -31,7 +33,7 @@ _N_SPRAYED = 4  # items to which several answers are given at once
 
 def _best(sample: Sample) -> str:
     task, best = sample.task, sample.task.reward_range[1]
-    if task.oracle_reply(first_state(sample)) is None:
+    if oracle_says(task, first_state(sample)) is None:
         return "no oracle: the best reward is not known to be reachable"
     for item in sample.items:
         verdict = play_through(task, item, best_reply(task))
@@ -95,7 +97,7 @@ def _turns(sample: Sample) -> str:
         state = sample.task.begin(item, stream("check", sample.task.id, item.index))
         earned, done, turn = [sample.task.earned(state)], False, 0
         while not done and turn < sample.task.max_turns:
-            _, done = sample.task.step(state, sample.task.oracle_reply(state) or "0")
+            _, done = sample.task.step(state, oracle_says(sample.task, state) or "0")
             earned.append(sample.task.earned(state))
             turn += 1
         if earned[0] != 0 or not all(low <= value <= high for value in earned):
@@ -166,7 +168,7 @@ def _spray(sample: Sample) -> str:
     what is said in several turns.
     """
     task, high = sample.task, sample.task.reward_range[1]
-    if not isinstance(task, SingleTurnTask) or task.free_form or task.oracle_reply(first_state(sample)) is None:
+    if not isinstance(task, SingleTurnTask) or task.free_form or oracle_says(task, first_state(sample)) is None:
         return "not asked for: no oracle, several turns, or free text"
     highest = -math.inf
     for form in _sprays(task):
@@ -197,16 +199,34 @@ def _sprays(task: Task) -> Iterator[Callable[[Item, list[str]], list[str]]]:
         if not any(stop in mark for stop in task.stop):
             yield partial(joined, mark)
 
-    def inside(item: Item, others: list[str]) -> list[str]:
+    def inside(mark: str, item: Item, others: list[str]) -> list[str]:
         right = _oracle(task, item)
-        found, *rest = (play_through(task, item, constant(reply)).found for reply in (right, *others))
-        if not found or right.count(found) != 1:
+        found, *rest = _read(task, item, [right, *others])
+        if not found:
             return []
         known = [each for each in rest if each]
-        lists = [", ".join([*known[:place], found, *known[place:]]) for place in range(len(known) + 1)]
+        lists = [mark.join([*known[:place], found, *known[place:]]) for place in range(len(known) + 1)]
+        # everywhere: a scorer that reads the first, or the last, must find a list there
         return [right.replace(found, text) for text in lists]
 
-    yield inside
+    for mark in (", ", ","):
+        if not any(stop in mark for stop in task.stop):
+            yield partial(inside, mark)
+
+
+def _read(task: Task, item: Item, replies: list[str]) -> list[str | None]:
+    """Return the answers in replies of one form: as the scorer reads them, else what the form does not share."""
+    found = [play_through(task, item, constant(reply)).found for reply in replies]
+    if found[0] and found[0] in replies[0]:
+        return found
+    head = _n_shared(replies)
+    tail = _n_shared([reply[head:][::-1] for reply in replies])
+    return [reply[head : len(reply) - tail] for reply in replies] if head + tail else [None]
+
+
+def _n_shared(texts: list[str]) -> int:
+    """Return with how many characters all texts begin alike."""
+    return len(list(takewhile(lambda column: len(set(column)) == 1, zip(*texts, strict=False))))
 
 
 def _others(sample: Sample, item: Item) -> list[str]:
@@ -218,12 +238,12 @@ def _others(sample: Sample, item: Item) -> list[str]:
 
 
 def _oracle(task: Task, item: Item) -> str:
-    return task.oracle_reply(task.begin(item, stream("check", task.id, item.split, item.index))) or ""
+    return oracle_says(task, task.begin(item, stream("check", task.id, item.split, item.index))) or ""
 
 
 def _answers(sample: Sample) -> Iterator[str]:
     for item in sample.items[-_N_COPIED:]:
-        answer = sample.task.oracle_reply(sample.task.begin(item, stream("check", sample.task.id)))
+        answer = oracle_says(sample.task, sample.task.begin(item, stream("check", sample.task.id)))
         if answer is not None:
             yield answer
 

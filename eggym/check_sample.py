@@ -21,14 +21,17 @@ _SCRIPTS = (_ARABIC, _HEBREW, _ACCENTS, _FAMILY, "\u202e12", "\u200f\u200e7", "\
 _TAGS = ("<answer>", "</answer><answer>", "<answer></answer>", "</think>", "```", "\\boxed{", "\\boxed{}")
 _MARKUP = ("####", "#", "#9#", *_TAGS, "{}", "[[]]", '{"a":', "()")
 _SYNTAX = ("None", "9**9**9**9", "__import__('os')", "x.__class__", "lambda: 0", "%s%n{0}")
+# What a pattern with nested repeats takes for ever over: long runs, and an end that does not fit.
+_RUNS = ("1" * 40 + "!", "a" * 40 + "!", "1," * 40 + "x", "1 " * 40 + "!", "a " * 40 + "!", "((" * 20 + "!")
 _DEEP = ("(" * 3000, "[" * 3000, "{" * 3000, "-" * 3000 + "1", "[" * 100_000 + "]" * 100_000, "\\boxed{" * 5000)
 _FLOODS = (
     *("9" * 5000, "*" * 500, "#### " * 5000, "<answer>1</answer>" * 5000, "**" * 20_000, '"' * 20_000),
     *("a" * 1_000_000, "1 " * 20_000, "1+" * 5000 + "1", "\n" * 50_000, "1\n" * 20_000),
     "\\frac{1}{" * 3000 + "2" + "}" * 3000,
 )
-# Nothing, noise, other digits, numbers that are none, other alphabets, halves of markup, code, depth and size.
-HOSTILE = (*_NOISE, *_NUMBERS, *_SCRIPTS, *_MARKUP, *_SYNTAX, *_DEEP, *_FLOODS)
+# Runs, depth and size, which a slow scorer must see too; then nothing, noise, other digits, numbers that are none,
+# other alphabets, halves of markup, and code.
+HOSTILE = (*_RUNS, *_DEEP, *_FLOODS, *_NOISE, *_NUMBERS, *_SCRIPTS, *_MARKUP, *_SYNTAX)
 
 
 class Broken(Exception):
@@ -73,7 +76,13 @@ def constant(text: str) -> Reply:
 
 def best_reply(task: Task) -> Reply:
     """Return the player who says what the oracle says, or nothing where it is silent."""
-    return lambda state, observation: task.oracle_reply(state) or ""
+    return lambda state, observation: oracle_says(task, state) or ""
+
+
+def oracle_says(task: Task, state: Any) -> str | None:
+    """Return the oracle's reply up to the first stop string, where a model's would end; None where it is silent."""
+    best = task.oracle_reply(state)
+    return best if best is None else best[: min((best.find(stop) for stop in task.stop if stop in best), default=None)]
 
 
 def twin_of(task: Task) -> Task:

@@ -1,5 +1,6 @@
 import json
 import random
+import re
 import sys
 
 import pytest
@@ -359,11 +360,50 @@ class TakesAnyInside(Sums):
 
     def score(self, item, reply):
         found = reply.removeprefix("=")
-        right = found != reply and str(item.truth) in found.split(", ")
+        right = found != reply and str(item.truth) in found.split(",")
         return Verdict(float(right), VerdictState.CORRECT if right else VerdictState.WRONG, found)
 
     def oracle(self, item):
         return f"={item.truth}"
+
+
+class TakesAnyInATag(Sums):
+    """As above, but the scorer does not say what it read."""
+
+    def score(self, item, reply):
+        found = re.search("<answer>(.*?)</answer>", reply)
+        return float(bool(found) and str(item.truth) in re.findall(r"\d+", found[1]))
+
+    def oracle(self, item):
+        return f"<answer>{item.truth}</answer>"
+
+
+class TakesAnySaidTwice(TakesAnyInATag):
+    """It says what it read, which the best reply says twice."""
+
+    def score(self, item, reply):
+        found = re.search("<answer>(.*?)</answer>", reply)
+        state = VerdictState.CORRECT if super().score(item, reply) else VerdictState.WRONG
+        return Verdict(super().score(item, reply), state, found and found[1])
+
+    def oracle(self, item):
+        return f"It is {item.truth}. <answer>{item.truth}</answer>"
+
+
+class TakesTheFirstSaidTwice(TakesAnySaidTwice):
+    """No breach: the first number counts."""
+
+    def score(self, item, reply):
+        found = re.search(r"\d+", reply)
+        right = bool(found) and found[0] == str(item.truth)
+        return Verdict(float(right), VerdictState.CORRECT if right else VerdictState.WRONG, found and found[0])
+
+
+class TakesTheLastInATag(TakesAnyInATag):
+    """No breach: of several answers in the tag one counts."""
+
+    def score(self, item, reply):
+        return float(re.findall(r"(\d+)</answer>", reply)[-1:] == [str(item.truth)])
 
 
 class TakesTheLast(Sums):
@@ -411,6 +451,18 @@ class OddParts(Sums):
         return Verdict(float(right), VerdictState.WRONG, parts={"right" if right else "wrong": 1.0})
 
 
+class OnTwoLines(Sums):
+    """No model can say its best reply, which ends at the first line."""
+
+    stop = ("\n",)
+
+    def score(self, item, reply):
+        return float(reply == self.oracle(item))
+
+    def oracle(self, item):
+        return f"{item.prompt}\n{item.truth}"
+
+
 class EarnsTooMuch(Shared):
     def start(self, item, rng):
         return {"turns": 0}
@@ -446,6 +498,9 @@ class Remembers(Sums):
         (Remembers, "hostile replies are judged"),
         (TakesAny, "sprayed answers earn nothing"),
         (TakesAnyInside, "sprayed answers earn nothing"),
+        (TakesAnyInATag, "sprayed answers earn nothing"),
+        (TakesAnySaidTwice, "sprayed answers earn nothing"),
+        (OnTwoLines, "oracle gets the best reward"),
     ],
 )
 def test_a_task_that_breaks_one_rule_is_convicted_of_it(broken, rule):
@@ -454,7 +509,8 @@ def test_a_task_that_breaks_one_rule_is_convicted_of_it(broken, rule):
 
 def test_a_spray_is_no_breach_where_one_answer_counts_or_several_may():
     rule = "sprayed answers earn nothing"
-    assert rule not in broken_rules(TakesTheLast(), n_items=16)
+    for sound in (TakesTheLast, TakesTheFirstSaidTwice, TakesTheLastInATag):
+        assert rule not in broken_rules(sound(), n_items=16)
     assert rule not in broken_rules(type("Essay", (TakesAny,), {"free_form": True})(), n_items=16)
 
 
@@ -533,6 +589,25 @@ def test_a_scorer_that_kills_its_process_is_convicted(tmp_path):
     report = check_task(written(tmp_path, score=kill), n_items=8)
     details = {finding.rule: finding.detail for finding in report.findings if not finding.passed}
     assert "had to be stopped while scoring 'aaa" in details["hostile replies are judged"]
+
+
+def test_the_oracle_is_heard_up_to_the_first_stop():
+    class Talks(Sums):
+        stop = ("\n", ".")
+
+        def oracle(self, item):
+            return f"{item.truth}.\nThat is the sum."
+
+    assert "oracle gets the best reward" not in broken_rules(Talks(), n_items=8)
+
+
+def test_a_pattern_that_takes_for_ever_is_convicted(tmp_path, monkeypatch):
+    monkeypatch.setattr(check_child, "STEP_CPU_S", 3.0)
+    pattern = 'import re; re.fullmatch(r"((\\d+,?)+)(\\.\\d+)?", reply)'
+    report = check_task(written(tmp_path, score=pattern), n_items=8)
+    details = {finding.rule: finding.detail for finding in report.findings if not finding.passed}
+    assert list(details) == ["hostile replies are judged"]
+    assert details["hostile replies are judged"].startswith("had to be stopped while scoring '1111")
 
 
 def only_finding(path):
