@@ -11,6 +11,9 @@ from eggym.task import Item, Task, Verdict, size_of
 Reply = Callable[[Any, str], str]  # (state, observation) -> the text to answer with
 Rule = Callable[["Sample"], str]  # says what it saw in one line, or raises Broken
 
+# What a blind guesser may say beside them: the letters of a choice, truth values, small numbers.
+BLIND = ("B", "C", "D", "no", "true", "false", "True", "False", *map(str, range(2, 11)))
+
 N_HOSTILE = 3  # items that the hostile replies are tried on
 PLAIN = ("0", "1", "yes", "A", "#### 0", "\\boxed{0}", "<answer>0</answer>")
 
@@ -83,6 +86,11 @@ def oracle_says(task: Task, state: Any) -> str | None:
     """Return the oracle's reply up to the first stop string, where a model's would end; None where it is silent."""
     best = task.oracle_reply(state)
     return best if best is None else best[: min((best.find(stop) for stop in task.stop if stop in best), default=None)]
+
+
+def worth_of(verdict: Verdict) -> float | None:
+    """Return the true reward where the reward is a proxy, which an honest best reply need not max out."""
+    return None if verdict.reward is None else verdict.parts.get("true", verdict.reward)
 
 
 def twin_of(task: Task) -> Task:

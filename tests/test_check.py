@@ -1,8 +1,12 @@
 import json
+import os
 import random
 import re
 import sys
+from typing import ClassVar
 
+import gymnasium
+import numpy as np
 import pytest
 
 import eggym.envs
@@ -13,6 +17,7 @@ from eggym.check_sample import HOSTILE, best_reply, constant, play_through
 from eggym.dataset import DatasetTask
 from eggym.envs import rg_table
 from eggym.errors import BadValue, TaskFault
+from eggym.gym_task import gym_task
 from eggym.registry import load_task
 from eggym.task import Item, MultiTurnTask, SingleTurnTask, Verdict, VerdictState
 
@@ -129,6 +134,36 @@ class OneAnswer(Sums):
         return Item(f"{rng.randint(0, 10**6)} is?", "even" if rng.random() < 0.9 else "odd")
 
 
+class AlwaysB(Sums):
+    """No oracle, so no answers to copy; but one letter is nearly always right."""
+
+    def generate(self, rng):
+        return Item(f"{rng.randint(0, 10**6)}: A, B, C or D?", "B" if rng.random() < 0.9 else "C")
+
+    def oracle(self, item):
+        return None
+
+
+class NeverSoHigh(Sums):
+    floor = 0.95
+
+
+class PaysSentencesByLot(Sums):
+    def score(self, item, reply):
+        return os.urandom(2)[0] / 255 if " is " in reply else super().score(item, reply)
+
+
+class PaysWhatIsNew(Sums):
+    """A number that nobody said before is worth something, in the whole process."""
+
+    said: ClassVar[set] = set()
+
+    def score(self, item, reply):
+        new = len(reply) > 6 and reply.isdecimal() and reply not in self.said
+        self.said.add(reply)
+        return max(new / 2, super().score(item, reply))
+
+
 class Unpicklable(MultiTurnTask):
     id = "me/unpicklable-v0"
     max_turns = 2
@@ -144,6 +179,21 @@ class Unpicklable(MultiTurnTask):
 
     def score(self, state):
         return 0.0
+
+
+class UnpicklableLater(Unpicklable):
+    def start(self, item, rng):
+        return {"turns": 0}
+
+    def reply(self, state, text):
+        state["turns"] += 1
+        state["next"] = lambda: text
+        return "more", state["turns"] == 2
+
+
+class GoesOnByLot(UnpicklableLater):
+    def reply(self, state, text):
+        return f"{os.urandom(8)}", False
 
 
 class Endless(Unpicklable):
@@ -194,7 +244,13 @@ def test_a_sound_task_passes_every_rule():
         (Generous, {"guessing earns the floor"}),
         (PaysForEchoes, {"guessing earns the floor"}),
         (OneAnswer, {"guessing earns the floor"}),
+        (AlwaysB, {"guessing earns the floor"}),
+        (NeverSoHigh, {"guessing earns the floor"}),
+        (PaysSentencesByLot, {"plain replies are judged"}),
+        (PaysWhatIsNew, {"plain replies are judged"}),
         (Unpicklable, {"state can be pickled"}),
+        (UnpicklableLater, {"state can be pickled"}),
+        (GoesOnByLot, {"state can be pickled"}),
         (Endless, {"is a Gymnasium environment"}),
     ],
 )
@@ -205,7 +261,21 @@ def test_a_broken_task_is_convicted(broken, rules, monkeypatch):
 
 @pytest.mark.parametrize(
     "broken",
-    [NotJson, NotJsonOfItsOwn, LeavesAtOnce, Leaky, WrongOracle, Slow, Generous, PaysForEchoes, Unpicklable, Endless],
+    [
+        *(
+            NotJson,
+            NotJsonOfItsOwn,
+            LeavesAtOnce,
+            Leaky,
+            WrongOracle,
+            Slow,
+            Generous,
+            PaysForEchoes,
+            AlwaysB,
+            NeverSoHigh,
+        ),
+        *(PaysSentencesByLot, Unpicklable, UnpicklableLater, Endless),
+    ],
 )
 def test_and_of_nothing_else(broken, monkeypatch):
     monkeypatch.setattr(check_replies, "SCORING_LIMIT_S", 0.01)
@@ -214,6 +284,12 @@ def test_and_of_nothing_else(broken, monkeypatch):
 
 def test_a_declared_floor_is_no_breach():
     assert "guessing earns the floor" not in broken_rules(type("Fair", (OneAnswer,), {"floor": 0.9})())
+
+
+def test_a_floor_that_nothing_tried_earns_may_be_right_where_answers_are_unknown():
+    silent = type("Silent", (NeverSoHigh,), {"oracle": lambda self, item: None})
+    assert "guessing earns the floor" not in broken_rules(silent())
+    assert "guessing earns the floor" not in broken_rules(type("Lower", (Sums,), {"floor": 0.4})())
 
 
 def test_a_finding_says_what_and_where():
@@ -434,6 +510,27 @@ class Shared(MultiTurnTask):
         return 0.0
 
 
+class SharedSecret(MultiTurnTask):
+    """Keeps what is to be guessed in the task itself; nobody knows the best reply."""
+
+    id = "me/shared-secret-v0"
+    max_turns = 4
+
+    def generate(self, rng):
+        low = rng.randint(1, 10**6)
+        return Item(f"from {low} to {low + 15}", low + rng.randint(0, 15))
+
+    def start(self, item, rng):
+        self.secret = item.truth
+        return {}
+
+    def reply(self, state, text):
+        return ("higher" if text.isdecimal() and int(text) < self.secret else "lower"), False
+
+    def score(self, state):
+        return 0.0
+
+
 class Curve(Sums):
     """Marks by the best of the batch."""
 
@@ -492,6 +589,7 @@ class Remembers(Sums):
         (MovesGlobals, "global generators are left alone"),
         (UsesTorch, "global generators are left alone"),
         (Shared, "episodes do not meet"),
+        (SharedSecret, "episodes do not meet"),
         (Curve, "replies do not meet"),
         (OddParts, "parts keep their names"),
         (EarnsTooMuch, "turn rewards add up"),
@@ -614,6 +712,32 @@ def only_finding(path):
     (finding,) = check_task(path, n_items=8).findings
     assert not finding.passed
     return f"{finding.rule}: {finding.detail}"
+
+
+class Replayed(gymnasium.Env):
+    """What it says to a wrong number is up to its own generator; to be sound, it would be up to the seed."""
+
+    sound = False
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.secret = int(self.np_random.integers(10**6))
+        self.own = self.np_random if self.sound else np.random.default_rng()
+        return f"Say {self.secret}.", {}
+
+    def step(self, action):
+        if action == str(self.secret):
+            return "good", 1.0, True, False, {}
+        if not action.isdecimal() or len(action) < 3:
+            return "a number", 0.0, False, False, {}
+        return f"no, {self.own.integers(10**9)}", 0.0, bool(self.own.random() < 0.5), False, {}
+
+
+@pytest.mark.parametrize("sound", [False, True])
+def test_an_environment_must_repeat_after_wrong_replies_too(sound):
+    env = type("Sound", (Replayed,), {"sound": sound})
+    task = gym_task(f"me/replayed-v{int(sound)}", env, oracle=lambda env: str(env.secret), max_turns=4)
+    assert ("state can be pickled" in broken_rules(task(), n_items=8)) is not sound
 
 
 def test_a_process_that_ends_over_an_empty_reply_is_a_finding(tmp_path):
