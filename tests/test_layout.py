@@ -32,7 +32,7 @@ FLOORS = (
     ("learner", "plugins", "registry", "gymnasium_hook", "dataset", "gym_task", "session", "engine"),
     ("recording", "completion", "endpoint"),
     ("rollout", "record", "stats", "fitness", "checkpoint", "replies", "config"),
-    ("check_sample", "check_child", "check_replies", "check_rules", "check", "play"),
+    ("check_sample", "check_child", "check_replies", "check_blind", "check_rules", "check", "play"),
     ("evaluate", "drift", "forecast", "result", "train"),
     ("base_model", "base_score", "recipe", "muon", "bake", "export", "reopen", "spot", "replay", "sigma", "probe"),
     ("outside", "to_trl", "to_verifiers", "verifiers_taskset"),
