@@ -126,14 +126,15 @@ def _read(task: Task, item: Item, replies: list[str]) -> list[str | None]:
     found = [play_through(task, item, constant(reply)).found for reply in replies]
     if found[0] and found[0] in replies[0]:
         return found
-    head = _n_shared(replies)
-    tail = _n_shared([reply[head:][::-1] for reply in replies])
+    head = _form(replies)
+    tail = _form([reply[head:][::-1] for reply in replies])
     return [reply[head : len(reply) - tail] for reply in replies] if head + tail else [None]
 
 
-def _n_shared(texts: list[str]) -> int:
-    """Return with how many characters all texts begin alike."""
-    return len(list(takewhile(lambda column: len(set(column)) == 1, zip(*texts, strict=False))))
+def _form(texts: list[str]) -> int:
+    """Return the length of the form that all texts begin with: it ends with a mark, not within a word or number."""
+    shared = len(list(takewhile(lambda column: len(set(column)) == 1, zip(*texts, strict=False))))
+    return max((place + 1 for place in range(shared) if not texts[0][place].isalnum()), default=0)
 
 
 def _others(sample: Sample, item: Item) -> list[str]:

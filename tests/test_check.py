@@ -482,6 +482,19 @@ class TakesTheLastInATag(TakesAnyInATag):
         return float(re.findall(r"(\d+)</answer>", reply)[-1:] == [str(item.truth)])
 
 
+class Walk(Sums):
+    """No breach: steps that lead nowhere are no answers, and the form of an answer does not end within a word."""
+
+    def generate(self, rng):
+        return Item(f"{rng.randint(0, 10**9)}", "LLR" + "".join(rng.choice("UD") for _ in range(3)))
+
+    def score(self, item, reply):
+        return float(item.truth[3:] in reply and reply.startswith("LLR") and reply.count("LLR") == 1)
+
+    def oracle(self, item):
+        return item.truth
+
+
 class TakesTheLast(Sums):
     """No breach: of several answers one counts."""
 
@@ -607,7 +620,7 @@ def test_a_task_that_breaks_one_rule_is_convicted_of_it(broken, rule):
 
 def test_a_spray_is_no_breach_where_one_answer_counts_or_several_may():
     rule = "sprayed answers earn nothing"
-    for sound in (TakesTheLast, TakesTheFirstSaidTwice, TakesTheLastInATag):
+    for sound in (TakesTheLast, TakesTheFirstSaidTwice, TakesTheLastInATag, Walk):
         assert rule not in broken_rules(sound(), n_items=16)
     assert rule not in broken_rules(type("Essay", (TakesAny,), {"free_form": True})(), n_items=16)
 
