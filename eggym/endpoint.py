@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from eggym.completion import Answer, Failure, Lost, read_completion, refusal
+from eggym.completion import Answer, Failure, Lost, is_reply, read_completion, refusal
 from eggym.errors import BadValue
 from eggym.files import sha256_json
 from eggym.recording import Recording
@@ -177,7 +177,7 @@ class Endpoint:
 
     async def _answer(self, request: dict[str, Any]) -> Answer:
         found = self.recording.find(request)
-        if found is not None and found.keys() == _FIELDS:
+        if found is not None and found.keys() == _FIELDS and is_reply(found["text"], found["finish"]):
             self.spent.recorded += 1
             return Answer(**found)
         if self.offline:
