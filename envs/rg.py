@@ -3,8 +3,9 @@
 Prompt:  its question, then "Give the answer between <answer> and </answer>."
 Reward:  1 for a fully right answer, else 0. Read is the last ``<answer>`` block that is closed, and nothing else. What
          right means is in the table, `eggym.envs.rg_table`: full marks of its own scorer, or a scorer of ours where its
-         own is broken, pays for nonsense or runs the answer as code. What its scorer pays, crumbs included, is the part
-         ``rg`` of the reward wherever that scorer is safe to call.
+         own is broken, pays for nonsense or runs the answer as code. Where several answers are right and its scorer
+         picks out what it can read, the whole answer must be of the form asked for, else it is unparsed. What its
+         scorer pays, crumbs included, is the part ``rg`` of the reward wherever that scorer is safe to call.
 Options: ``level``, from 0: its curriculum; without one, its default difficulty. Floors are those of the default.
 Floor:   per task, in the table: the best of many constant replies, measured.
 Source:  reasoning-gym (Apache-2.0), an optional dependency; docs/reasoning-gym.md shows what is wrong with which task.
@@ -33,7 +34,7 @@ from eggym.splits import check_split
 from eggym.task import Item, SingleTurnTask, Verdict, VerdictState
 
 from .answers import last_tag
-from .rg_scorers import OWN, Unreadable, known_answer, theirs
+from .rg_scorers import OWN, Unreadable, check_form, known_answer, theirs
 from .rg_table import Row, rows, task_id
 
 WINDOW = 2**30  # indices of one split
@@ -120,6 +121,7 @@ class ReasoningGym(SingleTurnTask):
                 if self.row["score"] == "theirs":
                     raise
         if self.row["score"] == "theirs":
+            check_form(self.row, answer)
             return bool(parts["rg"] >= self.row.get("full", 1.0))
         return OWN[self.row["score"]](self.row, entry, answer)
 
