@@ -14,7 +14,8 @@ from .answer_tidy import squeeze, tidy
 
 _AND = re.compile(r"\s*,?\s*(?:\\text\{\s*(?:and|or)\s*\}|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|\\lor(?![a-z])|;)\s*")
 _NAMED = re.compile(
-    r"(?:m?\\angle ?)?(\\text\{[^{}]*\}|[A-Za-z]{1,4}|\\[a-z]+|\([a-z](?:,[a-z])+\))((?:_\{\w+\}|'|\([A-Za-z]\))*)"
+    r"(?:m?\\angle ?)?(?!\\(?:not|neg|ne|approx|sim)(?![a-z])|(?:\\text\{[^{}]*)?\b(?:not|never)\b)"
+    r"(\\text\{[^{}]*\}|[A-Za-z]{1,4}|\\[a-z]+|\([a-z](?:,[a-z])+\))((?:_\{\w+\}|'|\([A-Za-z]\))*)"
     r"(=|\\in(?![a-z]))(.+)"
 )
 _SIGNS = re.compile(r"\\(?:pm|mp)(?![a-z])")

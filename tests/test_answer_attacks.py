@@ -1,0 +1,72 @@
+r"""Wrong answers that were once paid for, by what the reader of LaTeX or the comparison overlooked."""
+
+import pytest
+
+from eggym.envs.answer_letters import is_known, one_case
+from eggym.envs.answer_points import N_DRAWN, points
+from eggym.envs.answers import judge_answers
+
+CASES = [
+    ("R^2-r^2", "r^2-R^2"),
+    (r"\frac{a}{A}", r"\frac{A}{a}"),
+    ("R^2+r^2", "2rR"),
+    ("A+2a", "a+2A"),
+    (r"\gamma+2\Gamma", r"\Gamma+2\gamma"),
+    (r"\Gamma", r"\gamma"),
+    (r"\Delta+1", r"\delta+1"),
+    (r"\Omega x", r"\omega x"),
+    (r"\tan\phi", r"\tan\Phi"),
+    (r"\sin R-\sin r", r"\sin r-\sin R"),
+]
+DROPPED = [
+    (r"\pi/2", r"\pi/2\approx 9"),
+    ("x^2+1", r"x^2+1\approx x^3"),
+    (r"\frac{\pi}{2}", r"\frac{\pi}{2}\text{ is false, it is }\frac{\pi}{3}"),
+    (r"1+\sqrt2", r"1+\sqrt2\text{ otherwise }1-\sqrt3"),
+    ("y=2x+1", r"y=2x+1\text{ wrong}"),
+    (r"\frac{\pi}{2}", r"\not=\frac{\pi}{2}"),
+    ("5", r"\text{it is not} = 5"),
+    ("5", "not = 5"),
+    ("x^2", "x^2'"),
+    (r"\sin x+1", r"\sin x+1\ldots"),
+    ("x^2+1", "x^2+1..."),
+    ("x^2+1", "x^2+1?"),
+]
+_ZEROS = "(x-1.7329)(x+0.7193)(x-0.3137)(x-2.4137)"
+POINTS = [
+    ("|x-5|", "5-x"),
+    (r"\sqrt{(x-4)^2}", "4-x"),
+    ("|x|+|x-4|", "|x|+4-x"),
+    ("|x-50|", "50-x"),
+    ("|x+50|", "50+x"),
+    ("x^2+1", "x^2+1+" + _ZEROS),
+    (r"\sin x", r"\sin x+" + _ZEROS),
+]
+TABLES = {"upper and lower case": CASES, "what follows what cannot be read": DROPPED, "equal at points": POINTS}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_wrong_answers_are_not_paid(kind):
+    verdicts = judge_answers([(truth, rf"\boxed{{{answer}}}") for truth, answer in TABLES[kind]])
+    assert [pair for pair, verdict in zip(TABLES[kind], verdicts, strict=True) if verdict.reward != 0] == []
+
+
+RIGHT = [("R^2-r^2", "(R-r)(R+r)"), (r"\Delta+\delta", r"\delta+\Delta"), (r"\sin R-\sin r", r"-\sin r+\sin R")]
+
+
+def test_right_answers_are_paid():
+    verdicts = judge_answers([(truth, rf"\boxed{{{answer}}}") for truth, answer in RIGHT])
+    assert [pair for pair, verdict in zip(RIGHT, verdicts, strict=True) if verdict.reward != 1] == []
+
+
+def test_letters_and_marks():
+    assert one_case([r"\mathbb{R}", r"\sin x"]) == [r"\mathbb{R}", r"\sin x"]
+    assert one_case(["ABCDEFGHIJKLMNOPQRSTUVWXYZ"]) is None  # five more than there are other names
+    assert is_known(r"\frac{1}{2}x_{1}+0.5") and not is_known(r"x\prime") and not is_known("x; y")
+
+
+def test_some_points_are_far_and_some_move_with_the_answer():
+    one, other = (list(points(texts)) for texts in ("x^2 x", "x^2 y"))
+    assert list(points("x^2 x")) == one
+    assert sum(here != there for here, there in zip(one, other, strict=True)) == N_DRAWN
+    assert min(point[0] for point in one) < -50 and max(point[0] for point in one) > 50
