@@ -4,6 +4,7 @@ What is no number, word or bracketed group of such is a term, which is left to a
 """
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 
@@ -85,7 +86,8 @@ def _number(text: str, whole: bool) -> Form | None:
     if value is None:
         if based := based_of(spelt):
             return Form("based", f"{based[0]}_{{{based[1]}}}")
-        return _structure(spelt) if plain != text and unit and spelt else None
+        rest = _structure(spelt) if plain != text and unit and spelt else None
+        return replace(rest, name=unit) if rest and rest.kind == "term" else rest
     return Form("number", spelt, value=value / 100 if percent else value, name=unit, percent=percent)
 
 

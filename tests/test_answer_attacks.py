@@ -42,7 +42,27 @@ POINTS = [
     ("x^2+1", "x^2+1+" + _ZEROS),
     (r"\sin x", r"\sin x+" + _ZEROS),
 ]
-TABLES = {"upper and lower case": CASES, "what follows what cannot be read": DROPPED, "equal at points": POINTS}
+UNITS = [
+    *(("5", f"5 {word}") for word in ("sixths", "cubed", "gross", "halves", "pairs", "twenty", "thirds", "eighths")),
+    *(("5", rf"5\text{{ {word}}}") for word in ("squared", "factorial", "isn't right", "is not it", "dozens")),
+    (r"16\pi\text{ cm}^2", r"16\pi\text{ cm}^3"),
+    (r"4\sqrt2\text{ cm}", r"4\sqrt2\text{ m}"),
+]
+UNFINISHED = [
+    (r"6\sqrt2", r"2\cdot3\sqrt2"),
+    (r"6\sqrt2", r"3\sqrt2+3\sqrt2"),
+    (r"3\pi", r"\pi+2\pi"),
+    (r"\sqrt6", r"\sqrt2\cdot\sqrt3"),
+    (r"\sqrt6", r"\sqrt2\sqrt3"),
+    (r"\frac{\sqrt6}{5}", r"\frac{\sqrt2\sqrt3}{5}"),
+]
+TABLES = {
+    "upper and lower case": CASES,
+    "what follows what cannot be read": DROPPED,
+    "equal at points": POINTS,
+    "units": UNITS,
+    "left to work out": UNFINISHED,
+}
 
 
 @pytest.mark.parametrize("kind", TABLES)
@@ -51,7 +71,19 @@ def test_wrong_answers_are_not_paid(kind):
     assert [pair for pair, verdict in zip(TABLES[kind], verdicts, strict=True) if verdict.reward != 0] == []
 
 
-RIGHT = [("R^2-r^2", "(R-r)(R+r)"), (r"\Delta+\delta", r"\delta+\Delta"), (r"\sin R-\sin r", r"-\sin r+\sin R")]
+RIGHT = [
+    (r"16\pi\text{ cm}^2", r"16\pi"),
+    (r"16\pi", r"\pi 16\text{ cm}^2"),
+    (r"4\sqrt2", r"\sqrt{32}\text{ cm}"),
+    ("5", "5 months"),
+    ("5", r"5\text{ meters in length}"),
+    (r"\sqrt6", r"\frac{\sqrt{12}}{\sqrt2}"),
+    (r"2\sqrt3", r"2\cdot\sqrt3"),
+    (r"\frac{\sqrt6}{2}", r"\sqrt3/\sqrt2"),
+    ("R^2-r^2", "(R-r)(R+r)"),
+    (r"\Delta+\delta", r"\delta+\Delta"),
+    (r"\sin R-\sin r", r"-\sin r+\sin R"),
+]
 
 
 def test_right_answers_are_paid():
