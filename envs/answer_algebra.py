@@ -185,8 +185,9 @@ def _read_by_math_verify(text: str) -> Any:
     term = found[0]
     if isinstance(term, sympy.Expr):
         exact = {number: sympy.Rational(str(number)) for number in term.atoms(sympy.Float)}
-        unreal = {symbol: sympy.I for symbol in term.free_symbols if symbol.name == "i"}
-        term = term.xreplace({**exact, **unreal})
+        constants = {"i": sympy.I, "e": sympy.E}
+        known = {symbol: constants[symbol.name] for symbol in term.free_symbols if symbol.name in constants}
+        term = term.xreplace({**exact, **known})
     return term
 
 

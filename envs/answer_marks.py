@@ -1,7 +1,8 @@
 r"""What stands around a number and is not one: currency, units, degree and percent signs.
 
 A unit is what follows a number in ``\text{}``, a word of at least four letters, or one of a short list; words that
-change what is said ("or", "not", "thousand", "squared") are none. Units are compared where truth and answer both have one.
+change what is said ("or", "not", "thousand", "squared") are none. Units are compared where truth and answer both have
+one.
 """
 
 import re

@@ -19,9 +19,10 @@ _NAMED = re.compile(
     r"(\\text\{[^{}]*\}|[A-Za-z]{1,4}|\\[a-z]+|\([a-z](?:,[a-z])+\))((?:_\{\w+\}|'|\([A-Za-z]\))*)"
     r"(=|\\in(?![a-z]))(.+)"
 )
+_COMMAS_BEFORE = re.compile(r"([-+]?\d{1,3}(?:,\d{3})+)( ?(?:\\(?:pi|sqrt)|[a-z])[^,]*)")  # of 1,000\pi
 _SIGNS = re.compile(r"\\(?:pm|mp)(?![a-z])")
 _MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
-_WORD = re.compile(r"\\text\{([^{}]*)\}|\(?([A-Za-z][A-Za-z' -]{3,})\)?|(\(?[A-Z]\)?)")
+_WORD = re.compile(r"\\text\{([^{}]*)\}|\(?((?=.*[A-Za-z]{4}|[A-Za-z' ]+\)?$)[A-Za-z][A-Za-z' -]{3,})\)?|(\(?[A-Z]\)?)")
 _OPEN, _CLOSE = "([{", ")]}"
 
 
@@ -43,8 +44,11 @@ def _simple(text: str) -> Form | None:
 def _listed(text: str) -> Form:
     """Read a bare list, or its only element."""
     single = _item(text, whole=True)
-    if single.kind == "number":
+    if single.kind == "number" or (single.kind == "equation" and single.parts[0].kind == "number"):
         return single
+    if found := _COMMAS_BEFORE.fullmatch(text):
+        text = found[1].replace(",", "") + found[2]
+        single = _item(text)
     pieces = _cut(text, ",")
     if pieces is None:
         return Form("term", squeeze(text))

@@ -56,11 +56,20 @@ UNFINISHED = [
     (r"\sqrt6", r"\sqrt2\sqrt3"),
     (r"\frac{\sqrt6}{5}", r"\frac{\sqrt2\sqrt3}{5}"),
 ]
+READINGS = [
+    (r"\frac{1}{2x}", "1/2x"),
+    (r"\frac{1}{2\pi}", r"1/2\pi"),
+    (r"\sqrt[3]{2}", r"\sqrt[3]{-2}"),
+    (r"\frac{\pi}{4}", r"\frac4\pi"),
+    (r"\sqrt\frac34", r"\frac{\sqrt3}{4}"),
+    (r"1000\pi", r"1,000,\pi"),
+]
 TABLES = {
     "upper and lower case": CASES,
     "what follows what cannot be read": DROPPED,
     "equal at points": POINTS,
     "units": UNITS,
+    "readings": READINGS,
     "left to work out": UNFINISHED,
 }
 
@@ -72,6 +81,32 @@ def test_wrong_answers_are_not_paid(kind):
 
 
 RIGHT = [
+    (r"y=\frac{1}{2}x+3", "y=1/2x+3"),
+    (r"-\frac{2}{3}x+\frac53", "-2/3 x+5/3"),
+    (r"\frac{\sqrt3}{2}x", r"\sqrt{3}/2 x"),
+    (r"\frac12+\frac{\sqrt3}{2}i", r"1/2+\sqrt3/2 i"),
+    (r"\frac\pi4", r"\pi/4"),
+    (r"\sqrt\pi", r"\pi^{1/2}"),
+    (r"\frac{\sqrt3}{2}", r"\sqrt\frac34"),
+    (r"\sqrt[3]{2}", r"\sqrt[3]2"),
+    (r"\sqrt{x}", r"x^\frac12"),
+    (r"\log_{2}3", r"\log_23"),
+    ("p-q", "{p - q}"),
+    (r"\sqrt{117}", r"{3\sqrt{13}}"),
+    (r"\sqrt{117}", r"\mathbf{3\sqrt{13}}"),
+    ("-50", "$-50$."),
+    ("58500", "x=58,500"),
+    (r"1000\pi", r"1,000\pi"),
+    (r"20,000\pi", r"20000\pi"),
+    ("ex-x", "x(e-1)"),
+    ("x(e-1)", "ex-x"),
+    (r"\ln 2", "ln 2"),
+    (r"\sqrt{2}", "sqrt(2)"),
+    (r"\frac{\pi}{4}", "pi/4"),
+    ("x^2+1", "x\u00b2+1"),
+    ("x^2+1", "x**2+1"),
+    (r"\frac12", "\u00bd"),
+    (r"-\sqrt[3]{2}", r"\sqrt[3]{-2}"),
     (r"16\pi\text{ cm}^2", r"16\pi"),
     (r"16\pi", r"\pi 16\text{ cm}^2"),
     (r"4\sqrt2", r"\sqrt{32}\text{ cm}"),
