@@ -29,7 +29,7 @@ class Form:
     text: str
     parts: tuple["Form", ...] = ()
     value: Fraction | None = None  # of a number, its percent sign applied
-    name: str = ""  # the unknown of an equation; the unit of a number; the shape of a matrix; a word
+    name: str = ""  # the unknown of an equation; the unit of a number or term; the shape of a matrix; a word
     percent: bool = False
 
 
@@ -44,6 +44,8 @@ def same(truth: Form, found: Form, leaf: Leaf) -> bool | None:
     if truth.kind == "number" and found.kind == "number":
         return _same_numbers(truth, found)
     if "term" in (truth.kind, found.kind):
+        if truth.kind == found.kind and truth.name and found.name and truth.name != found.name:
+            return False
         return False if truth.kind in _CLOSED or found.kind in _CLOSED else leaf(truth, found)
     if truth.kind == found.kind == "union":
         return _any_order(truth.parts, found.parts, leaf) or leaf(truth, found)

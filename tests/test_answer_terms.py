@@ -91,8 +91,22 @@ def test_what_is_read_has_the_value_that_is_written():
 
 
 TWO_MEANINGS = [
-    *("(2)(3)", "(-2)(3)", "y(2)", "x(x+1)", "f(x)", "x^{2}(y)", "1/2x", "x/2", "2^12", "2^3^2", "x^-2", "2 3", "x2"),
-    *("(x+1)2", r"2\frac{1}{2}", "--x", "x--y", r"2\cdot-3", "e", "i", "d", "2e^{x}", "5-2i", "X", "x_1", "n!", "|x|"),
+    *(
+        "(2)(3)",
+        "(-2)(3)",
+        "y(2)",
+        "x(x+1)",
+        "f(x)",
+        "x^{2}(y)",
+        "x/2y",
+        "1/xy",
+        "2^12",
+        "2^3^2",
+        "x^-2",
+        "2 3",
+        "x2",
+    ),
+    *("(x+1)2", r"2\frac{1}{2}", "--x", "x--y", r"2\cdot-3", "d", "X", "x_1", "n!", "|x|"),
     *("ln(x)", "log2", "cot", r"\ln x", r"\sin x", "x=2", "x<2", r"\{1,2\}", "(1,2)", "[1,2]", "50%", r"\sqrt2"),
     *(r"\frac12", r"\sqrt[x]{2}", r"\sqrt[1]{2}", r"\sqrt[0]{2}", r"\pix", r"\text{a}", "", "x+", "(x+1", "x+1)", "^2"),
     *("{x}", "x^{}", "½", "x²", "٣", "1.", ".5", "x^{1000}", "9^{9^{9}}"),
@@ -124,6 +138,15 @@ def test_long_and_deep_terms_are_left_to_math_verify():
         ("x(x+1)", "x^2+x", True),  # one is read here, the other by math-verify
         ("x^2+x", "x(x+1)", True),
         ("e^{2x}", "x", False),
+        (r"\frac{x}{2}+3", "1/2x+3", True),
+        (r"\frac{1}{2x}", "1/2x", False),
+        (r"\frac{1}{2\pi}", r"1/2\pi", False),
+        (r"\frac{3\pi}{4}", r"3/4\pi", True),
+        (r"\frac{1}{2}+\frac{\sqrt{3}}{2}i", r"1/2+\sqrt{3}/2i", True),
+        ("ex-x", "x(e-1)", True),
+        (r"-\sqrt[3]{2}", r"\sqrt[3]{-2}", True),
+        (r"\sqrt[3]{2}", r"\sqrt[3]{-2}", False),
+        (r"-\sqrt{2}", r"\sqrt{-2}", False),
         ("w^7", "w^7l", False),  # math-verify drops the l
         ("12m", r"12\cdot m", True),  # and takes m for metres
         ("-x^2", "(-x)^2", False),
