@@ -6,9 +6,10 @@
 
 A bounded number of requests is under way at a time, on a thread of its own. An attempt that fails for a passing reason
 (HTTP 408, 409, 425, 429, 5xx, a connection that breaks, no whole answer in time, an answer that is no completion or
-that tells of an error) is repeated with doubling waits; what finally fails is `Lost`, and never an empty reply. The client library's own retries
-are off: they repeat neither a trickling body nor an answer that is no JSON. The key comes from the environment and is
-written nowhere, neither are headers; where a server's words repeat it, it is struck out.
+that tells of an error) is repeated with doubling waits; what finally fails is `Lost`, and never an empty reply. The
+client library's own retries are off: they repeat neither a trickling body nor an answer that is no JSON. The key
+comes from the environment and is written nowhere, neither are headers; where a server's words repeat it, it is struck
+out.
 
 Left out: streaming, tools and pictures; what the messages say (`eggym.served`, `eggym.envs.judge`).
 """
