@@ -57,6 +57,11 @@ UNFINISHED = [
     (r"\frac{\sqrt6}{5}", r"\frac{\sqrt2\sqrt3}{5}"),
 ]
 READINGS = [
+    (r"(-\infty,2)\cup(3,\infty)", r"x\le2\text{ or }x>3"),
+    (r"(-\infty,2)\cup(3,\infty)", r"x<2\text{ or }y>3"),
+    (r"(-\infty,2)\cup(3,\infty)", r"x<2\text{ and }x>3"),
+    (r"(-\infty,2)\cup(2,\infty)", r"x\neq3"),
+    ("2", r"x\neq2"),
     (r"\frac{1}{2x}", "1/2x"),
     (r"\frac{1}{2\pi}", r"1/2\pi"),
     (r"\sqrt[3]{2}", r"\sqrt[3]{-2}"),
@@ -81,6 +86,11 @@ def test_wrong_answers_are_not_paid(kind):
 
 
 RIGHT = [
+    (r"(-\infty,2)\cup(3,\infty)", r"x<2\text{ or }x>3"),
+    (r"(-\infty,2)\cup(3,\infty)", r"x>3 or x<2"),
+    (r"(-\infty,2]\cup[3,4)", r"x \le 2 \text{ or } 3 \le x < 4"),
+    (r"x<2\text{ or }x>3", r"(-\infty,2)\cup(3,\infty)"),
+    (r"(-\infty,2)\cup(2,\infty)", r"x\neq2"),
     (r"y=\frac{1}{2}x+3", "y=1/2x+3"),
     (r"-\frac{2}{3}x+\frac53", "-2/3 x+5/3"),
     (r"\frac{\sqrt3}{2}x", r"\sqrt{3}/2 x"),
