@@ -57,6 +57,7 @@ UNFINISHED = [
     (r"\frac{\sqrt6}{5}", r"\frac{\sqrt2\sqrt3}{5}"),
 ]
 READINGS = [
+    (r"\frac{10!}{2}", "1814401"),
     (r"(-\infty,2)\cup(3,\infty)", r"x\le2\text{ or }x>3"),
     (r"(-\infty,2)\cup(3,\infty)", r"x<2\text{ or }y>3"),
     (r"(-\infty,2)\cup(3,\infty)", r"x<2\text{ and }x>3"),
@@ -86,6 +87,8 @@ def test_wrong_answers_are_not_paid(kind):
 
 
 RIGHT = [
+    (r"\frac{10!}{2}", "1814400"),
+    (r"\binom{5}{2}", "10"),
     (r"(-\infty,2)\cup(3,\infty)", r"x<2\text{ or }x>3"),
     (r"(-\infty,2)\cup(3,\infty)", r"x>3 or x<2"),
     (r"(-\infty,2]\cup[3,4)", r"x \le 2 \text{ or } 3 \le x < 4"),
