@@ -14,6 +14,7 @@ Decisions:
   but 0.5% is not 0.5.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -46,6 +47,8 @@ def same(truth: Form, found: Form, leaf: Leaf) -> bool | None:
     if "term" in (truth.kind, found.kind):
         if truth.kind == found.kind and truth.name and found.name and truth.name != found.name:
             return False
+        if found.kind == "number" and _LEFT_OPEN.search(truth.text):
+            return leaf(truth, found)
         return False if truth.kind in _CLOSED or found.kind in _CLOSED else leaf(truth, found)
     if truth.kind == found.kind == "union":
         return _any_order(truth.parts, found.parts, leaf) or leaf(truth, found)
@@ -60,7 +63,8 @@ def unknown_to(truth: Form, found: Form) -> bool | None:
     return None
 
 
-_CLOSED = frozenset(("number", "word", "based"))  # never equal to a term
+_CLOSED = frozenset(("number", "word", "based"))  # never equal to a term, apart from
+_LEFT_OPEN = re.compile(r"!|\\(?:binom|cdot|times)(?![a-z])")  # a number that a truth has left to calculate
 
 
 def _is_range(form: Form) -> bool:

@@ -17,7 +17,7 @@ _COMMAND = re.compile(r"\\([a-zA-Z]+)")
 _WORDS = (
     "frac sqrt sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln lg exp pi infty cup cap "
     "setminus le ge lt gt ne in pm mp binom cdot times div begin end mathbb emptyset vert max min gcd lcm lfloor "
-    "rfloor lceil rceil sum prod int lim to deg circ overline bmod pmod mod alpha beta gamma delta epsilon "
+    "rfloor lceil rceil sum prod int lim to deg circ overline alpha beta gamma delta epsilon "
     "varepsilon zeta eta theta vartheta kappa lambda mu nu xi rho sigma tau upsilon phi varphi chi psi omega"
 )
 _KNOWN = frozenset(_WORDS.split(" "))

@@ -11,6 +11,7 @@ from functools import lru_cache
 from .answer_forms import Form
 from .answer_marks import without_marks
 from .answer_numbers import based_of, number_of, with_commas
+from .answer_ranges import as_union
 from .answer_tidy import squeeze, tidy
 
 _AND = re.compile(r"\s*,?\s*(?:\\text\{\s*(?:and|or)\s*\}|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|\\lor(?![a-z])|;)\s*")
@@ -20,6 +21,7 @@ _NAMED = re.compile(
     r"(=|\\in(?![a-z]))(.+)"
 )
 _COMMAS_BEFORE = re.compile(r"([-+]?\d{1,3}(?:,\d{3})+)( ?(?:\\(?:pi|sqrt)|[a-z])[^,]*)")  # of 1,000\pi
+_INEQUALITY = re.compile(r"[<>]|\\(?:le|ge|ne)(?![a-z])")
 _SIGNS = re.compile(r"\\(?:pm|mp)(?![a-z])")
 _MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
 _WORD = re.compile(r"\\text\{([^{}]*)\}|\(?((?=.*[A-Za-z]{4}|[A-Za-z' ]+\)?$)[A-Za-z][A-Za-z' -]{3,})\)?|(\(?[A-Z]\)?)")
@@ -29,7 +31,11 @@ _OPEN, _CLOSE = "([{", ")]}"
 @lru_cache(maxsize=65536)
 def read_form(raw: str) -> Form:
     """Split an answer as it was written. Its size must have been checked."""
-    return _simple(raw) or _listed(_AND.sub(",", tidy(raw)))
+    if form := _simple(raw):
+        return form
+    text = tidy(raw)
+    ranges = as_union(text) if _INEQUALITY.search(text) else None
+    return _listed(ranges or _AND.sub(",", text))
 
 
 def _simple(text: str) -> Form | None:

@@ -31,6 +31,7 @@ DROPPED = [
     (r"\sin x+1", r"\sin x+1\ldots"),
     ("x^2+1", "x^2+1..."),
     ("x^2+1", "x^2+1?"),
+    ("x^2+1", r"x^2+1\mod 3"),
 ]
 _ZEROS = "(x-1.7329)(x+0.7193)(x-0.3137)(x-2.4137)"
 POINTS = [
@@ -57,6 +58,12 @@ UNFINISHED = [
     (r"\frac{\sqrt6}{5}", r"\frac{\sqrt2\sqrt3}{5}"),
 ]
 READINGS = [
+    (r"\frac{10!}{2}", "1814401"),
+    (r"(-\infty,2)\cup(3,\infty)", r"x\le2\text{ or }x>3"),
+    (r"(-\infty,2)\cup(3,\infty)", r"x<2\text{ or }y>3"),
+    (r"(-\infty,2)\cup(3,\infty)", r"x<2\text{ and }x>3"),
+    (r"(-\infty,2)\cup(2,\infty)", r"x\neq3"),
+    ("2", r"x\neq2"),
     (r"\frac{1}{2x}", "1/2x"),
     (r"\frac{1}{2\pi}", r"1/2\pi"),
     (r"\sqrt[3]{2}", r"\sqrt[3]{-2}"),
@@ -81,6 +88,13 @@ def test_wrong_answers_are_not_paid(kind):
 
 
 RIGHT = [
+    (r"\frac{10!}{2}", "1814400"),
+    (r"\binom{5}{2}", "10"),
+    (r"(-\infty,2)\cup(3,\infty)", r"x<2\text{ or }x>3"),
+    (r"(-\infty,2)\cup(3,\infty)", r"x>3 or x<2"),
+    (r"(-\infty,2]\cup[3,4)", r"x \le 2 \text{ or } 3 \le x < 4"),
+    (r"x<2\text{ or }x>3", r"(-\infty,2)\cup(3,\infty)"),
+    (r"(-\infty,2)\cup(2,\infty)", r"x\neq2"),
     (r"y=\frac{1}{2}x+3", "y=1/2x+3"),
     (r"-\frac{2}{3}x+\frac53", "-2/3 x+5/3"),
     (r"\frac{\sqrt3}{2}x", r"\sqrt{3}/2 x"),
