@@ -29,14 +29,14 @@ def algebra(is_right: bool, n: int) -> list[Pair]:
 
 
 def functions(is_right: bool, n: int) -> list[Pair]:
-    """Return pairs with sines and exponentials, which math-verify alone can read."""
+    """Return pairs with sines and cosines, which math-verify alone can read."""
     rng = stream("bench", "functions", int(is_right))
-    return [(_exponential if place % 2 else _sine)(rng, 0 if is_right else 1) for place in range(n)]
+    return [(_cosine if place % 2 else _sine)(rng, 0 if is_right else 1) for place in range(n)]
 
 
-def _exponential(rng: random.Random, off: int) -> Pair:
+def _cosine(rng: random.Random, off: int) -> Pair:
     a, b = rng.randint(2, 99), rng.randint(2, 99)
-    return f"{a}e^{{{b}x}}", f"Hence \\boxed{{{a}e^{{{b - 1 + off}x}}e^{{x}}}}."
+    return f"{a}\\cos({2 * b}x)", f"Hence \\boxed{{{a}-{2 * a + off}\\sin^{{2}}({b}x)}}."
 
 
 def _sine(rng: random.Random, off: int) -> Pair:

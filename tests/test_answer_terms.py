@@ -14,6 +14,13 @@ from eggym.envs.answer_terms import DEEPEST, MOST_CHARACTERS, read_term
 VALUES = {"a": "1.3", "k": "0.7", "n": "2.1", "x": "1.9", "y": "0.4", "z": "2.7"}
 
 
+def root(value, degree):
+    """The principal root; odd roots of what is negative or complex are left out, since there the real one is meant."""
+    if degree % 2 and (isinstance(value, mpmath.mpc) or value < 0):
+        raise ZeroDivisionError
+    return mpmath.power(value, mpmath.mpf(1) / degree)
+
+
 class Drawn:
     """A random term as a text and, worked out beside it, its value where the unknowns are ``VALUES``."""
 
@@ -62,9 +69,8 @@ class Drawn:
             below, divisor = self.sum(depth - 1)
             return f"\\frac{{{text}}}{{{below}}}", value / divisor
         degree = self.rng.randint(2, 5)
-        return (f"\\sqrt{{{text}}}", mpmath.sqrt(value)) if degree == 2 else (
-            f"\\sqrt[{degree}]{{{text}}}", mpmath.power(value, mpmath.mpf(1) / degree)
-        )  # fmt: skip
+        head = r"\sqrt" if degree == 2 else f"\\sqrt[{degree}]"
+        return f"{head}{{{text}}}", root(value, degree)
 
     def leaf(self):
         name = self.rng.choice(list(VALUES))
