@@ -35,12 +35,12 @@ def functions(is_right: bool, n: int) -> list[Pair]:
 
 
 def _cosine(rng: random.Random, off: int) -> Pair:
-    a, b = rng.randint(2, 99), rng.randint(2, 99)
+    a, b = rng.randint(2, 999), rng.randint(1, 2)  # larger b send the peer into expansions without end
     return f"{a}\\cos({2 * b}x)", f"Hence \\boxed{{{a}-{2 * a + off}\\sin^{{2}}({b}x)}}."
 
 
 def _sine(rng: random.Random, off: int) -> Pair:
-    a, b = rng.randint(2, 99), rng.randint(2, 99)
+    a, b = rng.randint(2, 999), rng.randint(1, 2)  # larger b send the peer into expansions without end
     return f"{a}\\sin({2 * b}x)", f"Hence \\boxed{{{2 * a + off}\\sin({b}x)\\cos({b}x)}}."
 
 

@@ -330,6 +330,7 @@ def is_fit(task_id, house_task, n_items=64):
     assert report.ok, [finding for finding in report.findings if not finding.passed]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task_id", eggym.envs.TASKS)
 def test_every_task_of_the_house_is_fit(task_id, house_task):
     is_fit(task_id, house_task)
