@@ -1,7 +1,7 @@
 r"""Read the commonest terms without math-verify: sums, products, powers, fractions and roots of numbers and unknowns.
 
 math-verify reads any LaTeX in some 5 ms; most answers that need algebra are ``3\sqrt{2}`` or ``x^2+5x-14``, which this
-reads in a fraction of that. It reads only what has one meaning, and gives None for all else: a slash before a product, an
+reads in far less. It reads only what has one meaning, and gives None for all else: a slash before a product, an
 unknown before a parenthesis (a function?), a number alone in parentheses, a number before a fraction (a mixed number?),
 ``d``, upper case, words. A number over a number is a coefficient: ``1/2x`` is x/2, as people write it. The odd root of
 a negative number is the real one. What is read is what the text says as mathematics, also where math-verify reads
