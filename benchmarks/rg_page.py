@@ -9,6 +9,9 @@ MARK = "<!-- written by benchmarks/rg_page.py -->"
 HOW = {
     "theirs": "their full marks", "exact": "exact text", "one_of": "any valid answer", "arithmetic": "exact arithmetic",
     "antiderivative": "equal up to a constant", "probability": "to 1 in 1000", "number_list": "number by number",
+    "same_words": "same words", "comma_list": "same list", "number": "equal number", "matrix": "same matrix",
+    "number_matrix": "numbers to 0.01", "json_value": "same JSON value", "roles": "who is what",
+    "interval": "same span",
 }  # fmt: skip
 SLOW_MS, LONG_CHARS, FEW = 20.0, 4000, 0.85
 
@@ -32,7 +35,7 @@ def line(name: str, row: Row) -> str:
     levels = ", ".join(map(str, row["levels"]))
     cells = [
         f"`{name}`",
-        HOW[row["score"]],
+        HOW[row["score"]] + (", form checked" if "form" in row else ""),
         f"{row['floor']:.2f}",
         shown,
         f"{row['ms']:g}",

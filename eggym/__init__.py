@@ -19,7 +19,7 @@ if (_checkout / "pyproject.toml").is_file():
 if TYPE_CHECKING:
     from eggym.chat import ChatObservation
     from eggym.check import check_task
-    from eggym.dataset import dataset_task
+    from eggym.dataset import DatasetTask, dataset_task
     from eggym.duel import duel
     from eggym.env import TextEnv
     from eggym.evaluate import evaluate
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ChatObservation",
+    "DatasetTask",
     "Item",
     "MultiTurnTask",
     "SingleTurnTask",
@@ -60,6 +61,7 @@ __all__ = [
 
 _HOMES = {  # public name -> the module that has it
     "ChatObservation": "eggym.chat",
+    "DatasetTask": "eggym.dataset",
     "Item": "eggym.task",
     "MultiTurnTask": "eggym.task",
     "SingleTurnTask": "eggym.task",

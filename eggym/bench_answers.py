@@ -29,18 +29,18 @@ def algebra(is_right: bool, n: int) -> list[Pair]:
 
 
 def functions(is_right: bool, n: int) -> list[Pair]:
-    """Return pairs with sines and exponentials, which math-verify alone can read."""
+    """Return pairs with sines and cosines, which math-verify alone can read."""
     rng = stream("bench", "functions", int(is_right))
-    return [(_exponential if place % 2 else _sine)(rng, 0 if is_right else 1) for place in range(n)]
+    return [(_cosine if place % 2 else _sine)(rng, 0 if is_right else 1) for place in range(n)]
 
 
-def _exponential(rng: random.Random, off: int) -> Pair:
-    a, b = rng.randint(2, 99), rng.randint(2, 99)
-    return f"{a}e^{{{b}x}}", f"Hence \\boxed{{{a}e^{{{b - 1 + off}x}}e^{{x}}}}."
+def _cosine(rng: random.Random, off: int) -> Pair:
+    a, b = rng.randint(2, 999), rng.randint(1, 2)  # larger b send the peer into expansions without end
+    return f"{a}\\cos({2 * b}x)", f"Hence \\boxed{{{a}-{2 * a + off}\\sin^{{2}}({b}x)}}."
 
 
 def _sine(rng: random.Random, off: int) -> Pair:
-    a, b = rng.randint(2, 99), rng.randint(2, 99)
+    a, b = rng.randint(2, 999), rng.randint(1, 2)  # larger b send the peer into expansions without end
     return f"{a}\\sin({2 * b}x)", f"Hence \\boxed{{{2 * a + off}\\sin({b}x)\\cos({b}x)}}."
 
 

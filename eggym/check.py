@@ -5,10 +5,13 @@ it writes anything. Not covered: a task that is merely bad (too easy, ambiguous)
 knows (an instance of a class that stands in no module) is not tried in another one, where a scorer may hang.
 """
 
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from eggym.check_child import Elsewhere, try_elsewhere
 from eggym.check_rules import RULES
 from eggym.check_sample import Broken, Sample, best_reply, constant, items_of, play_through
 from eggym.contract import check_settings
@@ -21,6 +24,10 @@ from eggym.task import Task
 from eggym.wording import printable
 
 MAKING_ITEMS = "items can be made"  # what is found where there is nothing to try the rules on
+ALIVE = "comes to an end"  # what is found where a process that tried the task was lost
+LEAST_ITEMS = 8
+REPLIES_PER_ITEM = 60  # about as many as the rules score
+REPLIES_CPU_S = 120.0  # for all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +67,34 @@ def check_task(task: str | Task, n_items: int = 64, **options: Any) -> CheckRepo
     """
     if n_items < 1:
         raise BadValue(f"n_items must be at least 1, got {n_items}")
-    subject = load_task(task, **options) if isinstance(task, str) else task
-    check_settings(subject)
+    ref, given = (task, options) if isinstance(task, str) else _found_by(task)
+    # before this process runs any of its code, which may hang or leave
+    elsewhere = None if ref is None else try_elsewhere(ref, given, n_items)
+    if elsewhere is not None and elsewhere.outline is None and elsewhere.lost:
+        name = task if isinstance(task, str) else task.id
+        return CheckReport(name, [Finding(ALIVE, False, _line(f"it {elsewhere.lost}; no other rule was tried"))])
+    wanted = n_items if elsewhere is None else _affordable(n_items, elsewhere.plain_cpu_s)
+    with redirect_stdout(sys.stderr):  # a task may print, and what is printed here is the report
+        subject = load_task(task, **options) if isinstance(task, str) else task
+        check_settings(subject)
+        return CheckReport(subject.id, _findings(subject, wanted, elsewhere))
+
+
+def _findings(task: Task, n_items: int, elsewhere: Elsewhere | None) -> list[Finding]:
     try:
         # a data set of test alone is for evaluation, and no worse a task
-        items = list(items_of(subject, "train", n_items)) or list(items_of(subject, "test", n_items))
+        items = list(items_of(task, "train", n_items)) or list(items_of(task, "test", n_items))
     except TaskFault as problem:
-        return CheckReport(subject.id, [Finding(MAKING_ITEMS, False, _line(str(problem)))])
+        return [Finding(MAKING_ITEMS, False, _line(str(problem)))]
     if not items:
-        return CheckReport(subject.id, [Finding(MAKING_ITEMS, False, "there are no items in train, nor in test")])
-    ref, given = (task, options) if isinstance(task, str) else _found_by(task)
-    sample = Sample(subject, items, ref, given)
-    return CheckReport(subject.id, [_try(name, rule, sample) for name, rule in RULES.items()])
+        return [Finding(MAKING_ITEMS, False, "there are no items in train, nor in test")]
+    sample = Sample(task, items, elsewhere)
+    return [_try(name, rule, sample) for name, rule in RULES.items()]
+
+
+def _affordable(n_items: int, reply_cpu_s: float) -> int:
+    """Return on how many items the rules may score their replies: fewer for a slow scorer."""
+    return min(n_items, max(LEAST_ITEMS, int(REPLIES_CPU_S / (REPLIES_PER_ITEM * max(reply_cpu_s, 1e-9)))))
 
 
 def check_all() -> tuple[list[CheckReport], dict[str, str]]:

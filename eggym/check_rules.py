@@ -1,28 +1,31 @@
 """The rules of `eggym.check`: each looks at one thing that results rely on, and says what it saw.
 
 A rule is a function from a `Sample` to one line; it raises `Broken` with what is wrong. `RULES` lists them by name.
-Here are those about items and episodes; those about replies are in `eggym.check_replies`.
+Here are those about items and episodes; those about replies are in `eggym.check_replies` and `eggym.check_blind`.
 """
 
 import pickle
 import random
+import re
 import sys
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 
-from eggym import check_replies
+from eggym import check_blind, check_replies
 from eggym.check_child import same_elsewhere
 from eggym.check_sample import (
+    PLAIN,
     Broken,
+    Reply,
     Rule,
     Sample,
     best_reply,
-    first_state,
     items_of,
     outline,
     twin_of,
@@ -32,10 +35,11 @@ from eggym.env import TextEnv
 from eggym.item import item_fault
 from eggym.seeding import stream
 from eggym.splits import SPLITS, normalise
-from eggym.task import Task
+from eggym.task import Item, Task
 
 N_SPLIT = {"train": 6000, "validation": 2000, "test": 2000}  # items whose prompts are compared
 SPLIT_CPU_S = 20.0  # a task that makes items slowly is compared on as many as it makes in this time
+_N_COPIES = 8  # turns: an environment is played again from its beginning at each
 
 
 def _gymnasium(sample: Sample) -> str:
@@ -125,28 +129,36 @@ def _global_states(torch: Any) -> tuple[Any, ...]:
 
 
 def _siblings(sample: Sample) -> str:
-    """Play an episode alone, and beside another one of the same task, turn by turn."""
+    """Play an episode alone, and beside another one of the same task, turn by turn: well, and badly."""
     task = sample.task
     for item, other in zip(sample.items[:4], reversed(sample.items), strict=False):
-        alone = list(_episode(task, item))[1:]
-        beside, neighbour = _episode(task, item), _episode(task, other)
-        next(beside)
-        next(neighbour)
-        mixed: list[Any] = []
-        while len(mixed) < len(alone):
-            next(neighbour, None)
-            mixed.append(next(beside, None))
-        if mixed != alone:
-            raise Broken(f"an episode of item {item.index} runs otherwise when another one goes on beside it")
+        for player in (lambda item: best_reply(task), _plain_player):
+            alone = list(_episode(task, item, player(item)))[1:]
+            beside, neighbour = _episode(task, item, player(item)), _episode(task, other, player(other))
+            next(beside)
+            next(neighbour)
+            mixed: list[Any] = []
+            while len(mixed) < len(alone):
+                next(neighbour, None)
+                mixed.append(next(beside, None))
+            if mixed != alone:
+                raise Broken(f"an episode of item {item.index} runs otherwise when another one goes on beside it")
     return "episodes that run side by side do not touch each other"
 
 
-def _episode(task: Task, item: Any) -> Iterator[Any]:
-    """Give an episode of the best replies: that it has begun, each step, and its reward at the end."""
+def _plain_player(item: Item) -> Reply:
+    """Return the player who says numbers near those of the prompt, and plain things: wrong, but often in form."""
+    numbers = re.findall(r"[0-9]{1,15}", item.prompt)[:4]
+    texts = cycle([*(str(int(number) + 1) for number in numbers), *numbers, *PLAIN])
+    return lambda state, observation: next(texts)
+
+
+def _episode(task: Task, item: Item, player: Reply) -> Iterator[Any]:
+    """Give an episode: that it has begun, each step, and its reward at the end."""
     state, done, turn = task.begin(item, stream("check", task.id, item.index)), False, 0
     yield "begun"
     while not done and turn < task.max_turns:
-        observation, done = task.step(state, best_reply(task)(state, ""))
+        observation, done = task.step(state, player(state, ""))
         turn += 1
         yield observation, done
     yield task.judge(state).reward
@@ -169,8 +181,26 @@ def _splits(sample: Sample) -> str:
 
 
 def _state(sample: Sample) -> str:
-    pickle.loads(pickle.dumps(first_state(sample)))
-    return "the state of an episode can be pickled"
+    """Read a state back after every turn: it must go on as the one that was written down does."""
+    for item in sample.items[:2]:
+        for player in (best_reply(sample.task), _plain_player(item)):
+            _play_copies(sample.task, item, player)
+    return "the state of an episode can be pickled at every turn, and goes on alike"
+
+
+def _play_copies(task: Task, item: Item, player: Reply) -> None:
+    state, done, turn = task.begin(item, stream("check", task.id, item.index)), False, 0
+    while not done and turn < min(task.max_turns, _N_COPIES):
+        copy = pickle.loads(pickle.dumps(state))
+        text = player(state, "")
+        turn += 1
+        shown, done = task.step(state, text)
+        again = task.step(copy, text)
+        if again != (shown, done):
+            raise Broken(f"turn {turn} of item {item.index} gives {(shown, done)!r:.70}, of a copy {again!r:.70}")
+    copy = pickle.loads(pickle.dumps(state))
+    if task.judge(copy).reward != task.judge(state).reward:
+        raise Broken(f"item {item.index}: after {turn} turns a copy is scored otherwise")
 
 
 RULES: dict[str, Rule] = {
@@ -185,4 +215,5 @@ RULES: dict[str, Rule] = {
     "splits are disjoint": _splits,
     "state can be pickled": _state,
     **check_replies.RULES,
+    **check_blind.RULES,
 }

@@ -14,6 +14,9 @@ from eggym.errors import BadValue, EggymError
 from eggym.values import writable
 
 _PASSING = (408, 409, 425, 429)  # statuses worth another attempt, besides 5xx
+_BROKEN = ("error", "abort", "aborted", "cancelled", "canceled", "timeout")  # finish_reason of what was cut short
+_ENDED = ("stop", "length", "eos", "eos_token", "stop_sequence", "end_turn", "max_tokens")
+_MOST_TOKENS = 10**9  # of one answer; a count above is no count
 _HINTS = {
     401: "set the environment variable that --set endpoint.key=NAME names (OPENAI_API_KEY by default)",
     404: "check the model's name, and that the address ends as the server wants it, mostly in /v1",
@@ -81,24 +84,45 @@ def read_completion(text: str) -> tuple[Answer, bool]:
         choice = body["choices"][0]
         message, finish = choice["message"], choice.get("finish_reason")
         said = message.get("content")
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as problem:
+        problem = body.get("error") or choice.get("error")
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as fault:
         start = " ".join(text[:60].split())
-        raise Failure(f"the answer is no completion ({type(problem).__name__}); it begins {start!r}") from None
+        raise Failure(f"the answer is no completion ({type(fault).__name__}); it begins {start!r}") from None
     if finish == "content_filter":
         raise Failure("the server's content filter withheld the reply", passing=False)
+    if problem:  # a provider behind the server failed, and the status is 200 all the same
+        raise Failure(f"the answer holds an error: {_words(problem)}")
     if said is None:
-        said = message.get("refusal") or ""  # a refusal is a reply; nothing at all is one too (all went into thinking)
-    if not isinstance(said, str):
-        raise Failure(f"the answer's content is no text but {said!r:.40}")
+        said = message.get("refusal")  # a refusal is a reply
+    if said is None and "content" in message:
+        said = ""  # so is nothing at all, where the model ended by itself: all went into thinking
+    if not isinstance(said, str) or not isinstance(finish, str | None):
+        raise Failure(f"the answer's content is no text but {said!r:.40}, its finish_reason {finish!r:.40}")
+    if not is_reply(said, finish or ""):
+        raise Failure(f"the server ended the reply with finish_reason {finish!r:.40}")
     usage = body.get("usage")
     prompt, completion = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
-    answer = Answer(writable(said), str(finish or "stop"), prompt or 0, completion or 0)
+    answer = Answer(writable(said), finish or "stop", prompt or 0, completion or 0)
     return answer, prompt is not None and completion is not None
+
+
+def is_reply(text: str, finish: str) -> bool:
+    """Say whether the model wrote this to its end: an empty text is a reply only where it stopped or ran out of room.
+
+    >>> is_reply("", "length"), is_reply("", "abort"), is_reply("Better: first", "error")
+    (True, False, False)
+    """
+    return finish.lower() not in _BROKEN if text.strip() else finish.lower() in _ENDED
+
+
+def _words(problem: Any) -> str:
+    said = problem.get("message") if isinstance(problem, Mapping) else None
+    return " ".join(str(said or problem).split())[:200]
 
 
 def _count(usage: Any, name: str) -> int | None:
     value = usage.get(name) if isinstance(usage, Mapping) else None
-    return value if type(value) is int and value >= 0 else None
+    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
 
 
 def _message(problem: Any) -> str:

@@ -21,7 +21,8 @@ from typing import Any, ClassVar
 
 from eggym.errors import BadValue, EggymError, TaskFault, UnknownName, unknown
 from eggym.item import item_fault
-from eggym.registry import check_id, register
+from eggym.plugins import check_id
+from eggym.registry import register
 from eggym.rows import Row, Source, load_rows, value_of
 from eggym.seeding import key
 from eggym.source import named, told

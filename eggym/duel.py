@@ -81,8 +81,8 @@ class DuelConfig:
         return {name: value for name, value in self.set.items() if name.partition(".")[0] not in others}
 
     def folder(self) -> Path:
-        """Return the default folder: the same for every set of tasks, learners and seeds that can be compared."""
-        shared = {**asdict(self), "task": None, "learner": None, "seeds": None, "workers": None}
+        """Return the default folder: more learners and seeds go into the same one, other tasks into another."""
+        shared = {**asdict(self), "task": sorted(self.task), "learner": None, "seeds": None, "workers": None}
         model = Path(self.model).name
         return Path("runs") / f"duel-{slug(model)}-{slug(self.budget)}-{sha256_json(shared)[:6]}"
 

@@ -5,10 +5,11 @@
         print(future.result().text)
 
 A bounded number of requests is under way at a time, on a thread of its own. An attempt that fails for a passing reason
-(HTTP 408, 409, 425, 429, 5xx, a connection that breaks, no whole answer in time, an answer that is no completion) is
-repeated with doubling waits; what finally fails is `Lost`, and never an empty reply. The client library's own retries
-are off: they repeat neither a trickling body nor an answer that is no JSON. The key comes from the environment and is
-written nowhere, neither are headers; where a server's words repeat it, it is struck out.
+(HTTP 408, 409, 425, 429, 5xx, a connection that breaks, no whole answer in time, an answer that is no completion or
+that tells of an error) is repeated with doubling waits; what finally fails is `Lost`, and never an empty reply. The
+client library's own retries are off: they repeat neither a trickling body nor an answer that is no JSON. The key
+comes from the environment and is written nowhere, neither are headers; where a server's words repeat it, it is struck
+out.
 
 Left out: streaming, tools and pictures; what the messages say (`eggym.served`, `eggym.envs.judge`).
 """
@@ -25,7 +26,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from eggym.completion import Answer, Failure, Lost, read_completion, refusal
+from eggym.completion import Answer, Failure, Lost, is_reply, read_completion, refusal
 from eggym.errors import BadValue
 from eggym.files import sha256_json
 from eggym.recording import Recording
@@ -177,7 +178,7 @@ class Endpoint:
 
     async def _answer(self, request: dict[str, Any]) -> Answer:
         found = self.recording.find(request)
-        if found is not None and found.keys() == _FIELDS:
+        if found is not None and found.keys() == _FIELDS and is_reply(found["text"], found["finish"]):
             self.spent.recorded += 1
             return Answer(**found)
         if self.offline:

@@ -93,7 +93,8 @@ def refuse_short(plan: Plan, found: Forecast, force: bool) -> None:
     better = f" to about {Budget(plan.budget.axis, float(f'{enough:.1e}'))}" if enough else ""
     rather = "" if force else ", or use --force"
     raise BadValue(
-        f"budget {plan.budget} is good for about {found.steps} updates of {plan.spec.name} on {plan.task.id}; "
+        f"budget {plan.budget} is good for about {found.steps} update{'' if found.steps == 1 else 's'} of "
+        f"{plan.spec.name} on {plan.task.id}; "
         f"{least} {'is' if least == 1 else 'are'} the least: raise --budget{better}{rather}"
     )
 

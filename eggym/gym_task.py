@@ -24,7 +24,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from eggym.errors import BadValue, EggymError, TaskFault, unknown
-from eggym.registry import check_id, register
+from eggym.plugins import check_id
+from eggym.registry import register
 from eggym.source import named, told
 from eggym.task import Item, MultiTurnTask, Verdict, VerdictState
 from eggym.values import as_float

@@ -78,7 +78,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
         try:
             entry = json.loads(line)
             if isinstance(entry["answer"], dict) and entry["key"] == sha256_json(entry["request"]):
-                found.setdefault(entry["key"], entry["answer"])
+                found[entry["key"]] = entry["answer"]  # the last one: it may replace a failure
         except (ValueError, TypeError, KeyError, RecursionError):
             continue
     return found

@@ -1,20 +1,18 @@
 """Names of tasks and learners, and how to get from a name to the thing.
 
-The leaves bring import-free tables of strings; a module is imported only when its name is asked for. Other
-distributions bring the same tables (``TASKS``, ``LEARNERS``), or call `register`, in a module named under the entry
-point group ``eggym.plugins``; those are imported on a listing, or when a name is unknown without them. All shared state
-lives here.
+The leaves bring import-free tables of strings, and so do other distributions (`eggym.plugins`); a module is imported
+only when its name is asked for. What is registered in this process lives here.
 """
 
-import importlib
-import importlib.util
 import inspect
 import re
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from eggym import plugins
 from eggym.contract import check_settings
 from eggym.errors import BadValue, EggymError, TaskFault, unknown
+from eggym.plugins import ID, Table, check_id
 from eggym.source import FILE_REFERENCE, check_reference, load_file, named, told
 from eggym.task import Task
 from eggym.values import as_meant
@@ -22,21 +20,16 @@ from eggym.values import as_meant
 if TYPE_CHECKING:
     from eggym.learner import LearnerSpec
 
-Table = dict[str, tuple[str, str]]
 AnyTask = TypeVar("AnyTask", bound=Task)
 
 _TASK_LEAVES = ("eggym.envs",)
 _LEARNER_LEAVES = ("eggym.es", "eggym.agents")
-_PLUGINS = "eggym.plugins"  # the entry-point group
 _WRAPPER = "random-reward"  # written before another learner's name: random-reward:eggroll
-_ID = re.compile(r"(?P<family>[\w:-]+/[\w:.-]+?)-v(?P<version>\d+)")
 _OPTIONS = re.compile(r"(?P<ref>[^@]*(?:@[^@]*)*)@(?P<options>[A-Za-z_]\w*=.*)", re.DOTALL)
 _NAMED = re.compile(r"(^|,)\s*([A-Za-z_]\w*)=")
 _SPEC_FIELDS = ("name", "kind", "options", "build", "resolve")
 
 _registered: dict[str, type[Task]] = {}
-_plugins: dict[str, Any] = {}  # entry-point name -> what it loaded
-_plugins_loaded = False
 
 
 def register(task_class: type[AnyTask]) -> type[AnyTask]:
@@ -110,24 +103,26 @@ def load_learner(name: str) -> "LearnerSpec":
         return _spec_from_file(file["path"], file["name"])
     if ":" in name:
         return _as_spec(named(name, "learner"), name)
-    table = _learners() if name in _learners() else _learners(plugins=True)
+    table = _learners() if name in _learners() else _learners(with_plugins=True)
     if name not in table:
+        _blame_plugins()
         raise unknown("learner", name, table)
     return _as_spec(named(table[name][0], "learner"), name)
 
 
 def task_table() -> dict[str, str]:
     """Return every known task id with its one-line summary, those of `family_table` left out; imports no task."""
-    families = _families(plugins=True)
-    grouped = {name for _, table in families.values() for name in table}
-    return {name: line for name, (_, line) in sorted(_tasks(plugins=True).items()) if name not in grouped}
+    known = _tasks(with_plugins=True)
+    grouped = {name for _, table in plugins.families(_TASK_LEAVES).values() for name in table}
+    return {name: line for name, (_, line) in sorted(known.items()) if name not in grouped}
 
 
 def family_table() -> dict[str, tuple[str, dict[str, str]]]:
     """Return each family of tasks by name: what it is, and its ids with their summaries; imports no task."""
+    _tasks(with_plugins=True)
     return {
         name: (title, {task_id: line for task_id, (_, line) in sorted(table.items())})
-        for name, (title, table) in sorted(_families(plugins=True).items())
+        for name, (title, table) in sorted(plugins.families(_TASK_LEAVES).items())
     }
 
 
@@ -136,15 +131,7 @@ def learner_table() -> dict[str, str]:
 
     ``random-reward`` stands there once; it is used as ``random-reward:NAME``.
     """
-    return {name: summary for name, (_, summary) in sorted(_learners(plugins=True).items())}
-
-
-def check_id(task_id: str, owner: str) -> None:
-    """Refuse an id that is not of the form ``namespace/name-vN``."""
-    if not task_id:
-        raise BadValue(f'task {owner} has no id; give its class one, such as id = "me/sums-v0"')
-    if not isinstance(task_id, str) or not _ID.fullmatch(task_id):
-        raise BadValue(f"task id {task_id!r} of {owner} is not of the form namespace/name-vN, such as me/sums-v0")
+    return {name: summary for name, (_, summary) in sorted(_learners(with_plugins=True).items())}
 
 
 def _check_free(task_class: type[Task], owner: str) -> None:
@@ -176,64 +163,27 @@ def announce() -> None:
             )
 
 
-def _tasks(plugins: bool = False) -> Table:
+def _tasks(with_plugins: bool = False) -> Table:
     """Return all tables of tasks in one, those of the plugins included where asked or already loaded."""
     own = {task_id: (_place(found), _first_line(found)) for task_id, found in _registered.items()}
-    return own | _shipped(plugins)
+    return own | _shipped(with_plugins)
 
 
-def _shipped(plugins: bool = False) -> Table:
-    together = _tables(_TASK_LEAVES, "TASKS", plugins)
-    for _, table in _families(plugins).values():
+def _shipped(with_plugins: bool = False) -> Table:
+    together = _table(_TASK_LEAVES, "TASKS", with_plugins)
+    for _, table in plugins.families(_TASK_LEAVES).values():
         together |= table
     return together
 
 
-def _families(plugins: bool = False) -> dict[str, tuple[str, Table]]:
-    """Return the families: many ids under one heading, such as the tasks of another gym."""
-    if plugins:
-        _load_plugins()
-    found: dict[str, tuple[str, Table]] = {}
-    for module in (*map(importlib.import_module, _TASK_LEAVES), *_plugins.values()):
-        found |= getattr(module, "FAMILIES", {})
-    return found
+def _learners(with_plugins: bool = False) -> Table:
+    return _table(_LEARNER_LEAVES, "LEARNERS", with_plugins)
 
 
-def _learners(plugins: bool = False) -> Table:
-    return _tables(_LEARNER_LEAVES, "LEARNERS", plugins)
-
-
-def _tables(leaves: tuple[str, ...], attribute: str, plugins: bool) -> Table:
-    if plugins:
-        _load_plugins()
-    together: Table = {}
-    modules = {leaf: importlib.import_module(leaf) for leaf in leaves}
-    for name, module in (modules | _plugins).items():
-        table: Table = getattr(module, attribute, {})
-        for key in table.keys() & together.keys():
-            raise BadValue(f"{key!r} of {name} is already taken by {together[key][0]}; give it another name")
-        together |= table
-    return together
-
-
-def _load_plugins() -> None:
-    global _plugins_loaded
-    if _plugins_loaded:
-        return
-    from importlib.metadata import entry_points  # late: costs as much as the rest of this file together
-
-    _plugins_loaded = True  # before loading: a plugin may ask the registry for something
-    for point in entry_points(group=_PLUGINS):
-        try:
-            _plugins[point.name] = point.load()
-        except KeyboardInterrupt:
-            _plugins_loaded = False
-            raise
-        except BaseException as problem:  # another distribution's code may raise anything, sys.exit() included
-            _plugins_loaded = False
-            what = f"plugin {point.name!r} ({point.value}) raised {told(problem)}"
-            raise EggymError(f"{what}; mend or uninstall it") from problem
-    announce()
+def _table(leaves: tuple[str, ...], attribute: str, with_plugins: bool) -> Table:
+    if with_plugins and plugins.load_plugins():
+        announce()
+    return plugins.tables(leaves, attribute)
 
 
 def _with_options(ref: str) -> tuple[str, dict[str, Any]]:
@@ -253,14 +203,25 @@ def _with_options(ref: str) -> tuple[str, dict[str, Any]]:
 
 
 def _by_id(ref: str) -> type[Task]:
-    task_id = _resolve(ref, _tasks()) or _resolve(ref, _tasks(plugins=True))
+    task_id = _resolve(ref, _tasks()) or _resolve(ref, _tasks(with_plugins=True))
     if task_id is None:
+        _blame_plugins()
         raise unknown("task", ref, _as_written(ref))
     if task_id in _registered:
         return _registered[task_id]
-    found = _as_task(named(_tasks()[task_id][0], "task"), task_id)
+    place = _tasks()[task_id][0]
+    found = _as_task(named(place, "task"), task_id)
+    own = vars(found).get("id") or task_id  # one that is inherited is another task's
+    if own != task_id:
+        raise BadValue(f"the table has {place} as {task_id!r}, and its class says id = {own!r}; make them equal")
     found.id = task_id
     return found
+
+
+def _blame_plugins() -> None:
+    """Tell of a plugin that could not be loaded where a name is unknown: it may be the one that has it."""
+    for fault in plugins.faults():
+        raise EggymError(fault)
 
 
 def _as_written(ref: str) -> list[str]:
@@ -276,7 +237,7 @@ def _resolve(ref: str, table: Table) -> str | None:
     full = ref if "/" in ref else f"eggym/{ref}"
     if full in table:
         return full
-    versions = [match for match in map(_ID.fullmatch, table) if match and match["family"] == full]
+    versions = [match for match in map(ID.fullmatch, table) if match and match["family"] == full]
     return max(versions, key=lambda match: int(match["version"])).string if versions else None
 
 

@@ -69,7 +69,9 @@ def _listed(source: Any, owner: str) -> list[Row]:
         raise BadValue(f"data of task {owner!r} are a path, a hub id or a list of rows, got {source!r:.60}")
     rows = [_checked(row, f"row {place} of task {owner!r}") for place, row in enumerate(source)]
     if not rows:
-        raise BadValue(f"the data of task {owner!r} hold no rows; give it some with data=, or --data")
+        raise BadValue(
+            f"the data of task {owner!r} hold no rows; set source in its class, or give some with data= or --data"
+        )
     return rows
 
 

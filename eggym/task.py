@@ -185,7 +185,7 @@ class SingleTurnTask(Task):
         """Judge a reply; a pure function. A number in ``reward_range``, or a whole `Verdict`."""
         if not self._has_batch_scorer:
             raise NotImplementedError(f"task {self.id!r} must define score(item, reply)")
-        (found,) = self.score_all([item], [reply])
+        found: float | Verdict = self._batch([item], [reply])[0]
         return found
 
     def score_all(self, items: Sequence[Item], replies: Sequence[str]) -> Sequence[float | Verdict]:
@@ -241,14 +241,20 @@ class SingleTurnTask(Task):
     def _judge_batch(self, states: Sequence[Exchange]) -> list[Verdict]:
         items, replies = [state.item for state in states], [state.reply or "" for state in states]
         try:
-            found = list(self._own("score_all", items, replies))
-            if len(found) != len(states):
-                raise TaskFault(f"task {self.id!r}: score_all gave {len(found)} verdicts on {len(states)} replies")
+            found = self._batch(items, replies)
         except EggymError as problem:
             if len(states) == 1 or self.grouped:
                 return [Verdict(None, VerdictState.ERROR, why=writable(str(problem)))] * len(states)
             return [self._judge_batch([state])[0] for state in states]  # one that fails takes no other along
         return [self._guard(lambda one=one: one) for one in found]  # type: ignore[misc]  # a default binds the value
+
+    def _batch(self, items: Sequence[Item], replies: Sequence[str]) -> list[Any]:
+        found = self._own("score_all", items, replies)
+        if isinstance(found, str) or not hasattr(found, "__len__") or not hasattr(found, "__iter__"):
+            raise TaskFault(f"task {self.id!r}: score_all must return a list, one entry per reply; got {found!r:.60}")
+        if len(found) != len(replies):
+            raise TaskFault(f"task {self.id!r}: score_all gave {len(found)} verdicts on {len(replies)} replies")
+        return list(found)
 
     def oracle_reply(self, state: Exchange) -> str | None:
         """Return the best reply."""

@@ -10,19 +10,24 @@ from eggym.flags import Data, Json, console, one_thread, print_json
 
 def list_(
     name: Annotated[
-        str | None, typer.Argument(help="A learner: lists its settings and defaults. Or a family of tasks: its ids.")
+        str | None,
+        typer.Argument(help="A learner: its settings and defaults. A family or a namespace of tasks: its ids."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List tasks and learners, the settings of a learner, or the tasks of a family."""
+    """List tasks and learners, the settings of a learner, or the tasks of a family or a namespace."""
+    from eggym.plugins import faults
     from eggym.registry import family_table, learner_table, task_table
 
-    families = family_table()
+    families, tasks, learners = family_table(), task_table(), learner_table()
+    for fault in faults():
+        typer.echo(f"eggym: left out: {fault}", err=True)
     if name is not None:
-        _list_family(families[name][1], as_json) if name in families else _list_settings(name, as_json)
+        ids = (
+            families[name][1] if name in families else {key: tasks[key] for key in tasks if key.startswith(f"{name}/")}
+        )
+        _list_family(ids, as_json) if ids else _list_settings(name, as_json)
         return
-
-    tasks, learners = task_table(), learner_table()
     if as_json:
         print_json(
             {

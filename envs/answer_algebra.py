@@ -3,31 +3,26 @@ r"""Equality of two terms as algebra: `answer_terms` or else math-verify reads t
 Runs in the worker processes alone: sympy may take any time and any memory over an expression.
 
 Two terms are equal if their difference is zero: for constants, to 60 of 80 digits beyond the exact; with unknowns, at
-each of a few fixed points where the truth is real, which needs no simplification and finds no small number negligible.
+each of some points (`answer_points`) where the truth is real, which needs no simplification and finds no small number
+negligible.
 Equations are equal if one is a multiple of the other. Sets, intervals and inequalities are left to math-verify's own
 comparison. A point where the truth is not real (``\ln x`` of a negative number) does not count: there it says nothing.
 """
 
 import re
+from collections.abc import Sequence
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
 from .answer_forms import Form, same
+from .answer_letters import is_known, one_case
+from .answer_points import MOST_UNKNOWNS, points
 from .answer_reading import read_form
 from .answer_terms import read_term
 
 DIGITS = 80
 _CLOSE = 60  # digits in which two irrational values agree
-# In [-3, 3], without round numbers; each unknown gets a value of its own, and the truth is likely real at two of four.
-_POINTS = tuple(
-    line.split()
-    for line in (
-        "1.7329 0.6173 2.2391 1.1953 0.8317 2.6173 1.4519 0.2917 1.9373 2.0179 0.7451 2.8913",
-        "-0.7193 1.3171 -1.9319 0.4177 -2.3917 1.5313 2.1713 -1.1197 0.9371 -0.3319 2.7191 -1.6729",
-        "0.3137 -1.4719 0.9133 -0.2719 1.8311 -0.6737 -2.1139 1.2713 -0.5179 2.3717 -1.7393 0.1379",
-        "2.4137 2.8171 0.1931 1.6317 0.5119 0.7717 2.9137 1.0393 0.6719 1.3913 2.5171 0.8779",
-    )
-)
 _MIXED = re.compile(r"(?<![\d.}])(\d{1,6})\\frac\{(\d{1,6})\}\{(\d{1,6})\}")
 _COMMAND = re.compile(r"\\[a-zA-Z]+")
 _WARMING = (
@@ -79,16 +74,19 @@ def equal_terms(truth: Form, found: Form) -> bool:
     """Compare two parts that only algebra can."""
     if _cases_differ(truth.text, found.text):
         return False
-    one = _truth(truth.text)
+    texts = one_case([truth.text, found.text])
+    if texts is None:
+        raise Unreadable(found.text)
+    one = _truth(texts[0])
     if one is None:
         raise ValueError(f"the truth {truth.text!r:.80} cannot be read")
-    other = _read(found.text)
+    other = _read(texts[1])
     if other is None:
         raise Unreadable(found.text)
-    return _equal(one, other)
+    return _equal(one, other, texts)
 
 
-def _equal(one: Any, other: Any) -> bool:
+def _equal(one: Any, other: Any, texts: Sequence[str]) -> bool:
     import sympy
 
     if isinstance(one, sympy.Equality) and isinstance(other, sympy.Equality):
@@ -96,7 +94,7 @@ def _equal(one: Any, other: Any) -> bool:
     if getattr(one, "is_Matrix", False) or getattr(other, "is_Matrix", False):
         return _verified(one, other)
     if isinstance(one, sympy.Expr) and isinstance(other, sympy.Expr):
-        verdict = _agree(one, other)
+        verdict = _agree(one, other, " ".join(texts))
         if verdict is not None:
             return verdict
     elif isinstance(one, sympy.Expr) or isinstance(other, sympy.Expr):
@@ -111,13 +109,13 @@ def _verified(one: Any, other: Any) -> bool:
     return bool(verify([one], [other], timeout_seconds=None, raise_on_error=False, **settings))
 
 
-def _agree(one: Any, other: Any) -> bool | None:
+def _agree(one: Any, other: Any, texts: str = "") -> bool | None:
     """Compare values: of constants, or at points; None where none can be had."""
     names = sorted({symbol.name for term in (one, other) for symbol in term.free_symbols})
-    if len(names) > len(_POINTS[0]):
+    if len(names) > MOST_UNKNOWNS:
         return None
     seen = 0
-    for values in _POINTS:
+    for values in points(texts):
         verdict = _agree_at(one, other, dict(zip(names, values, strict=False)))
         if verdict is False:
             return False
@@ -127,12 +125,14 @@ def _agree(one: Any, other: Any) -> bool | None:
     return True if seen > 1 else None
 
 
-def _agree_at(one: Any, other: Any, values: dict[str, str]) -> bool | None:
+def _agree_at(one: Any, other: Any, values: dict[str, Fraction]) -> bool | None:
     """Compare two terms at one point; None where the truth has no value, or no real one."""
     import sympy
 
     first, second = (
-        term.xreplace({symbol: sympy.Rational(values[symbol.name]) for symbol in term.free_symbols}).doit()
+        term.xreplace(
+            {symbol: sympy.Rational(*values[symbol.name].as_integer_ratio()) for symbol in term.free_symbols}
+        ).doit()
         for term in (one, other)
     )
     difference = first - second
@@ -164,7 +164,9 @@ def _read(text: str) -> Any:
     """Return a term, numbers exact, or None."""
     spelt = _spelt(text)
     plain = read_term(spelt)
-    return _read_by_math_verify(spelt) if plain is None else plain
+    if plain is None and is_known(spelt):
+        return _read_by_math_verify(spelt)
+    return plain
 
 
 def _read_by_math_verify(text: str) -> Any:
@@ -183,8 +185,9 @@ def _read_by_math_verify(text: str) -> Any:
     term = found[0]
     if isinstance(term, sympy.Expr):
         exact = {number: sympy.Rational(str(number)) for number in term.atoms(sympy.Float)}
-        unreal = {symbol: sympy.I for symbol in term.free_symbols if symbol.name == "i"}
-        term = term.xreplace({**exact, **unreal})
+        constants = {"i": sympy.I, "e": sympy.E}
+        known = {symbol: constants[symbol.name] for symbol in term.free_symbols if symbol.name in constants}
+        term = term.xreplace({**exact, **known})
     return term
 
 

@@ -14,6 +14,7 @@ Decisions:
   but 0.5% is not 0.5.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -29,7 +30,7 @@ class Form:
     text: str
     parts: tuple["Form", ...] = ()
     value: Fraction | None = None  # of a number, its percent sign applied
-    name: str = ""  # the unknown of an equation; the unit of a number; the shape of a matrix; a word
+    name: str = ""  # the unknown of an equation; the unit of a number or term; the shape of a matrix; a word
     percent: bool = False
 
 
@@ -44,6 +45,10 @@ def same(truth: Form, found: Form, leaf: Leaf) -> bool | None:
     if truth.kind == "number" and found.kind == "number":
         return _same_numbers(truth, found)
     if "term" in (truth.kind, found.kind):
+        if truth.kind == found.kind and truth.name and found.name and truth.name != found.name:
+            return False
+        if found.kind == "number" and _LEFT_OPEN.search(truth.text):
+            return leaf(truth, found)
         return False if truth.kind in _CLOSED or found.kind in _CLOSED else leaf(truth, found)
     if truth.kind == found.kind == "union":
         return _any_order(truth.parts, found.parts, leaf) or leaf(truth, found)
@@ -58,7 +63,8 @@ def unknown_to(truth: Form, found: Form) -> bool | None:
     return None
 
 
-_CLOSED = frozenset(("number", "word", "based"))  # never equal to a term
+_CLOSED = frozenset(("number", "word", "based"))  # never equal to a term, apart from
+_LEFT_OPEN = re.compile(r"!|\\(?:binom|cdot|times)(?![a-z])")  # a number that a truth has left to calculate
 
 
 def _is_range(form: Form) -> bool:

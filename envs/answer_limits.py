@@ -37,6 +37,9 @@ _LONG_EXPONENT = re.compile(r"\^\{?[-+]?\d{5,}|\^\{[^{}]*\d{5,}")
 _OPENING, _CLOSING = "({[", ")}]"
 _ARITHMETIC = re.compile(r"(?<=[\d})])(?:[-+*/!(^]|\\(?:times|cdot|div|pm))")
 _BREAKS = re.compile(r"[,=<>&;|]|\\(?:\\|le|ge|ne|in|cup|cap|pm|mp|vert|approx)(?![a-z])")
+_COEFFICIENT = re.compile(r"[-+]?(?:[0-9.]+(?:/[0-9]+)?|\\frac\{[0-9]+\}\{[0-9]+\})?(?:\\cdot|\\times)? ?")
+_INNERMOST = re.compile(r"\{[^{}()\[\]]*\}|\([^{}()\[\]]*\)|\[[^{}()\[\]]*\]")
+_LEADING = re.compile(r"[-+]?(?!10\^)[0-9]")  # a coefficient that is no power of ten
 _PRODUCT = re.compile(r"\\(?:cdot|times|div)(?![a-z])|\*")
 
 
@@ -70,6 +73,8 @@ def unfinished(truth: str, found: str) -> str:
     if _FUNCTIONS.search(found) and not _FUNCTIONS.search(truth) and not has_letters(truth):
         return "unevaluated function"
     if (_adds_numbers(found) and not _adds_numbers(truth)) or (_multiplies(found) and not _multiplies(truth)):
+        return "unevaluated arithmetic"
+    if (_adds_alike(found) and not _adds_alike(truth)) or (_multiplies_roots(found) and not _multiplies_roots(truth)):
         return "unevaluated arithmetic"
     return ""
 
@@ -164,6 +169,29 @@ def _multiplies(text: str) -> bool:
             factors = [number_of(factor) for factor in _PRODUCT.split(term)]
             if sum(value is not None for value in factors) > 1 and number_of(term) is None:
                 return True
+    return False
+
+
+def _adds_alike(text: str) -> bool:
+    r"""Say whether a sum holds one irrational number twice: ``3\sqrt{2}+\sqrt{2}``."""
+    for terms in _sums(text):
+        rest = [_COEFFICIENT.sub("", term) for term in terms if not has_letters(term)]
+        irrational = [term for term in rest if "\\" in term and number_of(term) is None]
+        if len(set(irrational)) < len(irrational):
+            return True
+    return False
+
+
+def _multiplies_roots(text: str) -> bool:
+    r"""Say whether a product without unknowns holds two roots, or two coefficients: ``2\cdot 3\sqrt{2}``."""
+    for term in (term for terms in _sums(text) for term in terms if not has_letters(term)):
+        outside = _INNERMOST.sub("", term)
+        while outside != term:
+            term, outside = outside, _INNERMOST.sub("", outside)
+        if outside.count("\\sqrt") > 1 and "/" not in outside:
+            return True
+        if sum(bool(_LEADING.match(factor)) for factor in _PRODUCT.split(outside)) > 1:
+            return True
     return False
 
 

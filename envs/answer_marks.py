@@ -1,13 +1,14 @@
 r"""What stands around a number and is not one: currency, units, degree and percent signs.
 
 A unit is what follows a number in ``\text{}``, a word of at least four letters, or one of a short list; words that
-change what is said ("or", "not", "thousand") are none. Units are compared where truth and answer both have one.
+change what is said ("or", "not", "thousand", "squared") are none. Units are compared where truth and answer both have
+one.
 """
 
 import re
 
 _UNIT = re.compile(
-    r"(.*[\d})])(?P<gap>\s*)(?:(?P<percent>\\?%|\\text\{\s*(?:\\?%|percent)\s*\}|percent)"
+    r"(.*(?:[\d})]|\\pi))(?P<gap>\s*)(?:(?P<percent>\\?%|\\text\{\s*(?:\\?%|percent)\s*\}|percent)"
     r"|(?P<degree>\\deg(?: ?[CF])?)|(?P<money>\\?\$|\\?\u20ac|\\pounds)"
     r"|(?:\\text\{\s*(?P<text>[^{}0-9]*?)\s*\}"
     r"|(?P<raw>[A-Za-z]{1,12}(?: [A-Za-z]{3,12}){0,2}))(?P<power>\^\{[23]\})?)\s*"
@@ -16,7 +17,10 @@ _MONEY = re.compile(r"([-+]?)\s*(?:\\?\$|\\?\u20ac|\\pounds|\\text\{\s*\\?\$\s*\
 _SHORT = re.compile(r"cm|mm|km|in|ft|yd|mi|kg|lb|oz|ml|hrs?|min|sec|mph|rad|deg|sq")
 _NO_UNIT = re.compile(
     r"(?<![a-z])(?:or|and|not?|is|if|then|else|when|where|than|but|to|be|are|was|wrong|maybe|about|versus|mod|base|less"
-    r"|more|least|most|half|dozen|hundred|thousand|[mbtr]+illion|times|plus|minus|over|a?sin|cos|tan|cot|sec|csc|log|ln)"
+    r"|more|least|most|\w+n't|never|nor|neither|false|incorrect|otherwise|instead|except|squared|cubed|factorial|power"
+    r"|hal(?:f|ves)|thirds?|quarters?|(?!(?:leng|wid|dep|mon|ear)ths?)[a-z]+ths?|pairs?|twice|dozens?|gross|scores?"
+    r"|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[a-z]+teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty"
+    r"|hundreds?|thousands?|[mbtr]+illions?|times|plus|minus|over|a?sin|cos|tan|cot|sec|csc|log|ln)"
     r"(?![a-z])"
 )
 _SAME = {

@@ -4,29 +4,38 @@ What is no number, word or bracketed group of such is a term, which is left to a
 """
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 
 from .answer_forms import Form
 from .answer_marks import without_marks
 from .answer_numbers import based_of, number_of, with_commas
+from .answer_ranges import as_union
 from .answer_tidy import squeeze, tidy
 
 _AND = re.compile(r"\s*,?\s*(?:\\text\{\s*(?:and|or)\s*\}|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|\\lor(?![a-z])|;)\s*")
 _NAMED = re.compile(
-    r"(?:m?\\angle ?)?(\\text\{[^{}]*\}|[A-Za-z]{1,4}|\\[a-z]+|\([a-z](?:,[a-z])+\))((?:_\{\w+\}|'|\([A-Za-z]\))*)"
+    r"(?:m?\\angle ?)?(?!\\(?:not|neg|ne|approx|sim)(?![a-z])|(?:\\text\{[^{}]*)?\b(?:not|never)\b)"
+    r"(\\text\{[^{}]*\}|[A-Za-z]{1,4}|\\[a-z]+|\([a-z](?:,[a-z])+\))((?:_\{\w+\}|'|\([A-Za-z]\))*)"
     r"(=|\\in(?![a-z]))(.+)"
 )
+_COMMAS_BEFORE = re.compile(r"([-+]?\d{1,3}(?:,\d{3})+)( ?(?:\\(?:pi|sqrt)|[a-z])[^,]*)")  # of 1,000\pi
+_INEQUALITY = re.compile(r"[<>]|\\(?:le|ge|ne)(?![a-z])")
 _SIGNS = re.compile(r"\\(?:pm|mp)(?![a-z])")
 _MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
-_WORD = re.compile(r"\\text\{([^{}]*)\}|\(?([A-Za-z][A-Za-z' -]{3,})\)?|(\(?[A-Z]\)?)")
+_WORD = re.compile(r"\\text\{([^{}]*)\}|\(?((?=.*[A-Za-z]{4}|[A-Za-z' ]+\)?$)[A-Za-z][A-Za-z' -]{3,})\)?|(\(?[A-Z]\)?)")
 _OPEN, _CLOSE = "([{", ")]}"
 
 
 @lru_cache(maxsize=65536)
 def read_form(raw: str) -> Form:
     """Split an answer as it was written. Its size must have been checked."""
-    return _simple(raw) or _listed(_AND.sub(",", tidy(raw)))
+    if form := _simple(raw):
+        return form
+    text = tidy(raw)
+    ranges = as_union(text) if _INEQUALITY.search(text) else None
+    return _listed(ranges or _AND.sub(",", text))
 
 
 def _simple(text: str) -> Form | None:
@@ -41,8 +50,11 @@ def _simple(text: str) -> Form | None:
 def _listed(text: str) -> Form:
     """Read a bare list, or its only element."""
     single = _item(text, whole=True)
-    if single.kind == "number":
+    if single.kind == "number" or (single.kind == "equation" and single.parts[0].kind == "number"):
         return single
+    if found := _COMMAS_BEFORE.fullmatch(text):
+        text = found[1].replace(",", "") + found[2]
+        single = _item(text)
     pieces = _cut(text, ",")
     if pieces is None:
         return Form("term", squeeze(text))
@@ -84,7 +96,8 @@ def _number(text: str, whole: bool) -> Form | None:
     if value is None:
         if based := based_of(spelt):
             return Form("based", f"{based[0]}_{{{based[1]}}}")
-        return _structure(spelt) if plain != text and unit and spelt else None
+        rest = _structure(spelt) if plain != text and unit and spelt else None
+        return replace(rest, name=unit) if rest and rest.kind == "term" else rest
     return Form("number", spelt, value=value / 100 if percent else value, name=unit, percent=percent)
 
 

@@ -1,9 +1,11 @@
 r"""Read the commonest terms without math-verify: sums, products, powers, fractions and roots of numbers and unknowns.
 
 math-verify reads any LaTeX in some 5 ms; most answers that need algebra are ``3\sqrt{2}`` or ``x^2+5x-14``, which this
-reads in some 0.1 ms. It reads only what has one meaning, and gives None for all else: a slash before a product, an
+reads in far less. It reads only what has one meaning, and gives None for all else: a slash before a product, an
 unknown before a parenthesis (a function?), a number alone in parentheses, a number before a fraction (a mixed number?),
-``e``, ``i`` and ``d``, upper case, words. What it reads is equal to what math-verify makes of it, with exact numbers.
+``d``, upper case, words. A number over a number is a coefficient: ``1/2x`` is x/2, as people write it. The odd root of
+a negative number is the real one. What is read is what the text says as mathematics, also where math-verify reads
+something else: ``\pi(x)`` is a product, ``1/2x`` is not 1/(2x), numbers are exact.
 """
 
 import re
@@ -13,8 +15,8 @@ from typing import Any
 MOST_CHARACTERS, DEEPEST, LARGEST_POWER = 400, 12, 999
 
 _TOKEN = re.compile(
-    r"(?P<number>[0-9]+(?:\.[0-9]+)?)|(?P<name>[a-cj-z])|"
-    r"\\(?P<command>frac|sqrt|cdot|times|pi)(?![a-zA-Z]) ?|(?P<mark>[-+(){}^\[\]])"
+    r"(?P<number>[0-9]+(?:\.[0-9]+)?)|(?P<name>[a-ceij-z])|"
+    r"\\(?P<command>frac|sqrt|cdot|times|pi)(?![a-zA-Z]) ?|(?P<mark>[-+/(){}^\[\]])"
 )
 _WORD = re.compile(r"(?<!\\)(?<![a-zA-Z])[a-zA-Z]{3,}")
 _TIMES = ("cdot", "times")
@@ -74,6 +76,10 @@ class _Reader:
         value = self._power()
         while True:
             following = self._next()
+            if following == "/":
+                value = self._divided(value)
+                kind = "number"
+                continue
             if following in _TIMES:
                 self._take()
                 kind = self._kind()
@@ -88,6 +94,16 @@ class _Reader:
             else:
                 return value
             value = value * self._power()
+
+    def _divided(self, value: Any) -> Any:
+        """Read a slash and a divisor. What follows the divisor is a factor only after a number over a number."""
+        self._take()
+        by_number = self._kind() == "number"
+        value = value / self._power()
+        more = self._kind() == "name" or self._next() in (*_OPENERS, *_TIMES, "/")
+        if more and not (by_number and value.is_number and self._next() not in _TIMES):
+            raise _Elsewhere
+        return value
 
     def _power(self) -> Any:
         base = self._base()
@@ -113,6 +129,8 @@ class _Reader:
         kind, text = self._kind(), self._take()
         if kind == "number":
             return sympy.Rational(text)
+        if kind == "name" and text in "ei":
+            return sympy.E if text == "e" else sympy.I
         if kind == "name":
             return sympy.Symbol(text, real=True)
         reads: dict[str, Callable[[], Any]] = {
@@ -151,7 +169,10 @@ class _Reader:
             self._need("]")
         if degree < 2:
             raise _Elsewhere
-        return self._braced() ** (1 / degree)
+        value = self._braced()
+        if value.is_negative and degree % 2:
+            return -((-value) ** (1 / degree))
+        return value ** (1 / degree)
 
     # -- tokens -------------------------------------------------------------------------------------------------------
     def _kind(self) -> str:

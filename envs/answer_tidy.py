@@ -6,6 +6,8 @@ Both are pure functions of the text and take time linear in its length.
 
 import re
 
+from .answer_arguments import closing, with_braces
+
 _UNICODE = str.maketrans(
     {
         "\u2212": "-",
@@ -25,6 +27,11 @@ _UNICODE = str.maketrans(
         "\u00b1": "\\pm ",
         "\u00b0": "\\deg ",
         "\u00a2": "\\text{ cents}",
+        "\u00b2": "^{2}",
+        "\u00b3": "^{3}",
+        "\u00bd": "\\frac{1}{2}",
+        "\u00bc": "\\frac{1}{4}",
+        "\u00be": "\\frac{3}{4}",
         "\u00a0": " ",
         "\u2009": " ",
         "\u202f": " ",
@@ -58,12 +65,15 @@ _COMMANDS = {
     **dict.fromkeys(("mathrm", "mathbf", "mathit", "mathsf", "operatorname"), "text"),
 }
 _COMMAND = re.compile(r"\\([a-zA-Z]+)")
-_BARE_FRACTION = re.compile(r"\\frac\s*(?:\{([^{}]*)\}|([a-zA-Z\d]))\s*(?:\{([^{}]*)\}|([a-zA-Z\d]))")
 _ROOT_SIGN = re.compile(r"\u221a\s*(\d+|[a-zA-Z](?![a-zA-Z]))")
 _ROW_GAP = re.compile(r"\\\\\s*\[[^\[\]]*\]")  # between rows of a matrix
-_BARE_ROOT = re.compile(r"\\sqrt\s*(\d|[a-zA-Z](?![a-zA-Z]))")
 # TeX reads 2^10 as 2^{1}0; people who write it mean 2^{10}.
 _BARE_POWER = re.compile(r"(?<!\\)([\^_])\s*(-?\d+|[a-zA-Z])")
+_BARE_BASE = re.compile(r"\\log_\s*(\d)")
+_PLAIN = re.compile(r"(?<![a-zA-Z\\{])(pi|sqrt|ln|log|sin|cos|tan)(?![a-zA-Z])")
+_PLAIN_ROOT = re.compile(r"(?<![a-zA-Z\\])sqrt\s*\(([^()]*)\)")
+_OTHER_WORD = re.compile(r"(?<![a-zA-Z\\])(?!(?:sqrt|log|sin|cos|tan)(?![a-zA-Z]))[a-zA-Z]{3,}|\\text")
+_WRAPPED = re.compile(r"(?:\\(?:mathbf|boldsymbol|mathrm|mathit|bm)\s*)?\{")
 _MATH_MARKS = re.compile(r"\A(?:\$\$?|\\\(|\\\[)(.*?)(?:\$\$?|\\\)|\\\])\Z", re.DOTALL)
 _TEXT_PARTS = re.compile(r"(\\text\{[^{}]*\})")
 _NEEDED = re.compile(r"(\\[a-zA-Z]+) (?=[a-zA-Z])|(?<=\d) (?=\d)| ")
@@ -78,8 +88,12 @@ def tidy(text: str) -> str:
     text = text.strip()
     if not text.isascii():
         text = _ROOT_SIGN.sub(r"\\sqrt{\1}", text.translate(_UNICODE))
-    if text.startswith(("$", "\\(", "\\[")) and (marked := _MATH_MARKS.match(text)):
-        text = marked[1]
+    if text.startswith(("$", "{", "\\")):
+        text = _without_wrapping(text)
+    if "**" in text:
+        text = text.replace("**", "^")
+    if text[:1] != "\\" and _PLAIN.search(text):
+        text = _plain_commands(text)
     if "\\" in text or "{" in text:
         text = _one_spelling(text)
     if "^" in text or "_" in text:
@@ -106,9 +120,30 @@ def _one_spelling(text: str) -> str:
         text = _DEGREES.sub(r"\\deg ", text)
     text = _SIZES.sub("", text)
     text = _COMMAND.sub(_renamed, text).replace("\\text {", "\\text{")
-    if "\\frac" in text:
-        text = _BARE_FRACTION.sub(_whole_fraction, text)
-    return _BARE_ROOT.sub(r"\\sqrt{\1}", text) if "\\sqrt" in text else text
+    if "\\log_" in text:
+        text = _BARE_BASE.sub(r"\\log_{\1}", text)
+    return with_braces(text) if "\\frac" in text or "\\sqrt" in text or "^\\pi" in text else text
+
+
+def _without_wrapping(text: str) -> str:
+    """Take off dollars, a bold face, and braces around the whole."""
+    if text.startswith("$") and text.endswith("$."):
+        text = text[:-1]
+    if text.startswith(("$", "\\(", "\\[")) and (marked := _MATH_MARKS.match(text)):
+        text = marked[1].strip()
+    while (found := _WRAPPED.match(text)) and closing(text, found.end() - 1) == len(text) - 1:
+        inside = text[found.end() : -1].strip()
+        if found[0] != "{" and "\\" not in inside:
+            break
+        text = inside
+    return text
+
+
+def _plain_commands(text: str) -> str:
+    """Read names of functions that were written without their backslash, where no other word stands beside them."""
+    if _OTHER_WORD.search(text):
+        return text
+    return _PLAIN.sub(r"\\\1 ", _PLAIN_ROOT.sub(r"\\sqrt{\1}", text))
 
 
 def _squeezed(part: str) -> str:
@@ -122,9 +157,3 @@ def _parts_digits(part: str, found: "re.Match[str]") -> bool:
 
 def _renamed(found: "re.Match[str]") -> str:
     return "\\" + _COMMANDS.get(found[1], found[1])
-
-
-def _whole_fraction(found: "re.Match[str]") -> str:
-    above = found[1] if found[1] is not None else found[2]
-    below = found[3] if found[3] is not None else found[4]
-    return f"\\frac{{{above}}}{{{below}}}"

@@ -18,7 +18,7 @@ from eggym.rows import Row, value_of
 from eggym.task import Item, Verdict, VerdictState
 
 _HOW = 'Think step by step. End with a line of the form "#### number".'
-_ANSWER = re.compile(r"([-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)\.?")
+_ANSWER = re.compile(r"([-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)\.?", re.ASCII)
 
 
 class Gsm8k(DatasetTask):

@@ -56,7 +56,9 @@ class Guess(MultiTurnTask):
         return Search(item.truth, item.meta["low"], item.meta["high"], self.kind(item))
 
     def reply(self, state: Search, text: str) -> tuple[str, bool]:
-        """Answer a guess. Exactly one number, spaces around it ignored, is read."""
+        """Answer a guess. Exactly one number, spaces around it ignored, is read; behind the end nothing is."""
+        if state.secret in state.guesses or len(state.guesses) >= self.max_turns:
+            return "", True
         match = _NUMBER.fullmatch(text.strip())
         guess = int(match[0]) if match else None
         state.guesses.append(guess)

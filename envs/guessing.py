@@ -91,7 +91,9 @@ class GuessingGame(MultiTurnTask):
         return Hunt(item.truth, item.meta)
 
     def reply(self, state: Hunt, text: str) -> tuple[str, bool]:
-        """Answer a guess; the secret itself is never said."""
+        """Answer a guess; the secret itself is never said. Behind the end nothing counts."""
+        if state.won or len(state.guesses) >= self.max_turns:
+            return "", True
         guess = read_guess(text)
         guess = None if guess is None else self.read(state, guess)
         state.guesses.append(guess)

@@ -3,9 +3,9 @@
 Prompt:  a template over the fields of a row. `judged_task` makes such a task from rows, a prompt and a rubric.
 Reward:  the mean grade of ``votes`` answers of the judge, scaled to 0..1; with ``compare=True`` the share that a reply
          wins of its comparisons with other replies to the same item, each asked in both orders (ties count half). A
-         judge that cannot be asked or read gives no reward, never 0. A reply without a letter or digit is 0 unasked.
-         Shares are for training: within a group they always average one half. A reply alone, as in an evaluation with
-         one reply to each item, is graded.
+         judge that cannot be asked or read gives no reward, never 0. A reply without a letter or digit is 0 unasked,
+         in a group too, and whoever meets it wins. Shares are for training: within a group without such replies they
+         average one half. A reply alone, as in an evaluation with one reply to each item, is graded.
 Floor:   not known beforehand: what a fixed reply earns depends on judge and rubric. Measure it and pass ``floor=``.
 Source:  ours. Length, flattery and openers without content do move judges (arXiv 2507.08794): try yours with them.
 
@@ -28,8 +28,9 @@ from eggym.dataset import SETTINGS, DatasetTask, template_fields
 from eggym.endpoint import Endpoint, EndpointOptions, Spent
 from eggym.errors import BadValue, EggymError, unknown
 from eggym.files import sha256_json
+from eggym.plugins import check_id
 from eggym.recording import Recording
-from eggym.registry import check_id, register
+from eggym.registry import register
 from eggym.rows import Row, Source, value_of
 from eggym.splits import check_split
 from eggym.task import Item, Verdict, VerdictState
@@ -134,6 +135,7 @@ class JudgedTask(DatasetTask):
         for place, shares in won.items():
             mean = _mean(shares)
             verdicts[place] = _verdict(mean, f"{mean:.3f}", {"comparisons": float(len(shares))})
+        verdicts |= {place: found for place, reply in enumerate(replies) if (found := _unasked(reply)) is not None}
         return [verdicts[place] for place in range(len(items))]
 
     def _compared(
@@ -269,7 +271,7 @@ def _unasked(reply: str) -> Verdict | None:
 def _unasked_share(one: str, other: str) -> float | None:
     """Return the share of a comparison that no judge needs to make."""
     good = [_unasked(reply) is None for reply in (one, other)]
-    if one == other or not any(good):
+    if one == other or not any(good):  # two blanks: any share does, for neither gets it
         return 0.5
     return None if all(good) else float(good[0])
 

@@ -25,7 +25,8 @@ from typing import Any, ClassVar
 from eggym.dataset import DatasetTask, exact, number, template_fields
 from eggym.errors import BadValue, unknown
 from eggym.files import sha256_json
-from eggym.registry import check_id, register
+from eggym.plugins import check_id
+from eggym.registry import register
 from eggym.rows import Row, Source, value_of
 from eggym.splits import check_split
 from eggym.task import Item, Verdict, VerdictState

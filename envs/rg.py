@@ -3,8 +3,9 @@
 Prompt:  its question, then "Give the answer between <answer> and </answer>."
 Reward:  1 for a fully right answer, else 0. Read is the last ``<answer>`` block that is closed, and nothing else. What
          right means is in the table, `eggym.envs.rg_table`: full marks of its own scorer, or a scorer of ours where its
-         own is broken, pays for nonsense or runs the answer as code. What its scorer pays, crumbs included, is the part
-         ``rg`` of the reward wherever that scorer is safe to call.
+         own is broken, pays for nonsense or runs the answer as code. Where several answers are right and its scorer
+         picks out what it can read, the whole answer must be of the form asked for, else it is unparsed. What its
+         scorer pays, crumbs included, is the part ``rg`` of the reward wherever that scorer is safe to call.
 Options: ``level``, from 0: its curriculum; without one, its default difficulty. Floors are those of the default.
 Floor:   per task, in the table: the best of many constant replies, measured.
 Source:  reasoning-gym (Apache-2.0), an optional dependency; docs/reasoning-gym.md shows what is wrong with which task.
@@ -12,7 +13,8 @@ Source:  reasoning-gym (Apache-2.0), an optional dependency; docs/reasoning-gym.
 Its items come from ``seed + index``: neighbouring seeds share nearly all of them. Here there is one data set per task,
 with seed 0, indexed by hashed numbers below 2^30; a problem belongs to a split by the hash of its prompt. Tasks that
 take long to generate and never repeat (``split: window``) have windows of their own for validation and test instead, at
-their default difficulty. Where a generator gives up, another index is drawn.
+their default difficulty. Where a generator gives up or its
+answer is empty or wrong, another index is drawn.
 """
 
 import contextlib
@@ -20,8 +22,11 @@ import io
 import random
 import warnings
 from collections import OrderedDict
+from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any, ClassVar
+
+import numpy as np
 
 from eggym.errors import BadValue
 from eggym.seeding import stream
@@ -29,7 +34,7 @@ from eggym.splits import check_split
 from eggym.task import Item, SingleTurnTask, Verdict, VerdictState
 
 from .answers import last_tag
-from .rg_scorers import OWN, Unreadable, known_answer, theirs
+from .rg_scorers import OWN, Unreadable, check_form, known_answer, theirs
 from .rg_table import Row, rows, task_id
 
 WINDOW = 2**30  # indices of one split
@@ -116,15 +121,25 @@ class ReasoningGym(SingleTurnTask):
                 if self.row["score"] == "theirs":
                     raise
         if self.row["score"] == "theirs":
+            check_form(self.row, answer)
             return bool(parts["rg"] >= self.row.get("full", 1.0))
         return OWN[self.row["score"]](self.row, entry, answer)
 
     def _drawn(self, rng: random.Random, start: int, size: int) -> Item:
-        """Draw a problem; some of their generators give up on one index in a thousand or so."""
+        """Draw a problem that can be solved; on some indices their generators give up, or give a wrong answer."""
         for _ in range(TRIES - 1):
             with contextlib.suppress(RuntimeError, ValueError, IndexError, KeyError, AssertionError):
-                return self._item(start + rng.randrange(size))
-        return self._item(start + rng.randrange(size))
+                return self._sound(start + rng.randrange(size))
+        return self._sound(start + rng.randrange(size))
+
+    def _sound(self, place: int) -> Item:
+        """Return a problem whose known answer says something, and is right where the table doubts it."""
+        item = self._item(place)
+        if item.truth == "":
+            raise ValueError("its answer is empty")
+        if self.row.get("doubtful") and not self._is_right(item, str(item.truth), {"rg": 0.0}):
+            raise ValueError("its own answer is wrong")
+        return item
 
     def _item(self, place: int) -> Item:
         entry = self._entry(place)
@@ -135,7 +150,7 @@ class ReasoningGym(SingleTurnTask):
         found = self._entries.get(place)
         if found is None:
             dataset = self._dataset()
-            with contextlib.redirect_stdout(io.StringIO()):  # one of their compilers prints dots
+            with contextlib.redirect_stdout(io.StringIO()), _left_alone():  # one of their compilers prints dots
                 found = self._entries[place] = dataset[place]
             if len(self._entries) > _KEPT:
                 self._entries.popitem(last=False)
@@ -159,6 +174,16 @@ class ReasoningGym(SingleTurnTask):
         curriculum = factory.create_curriculum(self.name)
         curriculum.set_global_level(self.difficulty["level"])
         return factory.DATASETS[self.name][0](curriculum.generate_configuration(settings))
+
+
+@contextlib.contextmanager
+def _left_alone() -> Iterator[None]:
+    """Put numpy's global generator back: pool_matrix seeds it for every problem."""
+    kept = np.random.get_state()
+    try:
+        yield
+    finally:
+        np.random.set_state(kept)
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,10 @@ summary   one line
 refused   why there is no such task here; the other fields are missing then
 score     how a reply is judged: ``theirs`` (their scorer's full marks) or a name in `eggym.envs.rg_scorers`
 runs_text their scorer runs the answer as code, so it is never called
+form      with ``theirs``: a regular expression that the whole answer must match, or ``formula``, one
+          formula of logic; else the answer is unparsed
 full      what of their scorer counts as full marks; 1 unless given
+doubtful  their own answer is wrong at times; a problem is asked only if it is right
 notes     what is wrong or odd, and what is done about it
 oracle    the field of their metadata that holds a right answer, where ``answer`` is empty
 size      how many problems there are to index; endless (2^30) unless given

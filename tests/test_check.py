@@ -1,7 +1,12 @@
 import json
+import os
 import random
+import re
 import sys
+from typing import ClassVar
 
+import gymnasium
+import numpy as np
 import pytest
 
 import eggym.envs
@@ -12,6 +17,7 @@ from eggym.check_sample import HOSTILE, best_reply, constant, play_through
 from eggym.dataset import DatasetTask
 from eggym.envs import rg_table
 from eggym.errors import BadValue, TaskFault
+from eggym.gym_task import gym_task
 from eggym.registry import load_task
 from eggym.task import Item, MultiTurnTask, SingleTurnTask, Verdict, VerdictState
 
@@ -128,6 +134,36 @@ class OneAnswer(Sums):
         return Item(f"{rng.randint(0, 10**6)} is?", "even" if rng.random() < 0.9 else "odd")
 
 
+class AlwaysB(Sums):
+    """No oracle, so no answers to copy; but one letter is nearly always right."""
+
+    def generate(self, rng):
+        return Item(f"{rng.randint(0, 10**6)}: A, B, C or D?", "B" if rng.random() < 0.9 else "C")
+
+    def oracle(self, item):
+        return None
+
+
+class NeverSoHigh(Sums):
+    floor = 0.95
+
+
+class PaysSentencesByLot(Sums):
+    def score(self, item, reply):
+        return os.urandom(2)[0] / 255 if " is " in reply else super().score(item, reply)
+
+
+class PaysWhatIsNew(Sums):
+    """A number that nobody said before is worth something, in the whole process."""
+
+    said: ClassVar[set] = set()
+
+    def score(self, item, reply):
+        new = len(reply) > 6 and reply.isdecimal() and reply not in self.said
+        self.said.add(reply)
+        return max(new / 2, super().score(item, reply))
+
+
 class Unpicklable(MultiTurnTask):
     id = "me/unpicklable-v0"
     max_turns = 2
@@ -143,6 +179,21 @@ class Unpicklable(MultiTurnTask):
 
     def score(self, state):
         return 0.0
+
+
+class UnpicklableLater(Unpicklable):
+    def start(self, item, rng):
+        return {"turns": 0}
+
+    def reply(self, state, text):
+        state["turns"] += 1
+        state["next"] = lambda: text
+        return "more", state["turns"] == 2
+
+
+class GoesOnByLot(UnpicklableLater):
+    def reply(self, state, text):
+        return f"{os.urandom(8)}", False
 
 
 class Endless(Unpicklable):
@@ -193,7 +244,13 @@ def test_a_sound_task_passes_every_rule():
         (Generous, {"guessing earns the floor"}),
         (PaysForEchoes, {"guessing earns the floor"}),
         (OneAnswer, {"guessing earns the floor"}),
+        (AlwaysB, {"guessing earns the floor"}),
+        (NeverSoHigh, {"guessing earns the floor"}),
+        (PaysSentencesByLot, {"plain replies are judged"}),
+        (PaysWhatIsNew, {"plain replies are judged"}),
         (Unpicklable, {"state can be pickled"}),
+        (UnpicklableLater, {"state can be pickled"}),
+        (GoesOnByLot, {"state can be pickled"}),
         (Endless, {"is a Gymnasium environment"}),
     ],
 )
@@ -204,7 +261,21 @@ def test_a_broken_task_is_convicted(broken, rules, monkeypatch):
 
 @pytest.mark.parametrize(
     "broken",
-    [NotJson, NotJsonOfItsOwn, LeavesAtOnce, Leaky, WrongOracle, Slow, Generous, PaysForEchoes, Unpicklable, Endless],
+    [
+        *(
+            NotJson,
+            NotJsonOfItsOwn,
+            LeavesAtOnce,
+            Leaky,
+            WrongOracle,
+            Slow,
+            Generous,
+            PaysForEchoes,
+            AlwaysB,
+            NeverSoHigh,
+        ),
+        *(PaysSentencesByLot, Unpicklable, UnpicklableLater, Endless),
+    ],
 )
 def test_and_of_nothing_else(broken, monkeypatch):
     monkeypatch.setattr(check_replies, "SCORING_LIMIT_S", 0.01)
@@ -213,6 +284,12 @@ def test_and_of_nothing_else(broken, monkeypatch):
 
 def test_a_declared_floor_is_no_breach():
     assert "guessing earns the floor" not in broken_rules(type("Fair", (OneAnswer,), {"floor": 0.9})())
+
+
+def test_a_floor_that_nothing_tried_earns_may_be_right_where_answers_are_unknown():
+    silent = type("Silent", (NeverSoHigh,), {"oracle": lambda self, item: None})
+    assert "guessing earns the floor" not in broken_rules(silent())
+    assert "guessing earns the floor" not in broken_rules(type("Lower", (Sums,), {"floor": 0.4})())
 
 
 def test_a_finding_says_what_and_where():
@@ -253,6 +330,7 @@ def is_fit(task_id, house_task, n_items=64):
     assert report.ok, [finding for finding in report.findings if not finding.passed]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task_id", eggym.envs.TASKS)
 def test_every_task_of_the_house_is_fit(task_id, house_task):
     is_fit(task_id, house_task)
@@ -359,11 +437,63 @@ class TakesAnyInside(Sums):
 
     def score(self, item, reply):
         found = reply.removeprefix("=")
-        right = found != reply and str(item.truth) in found.split(", ")
+        right = found != reply and str(item.truth) in found.split(",")
         return Verdict(float(right), VerdictState.CORRECT if right else VerdictState.WRONG, found)
 
     def oracle(self, item):
         return f"={item.truth}"
+
+
+class TakesAnyInATag(Sums):
+    """As above, but the scorer does not say what it read."""
+
+    def score(self, item, reply):
+        found = re.search("<answer>(.*?)</answer>", reply)
+        return float(bool(found) and str(item.truth) in re.findall(r"\d+", found[1]))
+
+    def oracle(self, item):
+        return f"<answer>{item.truth}</answer>"
+
+
+class TakesAnySaidTwice(TakesAnyInATag):
+    """It says what it read, which the best reply says twice."""
+
+    def score(self, item, reply):
+        found = re.search("<answer>(.*?)</answer>", reply)
+        state = VerdictState.CORRECT if super().score(item, reply) else VerdictState.WRONG
+        return Verdict(super().score(item, reply), state, found and found[1])
+
+    def oracle(self, item):
+        return f"It is {item.truth}. <answer>{item.truth}</answer>"
+
+
+class TakesTheFirstSaidTwice(TakesAnySaidTwice):
+    """No breach: the first number counts."""
+
+    def score(self, item, reply):
+        found = re.search(r"\d+", reply)
+        right = bool(found) and found[0] == str(item.truth)
+        return Verdict(float(right), VerdictState.CORRECT if right else VerdictState.WRONG, found and found[0])
+
+
+class TakesTheLastInATag(TakesAnyInATag):
+    """No breach: of several answers in the tag one counts."""
+
+    def score(self, item, reply):
+        return float(re.findall(r"(\d+)</answer>", reply)[-1:] == [str(item.truth)])
+
+
+class Walk(Sums):
+    """No breach: steps that lead nowhere are no answers, and the form of an answer does not end within a word."""
+
+    def generate(self, rng):
+        return Item(f"{rng.randint(0, 10**9)}", "LLR" + "".join(rng.choice("UD") for _ in range(3)))
+
+    def score(self, item, reply):
+        return float(item.truth[3:] in reply and reply.startswith("LLR") and reply.count("LLR") == 1)
+
+    def oracle(self, item):
+        return item.truth
 
 
 class TakesTheLast(Sums):
@@ -394,6 +524,27 @@ class Shared(MultiTurnTask):
         return 0.0
 
 
+class SharedSecret(MultiTurnTask):
+    """Keeps what is to be guessed in the task itself; nobody knows the best reply."""
+
+    id = "me/shared-secret-v0"
+    max_turns = 4
+
+    def generate(self, rng):
+        low = rng.randint(1, 10**6)
+        return Item(f"from {low} to {low + 15}", low + rng.randint(0, 15))
+
+    def start(self, item, rng):
+        self.secret = item.truth
+        return {}
+
+    def reply(self, state, text):
+        return ("higher" if text.isdecimal() and int(text) < self.secret else "lower"), False
+
+    def score(self, state):
+        return 0.0
+
+
 class Curve(Sums):
     """Marks by the best of the batch."""
 
@@ -409,6 +560,18 @@ class OddParts(Sums):
     def score(self, item, reply):
         right = reply == str(item.truth)
         return Verdict(float(right), VerdictState.WRONG, parts={"right" if right else "wrong": 1.0})
+
+
+class OnTwoLines(Sums):
+    """No model can say its best reply, which ends at the first line."""
+
+    stop = ("\n",)
+
+    def score(self, item, reply):
+        return float(reply == self.oracle(item))
+
+    def oracle(self, item):
+        return f"{item.prompt}\n{item.truth}"
 
 
 class EarnsTooMuch(Shared):
@@ -440,12 +603,16 @@ class Remembers(Sums):
         (MovesGlobals, "global generators are left alone"),
         (UsesTorch, "global generators are left alone"),
         (Shared, "episodes do not meet"),
+        (SharedSecret, "episodes do not meet"),
         (Curve, "replies do not meet"),
         (OddParts, "parts keep their names"),
         (EarnsTooMuch, "turn rewards add up"),
         (Remembers, "hostile replies are judged"),
         (TakesAny, "sprayed answers earn nothing"),
         (TakesAnyInside, "sprayed answers earn nothing"),
+        (TakesAnyInATag, "sprayed answers earn nothing"),
+        (TakesAnySaidTwice, "sprayed answers earn nothing"),
+        (OnTwoLines, "oracle gets the best reward"),
     ],
 )
 def test_a_task_that_breaks_one_rule_is_convicted_of_it(broken, rule):
@@ -454,7 +621,8 @@ def test_a_task_that_breaks_one_rule_is_convicted_of_it(broken, rule):
 
 def test_a_spray_is_no_breach_where_one_answer_counts_or_several_may():
     rule = "sprayed answers earn nothing"
-    assert rule not in broken_rules(TakesTheLast(), n_items=16)
+    for sound in (TakesTheLast, TakesTheFirstSaidTwice, TakesTheLastInATag, Walk):
+        assert rule not in broken_rules(sound(), n_items=16)
     assert rule not in broken_rules(type("Essay", (TakesAny,), {"free_form": True})(), n_items=16)
 
 
@@ -520,7 +688,7 @@ def test_an_order_that_depends_on_the_hash_seed_is_convicted(tmp_path):
 
 
 def test_a_scorer_that_hangs_does_not_hang_the_check(tmp_path, monkeypatch):
-    monkeypatch.setattr(check_child, "WALL_LIMIT_S", 4)
+    monkeypatch.setattr(check_child, "STEP_WALL_S", 20)  # a busy machine takes seconds to start a process
     hang = "import time; time.sleep(60 if reply.count('*') == 500 else 0)"
     report = check_task(written(tmp_path, score=hang), n_items=8)
     details = {finding.rule: finding.detail for finding in report.findings if not finding.passed}
@@ -533,6 +701,94 @@ def test_a_scorer_that_kills_its_process_is_convicted(tmp_path):
     report = check_task(written(tmp_path, score=kill), n_items=8)
     details = {finding.rule: finding.detail for finding in report.findings if not finding.passed}
     assert "had to be stopped while scoring 'aaa" in details["hostile replies are judged"]
+
+
+def test_the_oracle_is_heard_up_to_the_first_stop():
+    class Talks(Sums):
+        stop = ("\n", ".")
+
+        def oracle(self, item):
+            return f"{item.truth}.\nThat is the sum."
+
+    assert "oracle gets the best reward" not in broken_rules(Talks(), n_items=8)
+
+
+def test_a_pattern_that_takes_for_ever_is_convicted(tmp_path, monkeypatch):
+    monkeypatch.setattr(check_child, "STEP_CPU_S", 3.0)
+    pattern = 'import re; re.fullmatch(r"((\\d+,?)+)(\\.\\d+)?", reply)'
+    report = check_task(written(tmp_path, score=pattern), n_items=8)
+    details = {finding.rule: finding.detail for finding in report.findings if not finding.passed}
+    assert list(details) == ["hostile replies are judged"]
+    assert details["hostile replies are judged"].startswith("had to be stopped while scoring '1111")
+
+
+def only_finding(path):
+    (finding,) = check_task(path, n_items=8).findings
+    assert not finding.passed
+    return f"{finding.rule}: {finding.detail}"
+
+
+class Replayed(gymnasium.Env):
+    """What it says to a wrong number is up to its own generator; to be sound, it would be up to the seed."""
+
+    sound = False
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.secret = int(self.np_random.integers(10**6))
+        self.own = self.np_random if self.sound else np.random.default_rng()
+        return f"Say {self.secret}.", {}
+
+    def step(self, action):
+        if action == str(self.secret):
+            return "good", 1.0, True, False, {}
+        if not action.isdecimal() or len(action) < 3:
+            return "a number", 0.0, False, False, {}
+        return f"no, {self.own.integers(10**9)}", 0.0, bool(self.own.random() < 0.5), False, {}
+
+
+@pytest.mark.parametrize("sound", [False, True])
+def test_an_environment_must_repeat_after_wrong_replies_too(sound):
+    env = type("Sound", (Replayed,), {"sound": sound})
+    task = gym_task(f"me/replayed-v{int(sound)}", env, oracle=lambda env: str(env.secret), max_turns=4)
+    assert ("state can be pickled" in broken_rules(task(), n_items=8)) is not sound
+
+
+def test_a_process_that_ends_over_an_empty_reply_is_a_finding(tmp_path):
+    leave = "import os; reply or os._exit(0)"
+    expected = "comes to an end: it left the process while scoring '' (0 characters) on item train[0]"
+    assert only_finding(written(tmp_path, score=leave)).startswith(expected)
+
+
+def test_a_scorer_that_hangs_on_an_empty_reply_is_a_finding(tmp_path, monkeypatch):
+    monkeypatch.setattr(check_child, "STEP_CPU_S", 3.0)
+    hang = "while not reply: pass"
+    assert "it had to be stopped while scoring '' (0 " in only_finding(written(tmp_path, score=hang))
+
+
+def test_items_without_end_are_a_finding(tmp_path, monkeypatch):
+    monkeypatch.setattr(check_child, "STEP_CPU_S", 3.0)
+    assert "it had to be stopped while making item train[0]" in only_finding(
+        written(tmp_path, order="[0 for _ in iter(int, 1)]")
+    )
+
+
+@pytest.mark.parametrize("text", ["'.', end=''", '\'{"failed": "x"}\'', '\'{"busy": "x"}\''])
+def test_a_task_may_print_what_it_likes(tmp_path, capsys, text):
+    report = check_task(written(tmp_path, score=f"print({text})"), n_items=8)
+    assert report.ok, report.as_dict()
+    assert len(capsys.readouterr().out) == 0
+
+
+def test_a_slow_scorer_is_asked_about_fewer_items_and_replies(tmp_path, monkeypatch):
+    monkeypatch.setattr(check, "REPLIES_CPU_S", 0.0)
+    monkeypatch.setattr(check_child, "HOSTILE_CPU_S", 0.2)
+    slow = "import time; n = time.process_time() + 0.02\n        while time.process_time() < n: pass"
+    report = check_task(written(tmp_path, score=slow), n_items=16)
+    assert report.ok, report.as_dict()
+    details = {finding.rule: finding.detail for finding in report.findings}
+    assert details["prompts say something"].startswith("8 prompts")
+    assert f"of {len(HOSTILE)} (the scorer is too slow for more) are judged" in details["hostile replies are judged"]
 
 
 # -- preflight ------------------------------------------------------------------------------------------------------

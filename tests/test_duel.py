@@ -133,6 +133,7 @@ def test_the_default_folder_holds_what_can_be_compared():
     base = DuelConfig()
     assert base.folder() == DuelConfig(seeds=(0, 1, 2, 3, 4), learner=("eggroll",)).folder()
     assert base.folder() != DuelConfig(budget="1e12flops").folder()
+    assert base.folder() != DuelConfig(task=("guess",)).folder()  # its report would take the place of this one's
     assert base.folder().parent == Path("runs")
 
 

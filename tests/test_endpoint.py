@@ -52,6 +52,18 @@ PASSING = {
     "a choice without a message": {"choices": [{"index": 0}]},
     "JSON that is no object": [1, 2],
     "content that is no text": {"choices": [{"message": {"content": 7}, "finish_reason": "stop"}]},
+    "a provider's failure": {"choices": [{"message": {"content": ""}, "finish_reason": "error"}]},
+    "a failure behind half a reply": {"choices": [{"message": {"content": "Better: first"}, "finish_reason": "error"}]},
+    "an aborted reply": {"choices": [{"message": {"content": None}, "finish_reason": "abort"}]},
+    "a message without content": {"choices": [{"message": {}, "finish_reason": "stop"}]},
+    "nothing, and no word of how it ended": {"choices": [{"message": {"content": None}}]},
+    "an error beside choices": {
+        "error": {"message": "upstream", "code": 502},
+        "choices": [{"message": {"content": "hm"}, "finish_reason": "stop"}],
+    },
+    "an error in the choice": {
+        "choices": [{"message": {"content": "hm"}, "finish_reason": "stop", "error": {"message": "upstream"}}]
+    },
 }
 
 
@@ -153,7 +165,7 @@ def test_leaving_gives_up_what_is_under_way(chat_server):
     [
         ({"content": None}, ""),
         ({"content": None, "refusal": "I will not."}, "I will not."),
-        ({}, ""),
+        ({"refusal": "No."}, "No."),
         ({"content": ""}, ""),
     ],
 )
@@ -161,6 +173,15 @@ def test_no_content_is_an_empty_reply_and_a_refusal_is_one(chat_server, message,
     server = chat_server(lambda number, body: {"choices": [{"message": message, "finish_reason": "length"}]})
     (answer,), spent = ask(server.url, "x")
     assert answer == Answer(text, "length", 0, 0) and spent.unmetered == 1
+
+
+@pytest.mark.parametrize("count", [10**400, 10**10, -1, True, "7", 7.0, None])
+def test_a_count_of_tokens_that_is_none_is_not_summed(chat_server, count):
+    usage = {"prompt_tokens": 5, "completion_tokens": count}
+    said = {"choices": [{"message": {"content": "ok"}, "finish_reason": "stop"}], "usage": usage}
+    (answer,), spent = ask(chat_server(lambda number, body: said).url, "x")
+    assert (answer.prompt_tokens, answer.completion_tokens) == (5, 0)
+    assert (spent.prompt_tokens, spent.completion_tokens, spent.unmetered) == (5, 0, 1)
 
 
 def test_retry_after_is_read_as_seconds_or_as_a_date():
@@ -246,6 +267,16 @@ def test_what_was_answered_is_not_asked_again(chat_server, tmp_path):
     again, spent = ask(server.url, "x", "y", recording=Recording(path))
     assert again[0] == first[0] and again[1].text == "reply 1"
     assert (spent.requests, spent.recorded) == (1, 1) and len(Recording(path)) == 2
+
+
+def test_a_recorded_failure_is_asked_again(chat_server, tmp_path):
+    server = chat_server(lambda number, body: "good")
+    path = tmp_path / "requests.jsonl"
+    ask(server.url, "x", recording=Recording(path))
+    request = json.loads(path.read_text().splitlines()[-1])["request"]
+    Recording(path).keep(request, {"text": "", "finish": "error", "prompt_tokens": 0, "completion_tokens": 0})
+    (answer,), spent = ask(server.url, "x", recording=Recording(path))
+    assert (answer.text, spent.requests, spent.recorded) == ("good", 1, 0)
 
 
 @pytest.mark.parametrize("change", [{"model": "n"}, {"messages": [{"role": "user", "content": "y"}]}, {"salt": "2"}])

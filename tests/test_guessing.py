@@ -2,6 +2,7 @@ import random
 
 import pytest
 
+from eggym.envs.guess import Guess
 from eggym.envs.guess_number import GuessNumber
 from eggym.envs.guessing import Hunt, read_guess
 from eggym.envs.mastermind import Mastermind
@@ -39,6 +40,19 @@ def play(task, item, replies):
         if done:
             break
     return task.judge(state), seen
+
+
+@pytest.mark.parametrize("game", (*GAMES, Guess))
+def test_nothing_counts_behind_the_end(game):
+    task = game()
+    item = task.item("train", 0)
+    state = task.begin(item, random.Random(0))
+    for _ in range(task.max_turns):
+        task.step(state, "no idea")
+    before = task.judge(state)
+    secret = " ".join(item.truth) if isinstance(item.truth, tuple | list) else str(item.truth)
+    assert task.step(state, f"<guess>{secret}</guess>" if game is not Guess else secret) == ("", True)
+    assert task.judge(state) == before and before.reward == 0.0
 
 
 def solver(task, item):

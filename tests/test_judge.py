@@ -295,6 +295,26 @@ def test_equal_and_blank_replies_are_compared_unasked(judged):
     assert [verdict.reward for verdict in found] == [0.75, 0.75, 0.0] and not server.requests
 
 
+@pytest.mark.parametrize("others", [["hello"], ["hello", "hi"], [" ", "!"], []])
+def test_a_blank_reply_earns_nothing_in_any_group(judged, others):
+    task, _ = judged(longest_wins, compare=True)
+    item = task.item("test", 0)
+    blanks = ["", "...", "\n"]
+    found = task.score_all([item] * (3 + len(others)), blanks + others)
+    assert [(one.reward, one.state) for one in found[:3]] == [(0.0, VerdictState.UNPARSED)] * 3
+    assert all(one.reward > 0.5 for one, text in zip(found[3:], others, strict=True) if text.isalpha())
+
+
+def test_what_a_judge_said_before_it_failed_counts_for_nothing(judged, chat_server):
+    def fails(number, body):
+        return {"choices": [{"message": {"content": "Better: first"}, "finish_reason": "error"}]}
+
+    task, _ = judged(fails, compare=True)
+    item = task.item("test", 0)
+    found = task.score_all([item] * 2, ["a", "b"])
+    assert [(one.reward, one.state) for one in found] == [(None, VerdictState.ERROR)] * 2
+
+
 def test_a_reply_alone_is_graded(judged):
     task, _ = judged(longest_wins, compare=True)
     assert task.score(task.item("test", 0), "x" * 25).reward == 0.5

@@ -49,9 +49,11 @@ def kill_and_continue(words, tmp_path, n_kills, seed, share):
     rng = random.Random(seed)
     for _ in range(n_kills):
         process = start(words, tmp_path / "broken")
-        time.sleep(rng.uniform(0, took * share))
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        try:
+            process.wait(rng.uniform(0, took * share))  # the kills that come after its end cost nothing
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
     finish(words, tmp_path / "broken")
     whole = fingerprint(tmp_path / "whole")
     assert whole and fingerprint(tmp_path / "broken") == whole
@@ -64,11 +66,11 @@ def test_a_killed_duel_continues_to_the_same_bytes(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_duel_of_real_size_killed_twenty_times_continues_to_the_same_bytes(tmp_path):
-    # each kill falls in the first third of what a whole duel takes, so that twenty of them spread over all of it
+def test_a_duel_of_real_size_killed_up_to_twenty_times_continues_to_the_same_bytes(tmp_path):
+    # Each kill falls in the first third of what a whole duel takes: some six of them until it has ended.
     words = ["duel", "--task", "tiny-orders", "--task", "guess"]
     sessions = kill_and_continue(words, tmp_path, n_kills=20, seed=1, share=1 / 3)
-    assert max(sessions) > 2
+    assert sum(sessions) >= len(sessions) + 3  # runs that were under way when a kill came
 
 
 def test_workers_end_with_the_command_that_started_them(tmp_path):

@@ -1,4 +1,6 @@
 import importlib.metadata
+import json
+import re
 import subprocess
 import sys
 import textwrap
@@ -8,7 +10,8 @@ from types import ModuleType
 import pytest
 
 import eggym
-from eggym import registry
+from eggym import plugins, registry
+from eggym.cli import main
 from eggym.errors import BadValue, EggymError, TaskFault, UnknownName
 from eggym.registry import learner_table, load_learner, load_task, register, task_table
 
@@ -31,8 +34,9 @@ TASK_FILE = """
 def clean(monkeypatch):
     """What a test registers is gone after it."""
     monkeypatch.setattr(registry, "_registered", {})
-    monkeypatch.setattr(registry, "_plugins", {})
-    monkeypatch.setattr(registry, "_plugins_loaded", False)
+    monkeypatch.setattr(plugins, "_plugins", {})
+    monkeypatch.setattr(plugins, "_faults", {})
+    monkeypatch.setattr(plugins, "_loaded", False)
     monkeypatch.setattr(sys, "path", list(sys.path))
 
 
@@ -193,7 +197,7 @@ def test_a_plugin_cannot_end_the_program(plugin, monkeypatch):
 
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [Point()])
     with pytest.raises(EggymError, match=r"plugin 'odd' \(some_plugin\) raised SystemExit: 0; mend or uninstall it"):
-        task_table()
+        load_task("them/odd-v0")
 
 
 def test_a_failed_file_is_not_half_loaded(task_file):
@@ -374,12 +378,46 @@ def test_a_plugin_is_not_loaded_for_what_is_known_without_it(plugin):
     assert plugin.loads == 0
 
 
-def test_a_plugin_that_raises_is_named(plugin):
+def test_a_plugin_that_raises_is_left_out_of_a_listing_and_named_for_an_unknown_name(plugin, capsys):
     plugin.loads = 1
-    with pytest.raises(
-        EggymError, match=r"plugin 'odd' \(some_plugin\) raised RuntimeError: loaded twice; mend or uninst"
-    ):
-        task_table()
+    line = r"plugin 'odd' \(some_plugin\) raised RuntimeError: loaded twice; mend or uninstall it"
+    assert "eggym/guess-v0" in task_table() and "them/odd-v0" not in task_table()
+    with pytest.raises(EggymError, match=line):
+        load_task("them/odd-v0")
+    with pytest.raises(EggymError, match=line):
+        load_learner("theirs")
+    with pytest.raises(SystemExit) as stop:
+        main(["list", "--json"])
+    assert stop.value.code == 0 and re.search(line, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        (["them/odd-v0"], r"has TASKS that is no dict but \['them/odd-v0'\]; write \{\"me/sums-v0\": "),
+        ({"them/odd-v0": "some_plugin:Odd"}, r"has a row 'them/odd-v0': 'some_plugin:Odd' in TASKS, which is not ID: "),
+        ({"them/odd-v0": ("some_plugin:Odd", 3)}, "which is not ID: "),
+        ({"them/odd": ("some_plugin:Odd", "odd")}, "task id 'them/odd' of TASKS is not of the form namespace/name-vN"),
+    ],
+)
+def test_a_table_of_another_form_is_named(plugin, table, line):
+    plugin.TASKS = table
+    task_table()
+    (fault,) = plugins.faults()
+    assert re.search(line, fault) and fault.startswith("plugin 'odd' (some_plugin) ") and "\n" not in fault
+
+
+def test_a_class_and_its_table_agree_on_the_id(plugin):
+    plugin.TASKS = {"them/even-v0": ("some_plugin:Odd", "odd")}
+    plugin.Odd.id = "them/odd-v0"
+    with pytest.raises(BadValue, match="has some_plugin:Odd as 'them/even-v0', and its class says id = 'them/odd-v0'"):
+        load_task("them/even-v0")
+
+
+def test_a_namespace_is_listed(plugin, capsys):
+    with pytest.raises(SystemExit):
+        main(["list", "them", "--json"])
+    assert [one["id"] for one in json.loads(capsys.readouterr().out)["tasks"]] == ["them/odd-v0"]
 
 
 def test_a_plugin_may_not_take_an_id_of_the_house(plugin):
