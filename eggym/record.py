@@ -115,6 +115,7 @@ class TaskInfo(_Strict):
     floor: float
     reward_range: tuple[float, float]
     data: str | None  # where the rows came from; None: procedural
+    host: dict[str, str] = {}  # what the task tells of the machine: the level of its sandbox, say
 
     @property
     def label(self) -> str:

@@ -115,6 +115,7 @@ def _record(run: Finished) -> Record:
             floor=plan.task.floor,
             reward_range=plan.task.reward_range,
             data=_source(getattr(plan.task, "data", None)),
+            host=dict(plan.task.host()),
         ),
         model=ModelInfo(
             name=plan.config.model,

@@ -127,6 +127,10 @@ class Task:
         """Return what else decides items and scores and stands neither in the source nor in the settings: data, say."""
         return ""
 
+    def host(self) -> Mapping[str, str]:
+        """Return what of this machine is to stand in records and decides no verdict: the level of a sandbox, say."""
+        return {}
+
     def _own(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Call what the author wrote under ``name``; what it raises becomes a `TaskFault` in one line."""
         try:

@@ -32,7 +32,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, cast
 
 from .box_levels import choose_level
-from .box_terms import Check, Level, Limits, Program, Result, Verdict
+from .box_terms import Check, Limits, Program, Result, Verdict
 
 if TYPE_CHECKING:
     from .box_pool import Pool
@@ -67,10 +67,13 @@ def same_output(printed: str, expected: str) -> bool:
     return _lines(printed) == _lines(expected)
 
 
-def sandbox_identity(level: Level, limits: Limits) -> str:
-    """Return what verdicts depend on besides code and tests, for `Task.identity`: rules, level, limits, Python."""
+def sandbox_identity(limits: Limits) -> str:
+    """Return what verdicts depend on besides code and tests, for `Task.identity`: rules, limits, Python.
+
+    The level is left out: it decides what a program can harm, not what it is worth. It stands in `Task.host`.
+    """
     bounds = ",".join(f"{name}={value:g}" for name, value in asdict(limits).items())
-    return f"box {VERSION} {level} {bounds} python {platform.python_version()}"
+    return f"box {VERSION} {bounds} python {'.'.join(platform.python_version_tuple()[:2])}"
 
 
 def _lines(text: str) -> list[str]:

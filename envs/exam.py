@@ -14,7 +14,7 @@ Source:  ours. The distance from an answer to its reward is set; what has to be 
 
 import dataclasses
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -101,6 +101,10 @@ class Exam(MultiTurnTask):
     def identity(self) -> str:
         """Return the inner task's digest: its source, settings, items and data."""
         return digest(self.inner)
+
+    def host(self) -> Mapping[str, str]:
+        """Return what the inner task says."""
+        return self.inner.host()
 
     # -- one episode ----------------------------------------------------------------------------------------------
     def start(self, item: Item, rng: random.Random) -> Sitting:

@@ -13,7 +13,7 @@ Source:  ours. Ranks are what ES shaping and group-relative advantages look at a
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from eggym.digest import digest
@@ -86,6 +86,10 @@ class Ranked(SingleTurnTask):
     def identity(self) -> str:
         """Return the digest of the task that is ranked."""
         return digest(self.inner)
+
+    def host(self) -> Mapping[str, str]:
+        """Return what the inner task says."""
+        return self.inner.host()
 
     def n_items(self, split: str) -> int | None:
         """Return how many items the other task has."""
