@@ -10,7 +10,7 @@ from typing import Any
 
 from eggym.bench_exam import exam_rollout
 from eggym.bench_graders import hostile_part, ifeval_part, math_part
-from eggym.bench_rates import PARTS, Figures, Rate, Settings, Watch, answered, is_there, rates_of, seconds
+from eggym.bench_rates import Figures, Rate, Settings, Watch, answered, is_there, rates_of, seconds
 from eggym.machine import describe
 from eggym.registry import load_task
 from eggym.timing import Quartiles
@@ -19,6 +19,7 @@ from eggym.vector import TextVectorEnv
 SLOTS, SHARED = 4096, 8
 PEER_ENVS = 2048
 FORMAT = 1
+PARTS = ("vector", "countdown", "math", "hostile", "ifeval", "exam")
 __all__ = ["PARTS", "Settings", "lines", "run"]
 
 

@@ -7,9 +7,11 @@ import typer
 
 from eggym.flags import Json, Model, interruptible, one_thread, print_json
 
+_BENCHMARKS = {"engine": "bench", "envs": "bench_envs", "sandbox": "bench_sandbox"}  # each loads what it needs alone
+
 
 def bench(
-    what: Annotated[str, typer.Argument(help="What to measure: engine or envs.")] = "engine",
+    what: Annotated[str, typer.Argument(help="What to measure: engine, envs or sandbox.")] = "engine",
     width: Annotated[int, typer.Option(help="Of a random Llama: 128, 256, 512. 64 is the embedded model.")] = 64,
     layers: Annotated[int, typer.Option(help="Of a random Llama.")] = 4,
     model: Model = None,
@@ -22,32 +24,36 @@ def bench(
     compiled: Annotated[bool, typer.Option("--compile", help="Decode with a compiled step.")] = False,
     part: Annotated[list[str] | None, typer.Option(help="One part; repeatable. None: all.")] = None,
     seed: Annotated[int, typer.Option(help="Of the order of arms.")] = 0,
-    data: Annotated[str | None, typer.Option(help="envs: the public file of ifeval.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="envs: the public file of IFEval. sandbox: that of HumanEval.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the result to this JSON file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure the engine, or the environments, on this machine.
+    """Measure the engine, the environments, or the sandbox for programs, on this machine.
 
-    Of the options envs takes --rounds, --part, --seed, --data and --out.
+    Of the options envs and sandbox take --rounds, --part, --seed, --data and --out.
 
     Arms run in random order in every round, beside a control; a ratio that the control cannot carry is refused.
     """
-    from eggym import bench as engine
+    from importlib import import_module
+
     from eggym.errors import unknown
     from eggym.files import unwritable, write_json
 
-    if what not in ("engine", "envs"):
-        raise unknown("benchmark", what, ["engine", "envs"])
+    if what not in _BENCHMARKS:
+        raise unknown("benchmark", what, list(_BENCHMARKS))
     one_thread()
-    chosen: Any = engine
-    if what == "envs":
-        from eggym import bench_envs as chosen  # loads less, and measures other things
+    chosen: Any = import_module(f"eggym.{_BENCHMARKS[what]}")
+    for name in part or ():
+        if name not in chosen.PARTS:
+            raise unknown(f"part of the benchmark {what!r}", name, chosen.PARTS)
     parts = tuple(part) if part else chosen.PARTS
-    if what == "envs":
-        settings = chosen.Settings(parts, rounds, seed, data)
-    else:
+    if what == "engine":
         sizes = (width, layers, model, rows, population, prompt, steps, rounds)
-        settings = engine.Settings(*sizes, dtype, compiled, parts, seed)
+        settings = chosen.Settings(*sizes, dtype, compiled, parts, seed)
+    else:
+        settings = chosen.Settings(parts, rounds, seed, data)
     if out is not None and not out.parent.is_dir():
         raise unwritable(out.parent, FileNotFoundError("there is no such folder"))
     with interruptible():

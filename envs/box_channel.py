@@ -49,8 +49,12 @@ class Channel:
         """Take a descriptor; messages, and all of them together, may be so long."""
         self.descriptor = descriptor
         self.most_bytes = most_bytes
-        self._left = most_in_all
+        self._left = self._most_in_all = most_in_all
         self._buffer = bytearray()
+
+    def renew(self) -> None:
+        """Count all messages together from here on."""
+        self._left = self._most_in_all
 
     def send(self, value: Any) -> None:
         """Write a message; waits until the other side has taken it."""

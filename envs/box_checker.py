@@ -4,14 +4,18 @@ A stub sends a name and plain values to the solution's process and gets plain va
 tests expect never leaves this process. Objects that are not plain come as `Opaque`: they may be passed on and have a
 truth, and any other use makes the test fail, whatever the test does about it. Tests are trusted, values are not.
 
-To the parent go {"test": number, "passed": bool, "why": text} for every test, at last {"end": status, "why": text}.
+To the parent go {"test": number, "passed": bool, "why": text} for every test, at last {"end": status, "why": text,
+"cpu_us": of this process}.
 """
 
-import ast
 import builtins
+import json
 import os
 import random
-from collections.abc import Mapping
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from types import CodeType
 from typing import Any
 
 from .box_channel import Channel, ProtocolFault
@@ -125,43 +129,70 @@ class Stub:
         return self._session.call(self.__name__, args, kwargs)
 
 
+def serve_checks(report: Channel, orders: socket.socket) -> None:
+    """Run one check after another, each from a file in memory and against a link of its own, until nobody asks."""
+    while True:
+        asked, files, _, _ = socket.recv_fds(orders, 1, 2)
+        if not asked:
+            return
+        work, link = files
+        request = json.loads(os.read(work, os.fstat(work).st_size))
+        os.close(work)
+        check(report, Channel(link), request)
+        os.close(link)
+
+
 def check(report: Channel, link: Channel, request: Mapping[str, Any]) -> None:
     """Run the tests and report on each."""
     random.seed(0)  # verdicts repeat
+    began = time.process_time_ns()
     session = Session(link)
     try:
-        names = _names(session, request)
+        names, tests = _compiled(session, request)
         if session.receive() != {"ready": True}:
             raise session.stop("protocol", "a beginning that is none")
-        for number, test in enumerate(request["tests"]):
+        for number, test in enumerate(tests):
             passed, why = _try(session, test, names)
             report.send({"test": number, "passed": passed, "why": why})
     except Stop as end:
-        report.send({"end": end.args[0], "why": end.args[1]})
+        status, why = end.args
     else:
-        report.send({"end": "ok", "why": ""})
+        status, why = "ok", ""
+    report.send({"end": status, "why": why, "cpu_us": (time.process_time_ns() - began) // 1000})
 
 
-def _names(session: Session, request: Mapping[str, Any]) -> dict[str, Any]:
+def _compiled(session: Session, request: Mapping[str, Any]) -> tuple[dict[str, Any], list[CodeType]]:
     """Run the imports of the tests; every other name that they use is the solution's."""
     names: dict[str, Any] = {"__name__": "tests"}
     try:
-        trees = [ast.parse(text) for text in (request["imports"], *request["tests"])]
-        exec(compile(request["imports"], "<imports>", "exec", dont_inherit=True), names)
+        imports, *tests = [_code(text) for text in (request["imports"], *request["tests"])]
+        exec(imports, names)
     except Exception as problem:
         raise session.stop("setup_error", f"the tests cannot be run: {_words(problem)}") from None
-    for name in {node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)}:
+    for name in _used((imports, *tests)):
         if name not in names and not hasattr(builtins, name):
             names[name] = Stub(session, name)
     for name, meant in request["names"].items():
         names[name] = Stub(session, meant)
+    return names, tests
+
+
+def _code(text: str) -> CodeType:
+    return compile(text, "<test>", "exec", dont_inherit=True)
+
+
+def _used(codes: Iterable[CodeType]) -> set[str]:
+    """Return the global names of tests; those of attributes are among them, and do no harm."""
+    names: set[str] = set()
+    for code in codes:
+        names.update(code.co_names, _used(part for part in code.co_consts if isinstance(part, CodeType)))
     return names
 
 
-def _try(session: Session, test: str, names: dict[str, Any]) -> tuple[bool, str]:
+def _try(session: Session, test: CodeType, names: dict[str, Any]) -> tuple[bool, str]:
     session.misused = why = ""
     try:
-        exec(compile(test, "<test>", "exec", dont_inherit=True), names)
+        exec(test, names)
     except Exception as problem:
         why = _words(problem)
     if session.stopped:  # whatever the test did with it

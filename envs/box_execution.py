@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from .box_channel import Channel, ProtocolFault
@@ -31,17 +32,18 @@ class Execution:
         self.end: tuple[Status, str, str] | None = None  # status, why, limit
         self.output = {"stdout": bytearray(), "stderr": bytearray()}
         self.cpu_s, self.wall_s, self.peak_bytes = 0.0, 0.0, 0
+        self.spent_s = 0.0  # CPU time of earlier work
         self._began = time.monotonic()
         self._ready = False
         mine, theirs = socket.socketpair()
         pipes = [os.pipe() for _ in self.output]
-        work = json.dumps({**request, "limits": asdict(limits)}).encode()
-        lent = [_memory(stdin), *(write for _, write in pipes), theirs.detach(), _memory(work)]
+        work = memory_file({**request, "limits": _plain(limits)})
+        lent = [_memory(stdin), *(write for _, write in pipes), theirs.detach(), work]
         self._report = Channel(mine.detach(), _MOST_REPORT, 16 * _MOST_REPORT)
         self._streams = {read: name for (read, _), name in zip(pipes, self.output, strict=True)}
         self.pid = 0
         try:
-            self.pid = keeper.fork(lent + ([] if link is None else [link]), request["role"] == "checker")
+            self.pid = keeper.fork(lent + ([] if link is None else [link]), request["role"] in ("checker", "standing"))
         except BaseException:
             self.close()
             raise
@@ -76,13 +78,31 @@ class Execution:
         if not self._ready:
             self.end = (Status.SETUP_ERROR, f"the process was not ready after {SETUP_LIMIT_S:g} s", "")
             return
-        left = self.limits.cpu_s - self._keeper.cpu_s(self.pid)
+        left = self.limits.cpu_s - (self._keeper.cpu_s(self.pid) - self.spent_s)
         wall_left = self._began + self.limits.wall_s - now
         if left <= 0:
             self.end = self._over("cpu_s")
         elif wall_left <= 0:
             self.end = (Status.TIMEOUT, f"went on for more than {self.limits.wall_s:g} s", "wall_s")
         self._look_at = now + max(_LEAST_LOOK_S, min(left, wall_left))
+
+    def report_descriptor(self) -> int:
+        """Return the descriptor of the messages from it, or -1."""
+        return self._report.descriptor
+
+    def begin_again(self, limits: Limits) -> None:
+        """Forget what came of earlier work, for more of it."""
+        self.limits, self.end = limits, None
+        self.messages.clear()
+        self._report.renew()
+        for text in self.output.values():
+            text.clear()
+        self._began = time.monotonic()
+        self._look_at = self._began + (min(limits.cpu_s, limits.wall_s) if self._ready else SETUP_LIMIT_S)
+
+    def leave(self) -> None:
+        """Be done with it: there is no more work for it."""
+        self.bury()
 
     def bury(self) -> None:
         """Kill it, take what it left in the pipes, and learn what it used."""
@@ -165,6 +185,16 @@ class Execution:
                 f"killed by signal {number}" if number else f"left with exit code {wait_status >> 8}, without a report"
             )
             self.end = (Status.DIED, words, "")
+
+
+@lru_cache(maxsize=64)
+def _plain(limits: Limits) -> dict[str, Any]:
+    return asdict(limits)
+
+
+def memory_file(request: Mapping[str, Any]) -> int:
+    """Return a descriptor of a file in memory that holds a request as JSON."""
+    return _memory(json.dumps(request).encode())
 
 
 def _memory(data: bytes) -> int:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from .box_keeper import HostFailure, Keeper
 from .box_runs import CheckRun, ProgramRun
+from .box_standing import Checkers
 from .box_terms import Check, Level, Program, Result, Verdict
 
 WORKS_PER_WORKER = 2000  # then it is replaced
@@ -31,12 +32,33 @@ Run = ProgramRun | CheckRun
 
 @dataclass(slots=True)
 class Worker:
-    """A zygote, and what it has in hand."""
+    """A zygote, its checkers, and what it has in hand."""
 
     keeper: Keeper
+    checkers: Checkers
     n_works: int = 0
     index: int = -1  # of the work in hand
     run: Run | None = None
+
+    def start(self, index: int, work: Work) -> None:
+        """Take work in hand."""
+        self.index = index
+        if isinstance(work, Program):
+            self.run = ProgramRun(self.keeper, work)
+        else:
+            self.run = CheckRun(self.keeper, work, self.checkers)
+
+    def close(self) -> None:
+        """End the zygote and all that it has forked."""
+        for part in self.run.parts if self.run else ():
+            part.close()
+        self.checkers.close()
+        self.keeper.close()
+
+    def forget(self) -> None:
+        """Close the descriptors alone."""
+        self.checkers.close()
+        self.keeper.forget()
 
 
 class Pool:
@@ -62,13 +84,13 @@ class Pool:
         """End all processes and wait for them; the pool may be used again."""
         with self._lock:
             while self._idle:
-                self._idle.pop().keeper.close()
+                self._idle.pop().close()
 
     def forget(self) -> None:
         """Let go of everything without ending it: it belongs to the process that this one was forked from."""
         self._lock = threading.Lock()
         for worker in self._idle:
-            worker.keeper.forget()
+            worker.forget()
         self._idle = []
 
     def lend(self, fresh: bool) -> Worker:
@@ -77,15 +99,16 @@ class Pool:
             worker = self._idle.pop()
             if worker.keeper.is_alive():
                 return worker
-            worker.keeper.close()
-        return Worker(Keeper(self.level))
+            worker.close()
+        keeper = Keeper(self.level)
+        return Worker(keeper, Checkers(keeper))
 
     def give_back(self, worker: Worker) -> None:
         """Take a worker that has done its work."""
         worker.n_works += 1
         worker.run, worker.index = None, -1
         if worker.n_works >= WORKS_PER_WORKER:
-            worker.keeper.close()
+            worker.close()
         else:
             self._idle.append(worker)
 
@@ -110,20 +133,18 @@ class _Batch:
                     self._attend(worker)
         finally:
             for worker in self._busy:  # Ctrl-C: what they would answer belongs to nobody
-                self._abandon(worker)
+                worker.close()
         return [result for result in self._results if result is not None]
 
     def _start(self, index: int) -> None:
         worker = None
         try:
             worker = self._pool.lend(fresh=self._tries[index] > 0)
-            worker.index = index
-            work = self._works[index]
-            worker.run = ProgramRun(worker.keeper, work) if isinstance(work, Program) else CheckRun(worker.keeper, work)
+            worker.start(index, self._works[index])
             self._busy.append(worker)
         except BaseException as problem:  # Ctrl-C, too, leaves no worker behind
             if worker is not None:
-                self._abandon(worker)
+                worker.close()
             if not isinstance(problem, HostFailure | OSError):
                 raise
             self._try_again(index, problem)
@@ -158,13 +179,8 @@ class _Batch:
             self._pool.give_back(worker)
         except (HostFailure, OSError) as problem:
             self._busy.remove(worker)
-            self._abandon(worker)
+            worker.close()
             self._try_again(worker.index, problem)
-
-    def _abandon(self, worker: Worker) -> None:
-        for part in worker.run.parts if worker.run else ():
-            part.close()
-        worker.keeper.close()
 
     def _try_again(self, index: int, problem: Exception) -> None:
         self._tries[index] += 1

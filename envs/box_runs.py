@@ -2,14 +2,13 @@
 
 import socket
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from .box_execution import Execution
 from .box_keeper import HostFailure, Keeper
-from .box_terms import MIB, Check, Level, Outcome, Program, Result, Status, Verdict
+from .box_standing import Checkers
+from .box_terms import Check, Level, Outcome, Program, Result, Status, Verdict
 
-_CHECKER_CPU_S, _CHECKER_MEMORY = 20.0, 1024 * MIB
 _OF_A_REPORT = {"ok": Status.OK, "exception": Status.EXCEPTION, "memory": Status.MEMORY}
 
 
@@ -48,8 +47,8 @@ class ProgramRun:
 class CheckRun:
     """One solution and its tests under way."""
 
-    def __init__(self, keeper: Keeper, work: Check) -> None:
-        """Start both processes, with a socket between them."""
+    def __init__(self, keeper: Keeper, work: Check, checkers: Checkers) -> None:
+        """Start the solution's process and have it checked, with a socket between them."""
         self._level, self._n_tests = keeper.level, len(work.tests)
         self._tests: list[Outcome] = []
         self._end: tuple[Status, str, str] | None = None
@@ -58,15 +57,8 @@ class CheckRun:
         with for_solution, for_checker:
             solution = {"role": "solution", "code": work.code, "setup": work.setup}
             self.parts.append(Execution(keeper, solution, work.limits, link=for_solution.fileno()))
-            checker = {"role": "checker", "tests": work.tests, "imports": work.imports, "names": dict(work.names)}
-            limits = replace(
-                work.limits,
-                cpu_s=max(_CHECKER_CPU_S, work.limits.cpu_s),
-                wall_s=2 * work.limits.wall_s + _CHECKER_CPU_S,
-                memory_bytes=max(_CHECKER_MEMORY, work.limits.memory_bytes),
-            )
             try:
-                self.parts.append(Execution(keeper, checker, limits, link=for_checker.fileno()))
+                self.parts.append(checkers.begin(work, for_checker.fileno()))
             except BaseException:
                 self.parts[0].close()
                 raise
@@ -79,9 +71,9 @@ class CheckRun:
         return self._end is not None
 
     def result(self) -> Verdict:
-        """Bury both processes and return the verdict."""
+        """Bury the solution's process, be done with the checker's, and return the verdict."""
         for part in self.parts:
-            part.bury()
+            part.leave()
         solution = self.parts[0]
         status, why, limit = self._end or (Status.SETUP_ERROR, "no end", "")
         died = solution.end is not None and solution.end[0] in (Status.DIED, Status.TIMEOUT)

@@ -30,7 +30,8 @@ fallocate:285:47 fadvise64:221:223 unlink:87 unlinkat:263:35 mkdir:83 mkdirat:25
 renameat:264:38 renameat2:316:276 symlink:88 symlinkat:266:36 umask:95:166 stat:4 lstat:6 statx:332:291
 statfs:137:43 fstatfs:138:44 fsync:74:82 fdatasync:75:83 pipe:22 pipe2:293:59 epoll_create1:291:20
 epoll_create:213 epoll_ctl:233:21 epoll_wait:232 epoll_pwait:281:22 eventfd2:290:19 socketpair:53:199
-recvfrom:45:207 alarm:37 setitimer:38:103 getitimer:36:102 pause:34 sendfile:40:71 copy_file_range:326:285
+recvfrom:45:207 recvmsg:47:212 alarm:37 setitimer:38:103 getitimer:36:102 pause:34 sendfile:40:71
+copy_file_range:326:285
 """
 _AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _SPECIAL = {  # calls that depend on their arguments
@@ -93,10 +94,18 @@ def program(machine: str, truncation: bool) -> list[Line]:
     for name, number in special.items():
         body = _body(name, truncation)
         lines += [(_EQUAL, 0, len(body), number), *body]
-    for number in _numbers(machine):
-        if number not in special.values():
-            lines += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
-    return [*lines, (_RETURN, 0, 0, _EPERM)]
+    return [*lines, *_listed(sorted(set(_numbers(machine)) - set(special.values())))]
+
+
+def _listed(numbers: list[int]) -> list[Line]:
+    """Return what allows these calls, by ranges, as the kernel reads the filter anew for every process."""
+    firsts = [number for number in numbers if number - 1 not in numbers]
+    ends = [number + 1 for number in numbers if number + 1 not in numbers]
+    lines: list[Line] = []
+    for place, (first, end) in enumerate(zip(firsts, ends, strict=True)):
+        left = 2 * (len(firsts) - place - 1)  # instructions before the two returns: refuse, allow
+        lines += [(_AT_LEAST, 1, 0, end), (_AT_LEAST, left + 1, left, first)]
+    return [*lines, (_RETURN, 0, 0, _EPERM), (_RETURN, 0, 0, _ALLOW)]
 
 
 def _body(name: str, truncation: bool) -> list[Line]:

@@ -4,7 +4,7 @@ Every end has a name, and every resource that ends one is told by the name of it
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -47,7 +47,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         """Refuse what is not a positive number."""
-        for name, value in asdict(self).items():
+        for name in self.__slots__:  # every process of the sandbox comes by here, so no `asdict`
+            value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 2**62:
                 raise ValueError(f"{name} must be a number above 0, got {value!r}")
             if not name.endswith("_s") and not isinstance(value, int):

@@ -23,7 +23,7 @@ from importlib import import_module
 
 from . import box_jail
 from .box_channel import Channel
-from .box_checker import check
+from .box_checker import check, serve_checks
 from .box_program import run_program, serve_calls
 from .box_terms import Level, Limits
 
@@ -36,7 +36,7 @@ MODULES = """
     threading time traceback types typing unicodedata uuid warnings weakref zlib
 """
 _REPORT, _REQUEST, _LINK = 3, 4, 5
-_ASIDE = 80  # where descriptors wait for their places
+_PLACES = 6
 
 
 def main(descriptor: str, level: str) -> None:
@@ -48,13 +48,23 @@ def main(descriptor: str, level: str) -> None:
     os.chdir("/")
     for name in MODULES.split():
         import_module(name)
-    with socket.socket(fileno=int(descriptor)) as connection:
+    with socket.socket(fileno=fcntl.fcntl(int(descriptor), fcntl.F_DUPFD_CLOEXEC, _PLACES)) as connection:
+        os.close(int(descriptor))
+        _hold_places()
         house = box_jail.prepare(Level(level))
         gc.collect()
         gc.disable()  # a collection would copy every page; executions turn it on again
         gc.freeze()
         connection.sendall(ANSWER.pack(1, 0, 0))
         _keep(connection, house)
+
+
+def _hold_places() -> None:
+    """Open something at every place of an execution's descriptors, so that none arrives there."""
+    while (file := os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)) < _PLACES - 1:
+        pass
+    if file >= _PLACES:
+        os.close(file)
 
 
 def _keep(control: socket.socket, house: box_jail.House) -> None:
@@ -98,7 +108,7 @@ def _fork(house: box_jail.House, files: list[int], alone: bool) -> int:
 
 def _arrange(files: list[int]) -> None:
     """Give the descriptors their places from 0 on; those that preparation needs are closed by `box_jail.lock`."""
-    for place, file in enumerate([fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, _ASIDE) for file in files]):
+    for place, file in enumerate(files):  # none of them lies at a place: the zygote holds these
         os.dup2(file, place)
     os.closerange(len(files), box_jail.FIRST_KEPT)
 
@@ -106,15 +116,18 @@ def _arrange(files: list[int]) -> None:
 def _serve(house: box_jail.House, alone: bool, linked: bool) -> None:
     """Do the work. The streams of ``sys`` are the zygote's: their buffers are empty, and their descriptors new."""
     report = Channel(_REPORT)
-    with open(_REQUEST, "rb") as file:
-        request = json.load(file)
+    request = json.loads(os.read(_REQUEST, os.fstat(_REQUEST).st_size))
+    os.close(_REQUEST)
+    orders = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, _REPORT) if request["role"] == "standing" else None
     try:
         box_jail.lock(house, Limits.of(request["limits"]), alone)
     except (OSError, ValueError) as problem:
         report.send({"ready": False, "why": str(problem)})
         return
     report.send({"ready": True})
-    if request["role"] == "checker":
+    if orders:
+        serve_checks(report, orders)
+    elif request["role"] == "checker":
         check(report, Channel(_LINK), request)
     elif linked:
         serve_calls(report, Channel(_LINK), request)

@@ -13,7 +13,7 @@ from eggym.bench_rates import Rate, Settings, rates_of
 from eggym.cli import main
 from eggym.envs.answer_terms import read_term
 from eggym.envs.answers import judge_answers, last_box
-from eggym.errors import BadValue, UnknownName
+from eggym.errors import BadValue
 
 HAS_PEER = importlib.util.find_spec("reasoning_gym") is not None
 
@@ -41,7 +41,7 @@ def test_a_rate_is_units_over_seconds_and_preparing_is_free(clock):
         calls.append("prepare")
         clock[0] += 100.0
 
-    (found,) = rates_of([Rate("thing", 40, work, 79.0, prepare)], Settings(rounds=3), nobody)["rates"].values()
+    (found,) = rates_of([Rate("thing", 40, work, 79.0, prepare)], Settings((), rounds=3), nobody)["rates"].values()
     assert (found["median"], found["q1"], found["q3"], found["again"]) == (80.0, 80.0, 80.0, 80.0)
     assert (found["target"], found["met"], found["n"]) == (79.0, True, 40)
     assert calls.count("prepare") > 0 and calls[0] == "prepare"
@@ -52,7 +52,7 @@ def test_an_aim_is_met_missed_or_not_there(clock, target, met):
     def work():
         clock[0] += 0.5
 
-    found = rates_of([Rate("thing", 40, work, target)], Settings(rounds=1), nobody)["rates"]["thing"]
+    found = rates_of([Rate("thing", 40, work, target)], Settings((), rounds=1), nobody)["rates"]["thing"]
     assert found["met"] is met
 
 
@@ -138,12 +138,14 @@ def test_the_share_of_an_exam_is_that_of_the_same_replies(monkeypatch):
     whole, alone = bench_exam.exam_rollout(2, 1, 0)
     assert 0 < alone < whole
     monkeypatch.setattr(bench_envs, "exam_rollout", lambda turns, n_items, step: (10.0, 1.0 + step))
-    value = bench_envs.exam_part(Settings(rounds=3), nobody)["values"]["environment's share of a rollout, H = 64"]
+    value = bench_envs.exam_part(Settings((), rounds=3), nobody)["values"]["environment's share of a rollout, H = 64"]
     assert value["value"] == pytest.approx(0.3)  # the largest
 
 
-def test_wrong_settings_are_one_line():
-    with pytest.raises(UnknownName, match="no part 'exams'"):
-        Settings(parts=("exams",))
+def test_wrong_settings_are_one_line(capsys):
     with pytest.raises(BadValue, match="rounds must be at least 1, got 0"):
-        Settings(rounds=0)
+        Settings((), rounds=0)
+    for what, part, known in (("envs", "exams", "exam"), ("sandbox", "humanevl", "humaneval")):
+        with pytest.raises(SystemExit):
+            main(["bench", what, "--part", part])
+        assert f"no part of the benchmark '{what}' '{part}'; did you mean '{known}'" in capsys.readouterr().err

@@ -15,6 +15,7 @@ import pytest
 from eggym.envs.box import Check, Limits, Program, check_solutions, run_programs, same_output
 from eggym.envs.box_keeper import Keeper
 from eggym.envs.box_runs import CheckRun
+from eggym.envs.box_standing import Checkers
 from eggym.envs.box_terms import Level, Status
 
 LIMITS = Limits(cpu_s=1.0, wall_s=10)
@@ -248,7 +249,7 @@ def test_a_value_that_is_no_answer_does_not_pass(box_level, name):
 def test_the_memory_of_a_checker_is_closed_to_its_user(box_level):
     keeper = Keeper(box_level("rlimits"))
     work = Check("def f(x): return x", ("import time\nf(1)\ntime.sleep(99)",))
-    run = CheckRun(keeper, work)
+    run = CheckRun(keeper, work, Checkers(keeper))
     while not (run.parts[1]._ready and run.parts[0].messages):
         for part in run.parts:
             for descriptor in select.select(part.descriptors(), [], [], 0.05)[0]:

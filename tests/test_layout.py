@@ -38,7 +38,7 @@ FLOORS = (
     ("outside", "to_trl", "to_verifiers", "verifiers_taskset"),
     ("gap", "outcome", "transcripts", "curves", "picture", "against", "report", "worker", "duel", "talks", "served"),
     ("bench_arms", "bench_naive", "bench_parts", "bench_play", "bench_memory", "bench"),
-    ("bench_answers", "bench_exam", "bench_rates", "bench_graders", "bench_envs"),
+    ("bench_answers", "bench_exam", "bench_rates", "bench_graders", "bench_envs", "bench_peer", "bench_sandbox"),
     (
         "settings",
         "tables",
