@@ -62,7 +62,7 @@ def test_nothing_is_measured_of_solutions_that_do_not_pass(box_level, three):
 def test_rows_of_something_else_are_refused(box_level, tmp_path):
     box_level("landlock")
     (tmp_path / "rows.jsonl").write_text('{"question": "?"}')
-    with pytest.raises(BadValue, match="no rows of HumanEval in .*rows.jsonl"):
+    with pytest.raises(BadValue, match="no rows of HumanEval in"):
         bench_sandbox.run(Settings(("humaneval",), 1, data=str(tmp_path / "rows.jsonl")))
     skipped = bench_sandbox.run(Settings(("humaneval",), 1))["parts"]["humaneval"]
     assert skipped == {"skipped": "needs --data, the file of HumanEval"}
