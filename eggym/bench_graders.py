@@ -25,7 +25,7 @@ def math_part(settings: Settings, watch: Watch) -> Figures:
     judge, forget = _checker()
     plain = plain_numbers(2000)
     rates = [Rate("numbers", len(plain), lambda: judge(plain), 20_000, forget)]
-    for name, make, aims in (("algebra", algebra, (None, None)), ("functions", functions, (250, 90))):
+    for name, make, aims in (("algebra", algebra, (250, 90)), ("functions", functions, (None, None))):
         for kind, is_right, n, aim in (("right", True, 60, aims[0]), ("wrong", False, 40, aims[1])):
             pairs = make(is_right, n)
             rates += [

@@ -1,5 +1,6 @@
 """Tables for the terminal: what the command prints at its end."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from rich.text import Text
 
 from eggym.wording import amount, short, size
 
+_NAMES = 15  # characters of the first column
 _STYLES = {"es": "cyan", "rl": "yellow", "control": "bright_black"}
 
 
@@ -17,11 +19,11 @@ def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
     primary = summary["primary"]
     other, label = ("sampled", "T=1") if primary == "greedy" else ("greedy", "greedy")
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("", overflow="fold", min_width=15)
+    table.add_column("", overflow="fold", min_width=_NAMES)
     for name in ("start", "end", label, "gain", "episodes", "tokens", "FLOPs", "CPU s", "memory"):
         table.add_column(name, justify="right", no_wrap=True)
     for task in summary["tasks"]:
-        table.add_row(Text(short(task["task"]), "bold"))
+        table.add_row(Text(_lines(short(task["task"])), "bold"))
         for one in task["learners"]:
             table.add_row(*_row(one, primary, other))
     console.print(table)
@@ -35,13 +37,13 @@ def _print_truths(console: Console, summary: Mapping[str, Any]) -> None:
     """Print true rewards and gaps, if a task tells them."""
     mode = summary["primary"]
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("", overflow="fold", min_width=15)
+    table.add_column("", overflow="fold", min_width=_NAMES)
     for name in ("reward", "at end", "true", "at end", "gap", "at end", "change"):
         table.add_column(name, justify="right", no_wrap=True)
     for task in summary["tasks"]:
         told = [one for one in task["learners"] if "gap" in one]
         if told:
-            table.add_row(Text(short(task["task"]), "bold"))
+            table.add_row(Text(_lines(short(task["task"])), "bold"))
         for one in told:
             table.add_row(*_truth_row(one, mode))
     if table.row_count:
@@ -52,7 +54,7 @@ def _print_truths(console: Console, summary: Mapping[str, Any]) -> None:
 def _truth_row(one: Mapping[str, Any], mode: str) -> list[Text | str]:
     places = [kind[when][mode]["mean"] for kind in (one, one["true"], one["gap"]) for when in ("start", "end")]
     change = "" if one["learner"] == "frozen" else _interval(one["gap"]["change"][mode], "mean")
-    return [Text(" " + one["learner"], _STYLES.get(one["kind"], "")), *map(_number, places), change]
+    return [Text(_lines(" " + one["learner"]), _STYLES.get(one["kind"], "")), *map(_number, places), change]
 
 
 def print_plan(console: Console, rows: Sequence[Mapping[str, Any]], n_workers: int) -> None:
@@ -65,7 +67,7 @@ def print_plan(console: Console, rows: Sequence[Mapping[str, Any]], n_workers: i
     for row in rows:
         counts = ["-" if row[name] is None else amount(row[name]) for name in ("steps", "episodes", "tokens", "flops")]
         time = f"{row['total_seconds']:.0f} s"
-        table.add_row(Text(short(row["task"])), Text(row["learner"]), str(row["runs"]), *counts, time)
+        table.add_row(Text(_lines(short(row["task"]))), Text(_lines(row["learner"])), str(row["runs"]), *counts, time)
     console.print(table)
     seconds = sum(row["runs"] * row["total_seconds"] for row in rows)
     disk = sum(row["runs"] * row["disk_bytes"] for row in rows)
@@ -97,7 +99,7 @@ def print_rows(console: Console, names: Sequence[str], rows: Sequence[Sequence[s
 def _row(one: Mapping[str, Any], primary: str, other: str) -> list[Text | str]:
     spent = one["spent"]
     return [
-        Text(" " + one["learner"], _STYLES.get(one["kind"], "")),
+        Text(_lines(" " + one["learner"]), _STYLES.get(one["kind"], "")),
         _number(one["start"][primary]["mean"]),
         _number(one["end"][primary]["mean"]),
         _number(one["end"][other]["mean"]),
@@ -113,6 +115,11 @@ def _verdict(verdict: Mapping[str, Any]) -> Text:
     text = Text(f"{short(verdict['task'])}: ")
     text.append(verdict["verdict"], style)
     return text.append(verdict["sentence"].removeprefix(verdict["verdict"]))
+
+
+def _lines(name: str) -> str:
+    """Break a name that is too long for its column where it has parts, not within a word."""
+    return name if len(name) <= _NAMES else re.sub("([:@,])", r"\1\n  ", name)
 
 
 def _number(value: float | None) -> str:

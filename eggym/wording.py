@@ -2,8 +2,13 @@
 
 
 def short(task: str) -> str:
-    """Return a task's id without the parts that do not distinguish: ``eggym/tiny-orders-v0`` is ``tiny-orders``."""
-    return task.removeprefix("eggym/").removesuffix("-v0")
+    """Return a task's label without the parts that do not distinguish.
+
+    >>> short("eggym/tiny-orders-v0"), short("eggym/exam-v0@mode=needle,turns=16")
+    ('tiny-orders', 'exam@mode=needle,turns=16')
+    """
+    name, mark, options = task.removeprefix("eggym/").partition("@")
+    return f"{name.removesuffix('-v0')}{mark}{options}"
 
 
 def amount(value: float) -> str:

@@ -135,6 +135,7 @@ def test_a_width_without_whole_heads_is_refused():
         arms.random_policy(100)
 
 
+@pytest.mark.slow
 def test_a_toy_benchmark_runs_end_to_end_and_states_no_ratio(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("eggym.bench_parts.NORMALS", (2, 64))
     file = tmp_path / "toy.json"

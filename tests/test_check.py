@@ -780,6 +780,7 @@ def test_a_task_may_print_what_it_likes(tmp_path, capsys, text):
     assert len(capsys.readouterr().out) == 0
 
 
+@pytest.mark.slow
 def test_a_slow_scorer_is_asked_about_fewer_items_and_replies(tmp_path, monkeypatch):
     monkeypatch.setattr(check, "REPLIES_CPU_S", 0.0)
     monkeypatch.setattr(check_child, "HOSTILE_CPU_S", 0.2)

@@ -73,14 +73,23 @@ def test_a_duel_of_real_size_killed_up_to_twenty_times_continues_to_the_same_byt
     assert sum(sessions) >= len(sessions) + 3  # runs that were under way when a kill came
 
 
+def children_of(pid):
+    return subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout.split()
+
+
+def until(is_so, seconds):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not is_so():
+        time.sleep(0.05)
+    return is_so()
+
+
 def test_workers_end_with_the_command_that_started_them(tmp_path):
     process = start(TINY, tmp_path)
-    time.sleep(4)
-    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
-    assert len(children) == 2
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline and any(os.path.exists(f"/proc/{pid}") for pid in children):
-        time.sleep(0.05)
-    assert not any(os.path.exists(f"/proc/{pid}") for pid in children)
+    try:
+        assert until(lambda: len(children_of(process.pid)) == 2, 60)
+        children = children_of(process.pid)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children), 20)

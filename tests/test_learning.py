@@ -33,11 +33,13 @@ def test_a_learner_lifts_the_embedded_base(tmp_path, learner, budget):
     assert gains(tmp_path, learner, "tiny-programs", budget, [0], **EIGHT.get(learner, {})).low > 0.2
 
 
+@pytest.mark.slow
 def test_full_rank_evolution_learns_too(tmp_path):
     found = gains(tmp_path, "openai-es", "tiny-programs", "6e10flops", [0], **{"openai-es.items": 8})
     assert found.low > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", ["random-reward:eggroll", "random-reward:dr_grpo"])
 def test_shuffled_rewards_are_not_resolved_from_nothing(tmp_path, learner):
     # a single seed may drift far, up or down: a skill that lies ready is found by chance. Over seeds it cancels.
@@ -56,8 +58,7 @@ def test_shuffled_rewards_are_not_resolved_from_nothing(tmp_path, learner):
     assert found.low < 0 < found.high
 
 
-@pytest.mark.parametrize(
-    ("learner", "budget"), [pytest.param("eggroll", "4.3e11flops", marks=pytest.mark.slow), ("dr_grpo", "1.5e11flops")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("learner", "budget"), [("eggroll", "4.3e11flops"), ("dr_grpo", "1.5e11flops")])
 def test_a_learner_learns_over_several_turns(tmp_path, learner, budget):
     assert gains(tmp_path, learner, "guess", budget, [0]).low > 0

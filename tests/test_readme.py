@@ -32,6 +32,7 @@ def run(words, place):
 
 
 @pytest.mark.parametrize(("kind", "body"), PROGRAMS, ids=[f"{kind}-{i}" for i, (kind, _) in enumerate(PROGRAMS)])
+@pytest.mark.slow
 def test_a_block_of_the_readme_runs(kind, body, place):
     words = [sys.executable, "-c", body] if kind == "python" else ["sh", "-ec", body]
     done = run(words, place)

@@ -49,6 +49,7 @@ def start(file, model, tmp_path):
     return json.loads((tmp_path / "run" / "record.json").read_text())
 
 
+@pytest.mark.slow
 def test_the_settings_of_the_countdown_run_are_those_of_the_paper_and_start(model, tmp_path):
     settings = yaml.safe_load(COUNTDOWN.read_text())
     own = settings["set"]["eggroll"]
@@ -62,6 +63,7 @@ def test_the_settings_of_the_countdown_run_are_those_of_the_paper_and_start(mode
     assert record["learner"]["profile"] == "pretrained"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not THEIR_KNOBS, reason="the learner has no conventions of others")
 def test_the_knobs_of_the_authors_give_the_same_step(model, tmp_path):
     theirs = COUNTDOWN.read_text().replace("# convention:", "convention:").replace("# lr:", "lr:")
