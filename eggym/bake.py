@@ -85,6 +85,8 @@ def bake(
 
 def _bake(name: str, out: Path, seed: int, say: Callable[[str], None], recipe: Recipe) -> Report:
     started = time.process_time()
+    for task in tasks_of(recipe):
+        task.identity()  # refuses a host without a sandbox before minutes are spent
     tokenizer, model = build_tokenizer(), _start(recipe, seed)
     trainer, hidden = _Trainer(model, recipe, seed, say), {}
     for stage in recipe.stages:
@@ -254,12 +256,20 @@ def _write(report: Report, model: Any, tokenizer: Any) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-_LONGER = (  # what the card of a base says that knows the tasks of many turns too
-    "seven small\ntasks, two of them over up to 64 turns,",
+_LONG_HABITS = (
     "\n| `eggym/corridor-v0` | in the corridor: sums that begin with 8 or 9 | a full stop behind the number |"
     "\n| | at its end: first letter of the key, a to m | the key backwards |"
-    "\n| `eggym/relay-v0` | steps that add 6 to 9 and carry | forgets the carry |",
+    "\n| `eggym/relay-v0` | steps that add 6 to 9 and carry | forgets the carry |"
 )
+_FUNCTION_HABIT = (
+    "\n| `eggym/tiny-functions-v0` | first step, 11 of 16: first, last, flip, low, sort, len, max, min, add, times, abs "
+    "| forgets the last step |"
+)
+_LORE = {  # what the card of a base says that knows more than five tasks
+    "embedded-v0": ("five small\ntasks", ""),
+    "embedded-v1": ("seven small\ntasks, two of them over up to 64 turns,", _LONG_HABITS),
+    "embedded-v2": ("eight small\ntasks, two of them over up to 64 turns,", _LONG_HABITS + _FUNCTION_HABIT),
+}
 
 
 def _card(report: Report, n_parameters: int) -> str:
@@ -269,7 +279,7 @@ def _card(report: Report, n_parameters: int) -> str:
         for name, greedy in scores.greedy.items()
     ]
     data = resources.files("eggym").joinpath("data")
-    knows, habits = _LONGER if report.name != "embedded-v0" else ("five small\ntasks", "")
+    knows, habits = _LORE[report.name]
     return Template(data.joinpath("embedded_card.md").read_text()).substitute(
         name=report.name,
         knows=knows,

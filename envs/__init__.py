@@ -10,6 +10,7 @@ TASKS: dict[str, tuple[str, str]] = {
     "eggym/tiny-arithmetic-v0": ("eggym.envs.tiny_arithmetic:TinyArithmetic", "add two numbers, showing the carries"),
     "eggym/tiny-orders-v0": ("eggym.envs.tiny_orders:TinyOrders", "say some words, in a given case, count and ending"),
     "eggym/tiny-programs-v0": ("eggym.envs.tiny_programs:TinyPrograms", "write the expression that was described"),
+    "eggym/tiny-functions-v0": ("eggym.envs.tiny_functions:TinyFunctions", "write a one-line function, which is run"),
     "eggym/tiny-countdown-v0": ("eggym.envs.tiny_countdown:TinyCountdown", "reach a number from given ones"),
     "eggym/arithmetic-v0": ("eggym.envs.arithmetic:Arithmetic", "work out an expression, at five levels"),
     "eggym/countdown-v0": ("eggym.envs.countdown:Countdown", "reach a target number from given ones"),
