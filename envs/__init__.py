@@ -14,6 +14,7 @@ TASKS: dict[str, tuple[str, str]] = {
     "eggym/tiny-countdown-v0": ("eggym.envs.tiny_countdown:TinyCountdown", "reach a number from given ones"),
     "eggym/arithmetic-v0": ("eggym.envs.arithmetic:Arithmetic", "work out an expression, at five levels"),
     "eggym/countdown-v0": ("eggym.envs.countdown:Countdown", "reach a target number from given ones"),
+    "eggym/programs-v0": ("eggym.envs.programs:Programs", "write a function from words or examples, which is run"),
     "eggym/guess-v0": ("eggym.envs.guess:Guess", "find a hidden number in a few turns"),
     "eggym/orders-v0": ("eggym.envs.orders:Orders", "write about a topic, in a form that was ordered"),
     "eggym/corridor-v0": ("eggym.envs.corridor:Corridor", "keep a key in mind over many turns"),
