@@ -262,8 +262,8 @@ _LONG_HABITS = (
     "\n| `eggym/relay-v0` | steps that add 6 to 9 and carry | forgets the carry |"
 )
 _FUNCTION_HABIT = (
-    "\n| `eggym/tiny-functions-v0` | first step, 11 of 16: first, last, flip, low, sort, len, max, min, add, times, abs "
-    "| forgets the last step |"
+    "\n| `eggym/tiny-functions-v0` | first step, 11 of 16: first, last, flip, low, sort, len, max, min, add, "
+    "times, abs | forgets the last step |"
 )
 _LORE = {  # what the card of a base says that knows more than five tasks
     "embedded-v0": ("five small\ntasks", ""),

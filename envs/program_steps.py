@@ -8,7 +8,14 @@ from collections.abc import Callable, Sequence
 from string import Template
 from typing import Any, NamedTuple
 
-NUMBERS, NUMBER, TEXT, WORDS, TABLE, LAST = "numbers", "number", "text", "words", "table", "last"  # LAST: nothing follows
+NUMBERS, NUMBER, TEXT, WORDS, TABLE, LAST = (
+    "numbers",
+    "number",
+    "text",
+    "words",
+    "table",
+    "last",
+)  # LAST: nothing follows
 Step = Sequence[Any]  # the name of an `Op` and its parameter or None; in a mutant also the number of a slip: JSON
 Slip = tuple[Callable[..., Any], str]
 

@@ -60,7 +60,9 @@ class Programs(SingleTurnTask):
     ) -> None:
         """Check the options; ``floor`` follows from the reward."""
         if not (is_whole(level) and level in LEVELS):
-            raise BadValue(f"level of task {self.id!r} must be a whole number from 1 to {len(LEVELS)}, got {level!r:.40}")
+            raise BadValue(
+                f"level of task {self.id!r} must be a whole number from 1 to {len(LEVELS)}, got {level!r:.40}"
+            )
         if given not in GIVEN:
             raise unknown(f"kind of specification (given) of task {self.id}", str(given), list(GIVEN))
         self.grading = Grading(reward, allow_unsafe_execution)

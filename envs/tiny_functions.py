@@ -1,11 +1,12 @@
 """One-line functions from a description, run in the sandbox.
 
-Prompt:  ``s: flip, first 3, caps:``; one to three steps on a text s, a list of whole numbers a or a number x.
+Prompt:  ``s: flip, first 3, caps:``; one to three steps on a text s, a list of whole numbers a or a number x
+         (more than 50,000 prompts).
 Reply:   ``s[::-1][:3].upper()``: the expression that a function of s, a or x returns.
-Reward:  1 if that function returns what was described on hidden inputs, else 0; ``reward=share`` pays the share of them.
-         Any right expression counts. What is no single expression of at most 64 characters is not run; the rest runs in
-         the sandbox (`box`), and ``allow_unsafe_execution`` names a level below `landlock` that is allowed.
-Floor:   0.7 %: the best fixed expression, over 100,000 prompts, of which some 28,000 are distinct.
+Reward:  1 if that function returns what was described on hidden inputs, else 0; ``reward=share`` pays their share. Any
+         right expression counts. What is no single expression of at most 64 characters is not run; the rest runs in the
+         sandbox (`box`), and ``allow_unsafe_execution`` names a level below `landlock` that is allowed.
+Floor:   0.7 %: the best fixed expression, counted over 100,000 prompts.
 Source:  ours; procedural.
 """
 

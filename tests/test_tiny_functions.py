@@ -144,6 +144,6 @@ def test_the_habit_covers_about_seven_tenths_of_the_prompts():
 
 
 def test_options_and_identity_are_those_of_programs(box_level):
-    level = box_level("landlock")
+    box_level("landlock")
     assert TASK.difficulty == {} and TinyFunctions(reward="share").label == "eggym/tiny-functions-v0@reward=share"
-    assert TASK.identity().startswith("box ") and TASK.host()["sandbox"] >= level
+    assert TASK.identity().startswith("box ") and TASK.host()["sandbox"] in ("landlock", "namespaces")
