@@ -11,11 +11,17 @@ from typing import Any
 from .program_steps import NUMBER, NUMBERS, TABLE, TEXT, Step
 
 _PLAIN = (
-    "apple Otter uncle ice Egg bee tree moon Anna level book aunt zebra Yak xylophone fuzz jazz Quiz umbrella or a "
-    "Lamp sky rhythm Area mississippi ox NASA otter egg It is so far and we go"
-).split()
-_BEYOND = "Zoë café Ångström naïve École señor Übung año".split()  # each letter one code point, with and without case
-_NAMES = "Ida Bo Kim Ada Noor Lee Otto Eva Uma Sven Yi Gustav zoe Zoë Al kim Marta Ole".split()
+    "apple", "Otter", "uncle", "ice", "Egg", "bee", "tree", "moon", "Anna", "level", "book", "aunt", "zebra", "Yak",
+    "xylophone", "fuzz", "jazz", "Quiz", "umbrella", "or", "a", "Lamp", "sky", "rhythm", "Area", "mississippi", "ox",
+    "NASA", "otter", "egg", "It", "is", "so", "far", "and", "we", "go",
+)  # fmt: skip
+_BEYOND = (  # their letters are one code point each
+    "Zoë", "café", "Ångström", "naïve", "École", "señor", "Übung", "año",
+)  # fmt: skip
+_NAMES = (
+    "Ida", "Bo", "Kim", "Ada", "Noor", "Lee", "Otto", "Eva", "Uma", "Sven", "Yi", "Gustav", "zoe", "Zoë", "Al", "kim",
+    "Marta", "Ole",
+)  # fmt: skip
 
 
 def edge_inputs(kind: str) -> list[Any]:

@@ -34,6 +34,13 @@ def _until(values: list[int], most: int) -> list[int]:
     return taken
 
 
+def _skipping(values: list[int], most: int) -> list[int]:
+    taken: list[int] = []
+    for x in values:
+        taken += [x] if sum(taken) + x <= most else []
+    return taken
+
+
 def _without_smallest(values: list[int]) -> list[int]:
     place = values.index(min(values)) if values else 0
     return values[:place] + values[place + 1 :]
@@ -131,8 +138,8 @@ LISTS = {
                (lambda v: sorted(set(v)), "sorted(set($v))")),
     ),
     "differences": _list(
-        2, ("replace the $them by the differences of neighbours, each one minus the one before it (fewer than two leave "
-            "an empty list)",),
+        2, ("replace the $them by the differences of neighbours, each one minus the one before it (an empty list, "
+            "if there are fewer than two)",),
         lambda v: [b - a for a, b in pairwise(v)], "[b - a for a, b in zip($v, $v[1:])]",
         slips=((lambda v: [a - b for a, b in pairwise(v)], "[a - b for a, b in zip($v, $v[1:])]"),),
     ),
@@ -148,16 +155,16 @@ LISTS = {
                 "[max($v[:i], default=0) for i in range(len($v))]"),),
     ),
     "drop smallest": _list(
-        2, ("remove the smallest $it; if it occurs several times, its first occurrence only (an empty list stays empty)",),
+        2, ("remove the smallest $it; if it occurs several times, only the first one (an empty list stays empty)",),
         _without_smallest, "$v[: $v.index(min($v))] + $v[$v.index(min($v)) + 1 :] if $v else $v",
         slips=((lambda v: [x for x in v if x != min(v)], "[x for x in $v if x != min($v)]"),
-               (lambda v: _without_smallest(v[::-1])[::-1] if v else None,
-                "(lambda w: w[: w.index(min(w))] + w[w.index(min(w)) + 1 :])($v[::-1])[::-1]")),
+               (lambda v: _without_smallest(v[::-1])[::-1],
+                "(lambda w: w[: w.index(min(w))] + w[w.index(min(w)) + 1 :] if w else w)($v[::-1])[::-1]")),
     ),
     "rotate": _list(
-        3, ("move the first of the $them to the end of the list, and do so $n times in all (an empty list stays empty)",),
+        3, ("move the first of the $them to the end of the list, $n times in all (an empty list stays empty)",),
         lambda v, n: v[n % len(v) :] + v[: n % len(v)] if v else v,
-        "$v[$n % len($v) :] + $v[: $n % len($v)] if $v else $v", (2, 3, 4, 5),
+        "$v[$n % len($v) :] + $v[: $n % len($v)] if $v else $v", (3, 4, 5),
         ((lambda v, n: v[n:] + v[:n], "$v[$n:] + $v[:$n]"), (lambda v, n: v[-n:] + v[:-n], "$v[-$n:] + $v[:-$n]")),
     ),
     "sort by size": _list(
@@ -179,17 +186,10 @@ LISTS = {
                 "[b for a, b, c in zip($v, $v[1:], $v[2:]) if a <= b >= c]"),),
     ),
     "until": _list(
-        3, ("go through the $them from the front and keep them as long as the total of those kept stays at most $n; from "
-            "the first that would make it greater, drop all the rest",),
+        3, ("go through the $them from the front and keep them as long as the total of those kept stays at most $n; "
+            "from the first that would make it greater, drop all the rest",),
         _until, _UNTIL.replace("BREAK", "break"), tuple(range(5, 60)),
         ((lambda v, n: _until(v, n - 1), _UNTIL.replace("BREAK", "break").replace("> $n", ">= $n")),
-         (lambda v, n: _skipping(v, n), _UNTIL.replace("BREAK", "continue"))),
+         (_skipping, _UNTIL.replace("BREAK", "continue"))),
     ),
 }  # fmt: skip
-
-
-def _skipping(values: list[int], most: int) -> list[int]:
-    taken: list[int] = []
-    for x in values:
-        taken += [x] if sum(taken) + x <= most else []
-    return taken

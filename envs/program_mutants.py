@@ -1,7 +1,7 @@
 """Plausible mistakes in a function of `programs`, and hidden inputs on which each of them shows.
 
-A mutant forgets a step, puts two neighbours in the wrong order, is off by one in a number, or has a slip of `Op`. Hidden
-inputs are chosen so that every mutant which differs at all on the drawn inputs differs on one that is hidden.
+A mutant forgets a step, puts two neighbours in the wrong order, is off by one in a number, or has a slip of `Op`.
+Hidden inputs are chosen so that every mutant which differs at all on the drawn inputs differs on one that is hidden.
 """
 
 from collections.abc import Iterator, Sequence

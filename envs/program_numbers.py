@@ -90,31 +90,31 @@ NUMBERS_TO_NUMBER = {
                    (lambda v: len(set(v)), "len(set($v))")),
     "largest": _fold(1, ("take the largest of the $them (0 if there are none)",),
                      lambda v: max(v, default=0), "max($v, default=0)",
-                     (lambda v: max(v) if v else None, "max($v)"), (lambda v: max([0, *v]), "max([0, *$v])")),
+                     (max, "max($v)"), (lambda v: max([0, *v]), "max([0, *$v])")),
     "smallest": _fold(1, ("take the smallest of the $them (0 if there are none)",),
                       lambda v: min(v, default=0), "min($v, default=0)",
-                      (lambda v: min(v) if v else None, "min($v)")),
+                      (min, "min($v)")),
     "spread": _fold(
         2, ("take the difference between the largest and the smallest of the $them (0 if there are none)",
             "take how far the largest $it lies above the smallest one (0 if there are none)"),
         lambda v: max(v) - min(v) if v else 0, "max($v) - min($v) if $v else 0",
-        (lambda v: max(v) - min(v) if v else None, "max($v) - min($v)")),
+        (lambda v: max(v) - min(v), "max($v) - min($v)")),
     "distinct": _fold(2, ("count how many different values there are among the $them",
                           "count the $them, equal ones once only"), lambda v: len(set(v)), "len(set($v))",
                       (lambda v: sum(v.count(x) == 1 for x in v), "sum($v.count(x) == 1 for x in $v)")),
     "place of largest": _fold(
-        2, ("take the position of the largest $it, counted from 0; the first such position if there are several, and -1 "
-            "if there are no $them",),
+        2, ("take the position of the largest $it, counted from 0; the first such position if there are several, and "
+            "-1 if there are no $them",),
         lambda v: v.index(max(v)) if v else -1, "$v.index(max($v)) if $v else -1",
         (lambda v: len(v) - 1 - v[::-1].index(max(v)) if v else -1,
          "len($v) - 1 - $v[::-1].index(max($v)) if $v else -1"),
         (lambda v: v.index(max(v)) + 1 if v else -1, "$v.index(max($v)) + 1 if $v else -1"),
-        (lambda v: v.index(max(v)) if v else None, "$v.index(max($v))")),
+        (lambda v: v.index(max(v)), "$v.index(max($v))")),
     "second largest": _fold(
         3, ("take the second largest of the different values among the $them (0 if there are fewer than two)",),
         lambda v: sorted(set(v))[-2] if len(set(v)) > 1 else 0, "sorted(set($v))[-2] if len(set($v)) > 1 else 0",
         (lambda v: sorted(v)[-2] if len(v) > 1 else 0, "sorted($v)[-2] if len($v) > 1 else 0"),
-        (lambda v: sorted(set(v))[-2] if len(set(v)) > 1 else None, "sorted(set($v))[-2]")),
+        (lambda v: sorted(set(v))[-2], "sorted(set($v))[-2]")),
     "mode": _fold(
         3, ("take the value that occurs most often among the $them, the smallest such value if there are several (0 if "
             "there are no $them)",),
@@ -141,7 +141,7 @@ NUMBERS_TO_NUMBER = {
             "take the total at the end",),
         _balance, _BALANCE, (lambda v: max(sum(v), 0), "max(sum($v), 0)")),
     "best stretch": _fold(
-        3, ("take the largest total of any stretch of neighbouring $them, where an empty stretch with total 0 counts too",),
+        3, ("take the largest total of any stretch of neighbouring $them, where an empty one with total 0 counts too",),
         _best_stretch, _STRETCH, (_balance, _BALANCE), (lambda v: sum(x for x in v if x > 0),
                                                        "sum(x for x in $v if x > 0)")),
     "tally": Op(
@@ -163,14 +163,14 @@ FROM_NUMBER = {
     "digit sum": _number(
         2, ("add up the decimal digits of the $it, without regard to its sign",),
         lambda v: sum(map(int, str(abs(v)))), "sum(int(digit) for digit in str(abs($v)))", (),
-        ((lambda v: sum(map(int, str(v))) if v >= 0 else None, "sum(int(digit) for digit in str($v))"),)),
+        ((lambda v: sum(map(int, str(v))), "sum(int(digit) for digit in str($v))"),)),
     "at least limit": _number(
         2, ("take $n instead if the $it is less than $n", "raise the $it to $n if it is below that"),
         lambda v, n: max(v, n), "max($v, $n)", tuple(range(-5, 30)),
         ((lambda v, n: min(v, n), "min($v, $n)"),)),
     "backwards number": _number(
-        3, ("write the decimal digits of the $it in the opposite order, which gives a new number; a minus sign stays, and "
-            "zeros that come to stand in front vanish",),
+        3, ("write the decimal digits of the $it in the opposite order, which gives a new number; a minus sign stays, "
+            "and zeros that come to stand in front vanish",),
         lambda v: int(str(abs(v))[::-1]) * (-1 if v < 0 else 1),
         "int(str(abs($v))[::-1]) * (-1 if $v < 0 else 1)", (),
         ((lambda v: int(str(abs(v))[::-1]), "int(str(abs($v))[::-1])"),)),
@@ -179,14 +179,15 @@ FROM_NUMBER = {
         lambda v: [int(digit) for digit in str(abs(v))], "[int(digit) for digit in str(abs($v))]", (),
         ((lambda v: [int(digit) for digit in str(abs(v))[::-1]], "[int(digit) for digit in str(abs($v))[::-1]]"),)),
     "divisors": Op(
-        NUMBER, NUMBERS, 3, ("list the whole numbers from 1 to 20 that divide the $it evenly, smallest first (all of them "
-                             "divide 0)",),
+        NUMBER, NUMBERS, 3, ("list the whole numbers from 1 to 20 that divide the $it evenly, smallest first (all of "
+                             "them divide 0)",),
         lambda v: [d for d in range(1, 21) if v % d == 0], "[d for d in range(1, 21) if $v % d == 0]", (),
         ((lambda v: [d for d in range(1, 20) if v % d == 0], "[d for d in range(1, 20) if $v % d == 0]"),
          (lambda v: [d for d in range(1, 21) if v and v % d == 0], "[d for d in range(1, 21) if $v and $v % d == 0]"))),
     "halvings": Op(
-        NUMBER, NUMBERS, 3, ("drop the sign of the $it, then halve it again and again, rounding down, and list the numbers "
-                             "on the way: from the one before the first halving to the last that is not 0 (none for 0)",),
+        NUMBER, NUMBERS, 3, ("drop the sign of the $it, then halve it again and again, rounding down, and list the "
+                             "numbers on the way: from the one before the first halving to the last that is not 0 (for "
+                             "0, none)",),
         lambda v: _halvings(abs(v)), _HALVINGS, (),
         ((lambda v: _halvings(abs(v))[1:], _HALVINGS + "value = value[1:]"),)),
 }  # fmt: skip

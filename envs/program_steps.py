@@ -5,6 +5,7 @@ for ties or a missed empty list; it has a value and a spelling too, and no words
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from string import Template
 from typing import Any, NamedTuple
 
@@ -54,4 +55,4 @@ def spelt(ops: dict[str, Op], steps: Sequence[Step], function: str, argument: st
 def fit_together(ops: dict[str, Op], steps: Sequence[Step]) -> bool:
     """Say whether every step takes what the one before it gives."""
     kinds = [ops[step[0]] for step in steps]
-    return all(before.gives == after.takes for before, after in zip(kinds, kinds[1:], strict=False))
+    return all(before.gives == after.takes for before, after in pairwise(kinds))

@@ -47,7 +47,7 @@ TABLES = {
         lambda v, n: {k: x for k, x in v.items() if len(k) <= n}, "{k: x for k, x in $v.items() if len(k) <= $n}",
         (3, 4, 5), ((lambda v, n: {k: x for k, x in v.items() if len(k) < n},
                      "{k: x for k, x in $v.items() if len(k) < $n}"),)),
-    "even entries": _table(2, ("keep only the entries whose number is even (0 is)", "drop the entries with an odd number"),
+    "even entries": _table(2, ("keep only the entries with even numbers", "drop the entries with odd numbers"),
                            lambda v: {k: x for k, x in v.items() if x % 2 == 0},
                            "{k: x for k, x in $v.items() if x % 2 == 0}"),
     "numbers down": Op(TABLE, NUMBERS, 1, ("list the numbers of all entries, largest first, equal ones repeated",),
@@ -62,8 +62,8 @@ TABLES = {
     "entries": Op(TABLE, NUMBER, 1, ("count the entries",), len, "len($v)", (),
                   ((lambda v: len(set(v.values())), "len(set($v.values()))"),)),
     "best name": Op(
-        TABLE, TEXT, 2, ("take the name with the largest number, the first in Python's order of texts if there are several "
-                         "(an empty text if there are no entries)",),
+        TABLE, TEXT, 2, ("take the name with the largest number, the first in Python's order of texts if there are "
+                         "several (an empty text if there are no entries)",),
         lambda v: next(iter(_by_value(v)), ""), "min($v, key=lambda k: (-$v[k], k), default='')", (),
         ((lambda v: max(v, key=v.__getitem__, default=""), "max($v, key=$v.get, default='')"),
          (lambda v: max(v, key=lambda k: (v[k], k), default=""), "max($v, key=lambda k: ($v[k], k), default='')"))),
@@ -75,16 +75,16 @@ TABLES = {
          (lambda v: sorted(v, key=lambda k: (v[k], k), reverse=True),
           "sorted($v, key=lambda k: ($v[k], k), reverse=True)"))),
     "above the mean": Op(
-        TABLE, WORDS, 3, ("list the names whose number is greater than the mean of all numbers, in Python's order of texts "
-                          "(none if there are no entries)",),
+        TABLE, WORDS, 3, ("list the names whose number is greater than the mean of all numbers, in Python's order of "
+                          "texts (none if there are no entries)",),
         _above_mean, "sorted(k for k in $v if $v[k] * len($v) > sum($v.values()))", (),
         ((lambda v: sorted(k for k in v if v[k] * len(v) >= sum(v.values())),
           "sorted(k for k in $v if $v[k] * len($v) >= sum($v.values()))"),
          (lambda v: [k for k in v if v[k] * len(v) > sum(v.values())],
           "[k for k in $v if $v[k] * len($v) > sum($v.values())]"))),
     "by number": Op(
-        TABLE, LAST, 3, ("make a dictionary from each number that occurs to the list of the names that have it, the names "
-                         "in Python's order of texts",),
+        TABLE, LAST, 3, ("make a dictionary from each number that occurs to the list of the names that have it, the "
+                         "names in Python's order of texts",),
         _inverted, "{x: sorted(k for k in $v if $v[k] == x) for x in $v.values()}", (),
         ((lambda v: {x: [k for k in v if v[k] == x] for x in v.values()},
           "{x: [k for k in $v if $v[k] == x] for x in $v.values()}"),

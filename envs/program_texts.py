@@ -57,7 +57,7 @@ TEXTS = {
         lambda v: "".join(c for c in v if c not in _VOWELS), "''.join(c for c in $v if c not in 'aeiouAEIOU')", (),
         ((lambda v: "".join(c for c in v if c not in "aeiou"), "''.join(c for c in $v if c not in 'aeiou')"),)),
     "letters only": _text(
-        2, ("remove every character that is not a letter; letters of all alphabets stay, as Python's `isalpha` sees them",),
+        2, ("remove every character that is not a letter; letters of all alphabets stay, as for Python's `isalpha`",),
         lambda v: "".join(c for c in v if c.isalpha()), "''.join(c for c in $v if c.isalpha())", (),
         ((lambda v: "".join(c for c in v if c.isalpha() and c.isascii()),
           "''.join(c for c in $v if c.isalpha() and c.isascii())"),)),
@@ -85,7 +85,7 @@ TEXTS = {
     "mirror": _text(2, ("put the $them and, right behind it, the same written backwards",), lambda v: v + v[::-1],
                     "$v + $v[::-1]", (), ((lambda v: v[::-1] + v, "$v[::-1] + $v"),)),
     "shift": _text(
-        3, ("replace each small letter a to z by the one $n places further on in the alphabet, where a follows z again; "
+        3, ("replace each small letter a to z by the one $n places further on in the alphabet, where a follows z; "
             "everything else stays",),
         _shifted, _SHIFT, (2, 3, 4, 5, 7, 11, 13),
         ((lambda v, n: _shifted(v, -n), _SHIFT.replace("+ $n", "- $n")),
@@ -107,14 +107,14 @@ TEXTS = {
         TEXT, WORDS, 1, ("split the $them into words at white space, however much of it there is in one place",),
         str.split, "$v.split()", (), ((lambda v: v.split(" "), "$v.split(' ')"),)),
     "letter tally": Op(
-        TEXT, LAST, 2, ("count how often each of the letters a to z occurs in the $them, small or capital: a dictionary "
-                        "from small letter to count, without letters that do not occur",),
+        TEXT, LAST, 2, ("count how often each of the letters a to z occurs in the $them, small or capital: a "
+                        "dictionary from small letter to count, without letters that do not occur",),
         lambda v: dict(Counter(c for c in v.lower() if "a" <= c <= "z")), _LETTERS.replace("LOWER", ".lower()"), (),
         ((lambda v: dict(Counter(c for c in v if "a" <= c <= "z")), _LETTERS.replace("LOWER", "")),)),
 }  # fmt: skip
 
 WORD_LISTS = {
-    "longer": _words(1, ("keep only the $them with more than $n characters", "drop every $it of $n characters or fewer"),
+    "longer": _words(1, ("keep only the $them with more than $n characters", "drop every $it of at most $n characters"),
                      lambda v, n: [w for w in v if len(w) > n], "[w for w in $v if len(w) > $n]", (3, 4, 5),
                      ((lambda v, n: [w for w in v if len(w) >= n], "[w for w in $v if len(w) >= $n]"),)),
     "vowel first": _words(
@@ -126,16 +126,17 @@ WORD_LISTS = {
     "backwards each": _words(1, ("write each of the $them backwards; their order stays",),
                              lambda v: [w[::-1] for w in v], "[w[::-1] for w in $v]", (),
                              ((lambda v: v[::-1], "$v[::-1]"),)),
-    "alphabetical": _words(1, ("sort the $them as Python compares texts, capital letters before small ones",),
-                           sorted, "sorted($v)", (), ((lambda v: sorted(v, key=str.lower), "sorted($v, key=str.lower)"),)),
+    "alphabetical": _words(1, ("sort the $them as Python compares texts, capitals before small letters",),
+                           sorted, "sorted($v)", (),
+                           ((lambda v: sorted(v, key=str.lower), "sorted($v, key=str.lower)"),)),
     "by length": _words(
         2, ("sort the $them by length, shortest first; those of equal length keep their order",),
         lambda v: sorted(v, key=len), "sorted($v, key=len)", (),
         ((lambda v: sorted(v, key=lambda w: (len(w), w)), "sorted($v, key=lambda w: (len(w), w))"),
          (lambda v: sorted(v[::-1], key=len), "sorted($v[::-1], key=len)"))),
     "without doubles": _words(
-        3, ("drop every $it that has occurred before in the list, where small and capital letters count as the same; the "
-            "first one stays as it was written",),
+        3, ("drop every $it that has occurred before in the list, where small and capital letters count as the same; "
+            "the first one stays as it was written",),
         _first_by_case, "[w for i, w in enumerate($v) if w.lower() not in [x.lower() for x in $v[:i]]]", (),
         ((lambda v: list(dict.fromkeys(v)), "list(dict.fromkeys($v))"),
          (lambda v: list(dict.fromkeys(w.lower() for w in v)), "list(dict.fromkeys(w.lower() for w in $v))"))),
@@ -146,14 +147,14 @@ WORD_LISTS = {
                    lambda v: "".join(w[:1] for w in v), "''.join(w[:1] for w in $v)", (),
                    ((lambda v: "".join(w[:1] for w in v).upper(), "''.join(w[:1] for w in $v).upper()"),)),
     "longest": Op(
-        WORDS, TEXT, 2, ("take the longest of the $them, the first such one if there are several (an empty text if there "
-                         "are none)",),
+        WORDS, TEXT, 2, ("take the longest of the $them, the first such one if there are several (an empty text if "
+                         "there are none)",),
         lambda v: max(v, key=len, default=""), "max($v, key=len, default='')", (),
         ((lambda v: max(v[::-1], key=len, default=""), "max($v[::-1], key=len, default='')"),
-         (lambda v: max(v, key=len) if v else None, "max($v, key=len)"))),
+         (lambda v: max(v, key=len), "max($v, key=len)"))),
     "commonest": Op(
-        WORDS, TEXT, 3, ("take the one of the $them that occurs most often, written in exactly the same way; the first in "
-                         "Python's order of texts if there are several (an empty text if there are none)",),
+        WORDS, TEXT, 3, ("take the one of the $them that occurs most often, written in exactly the same way; the first "
+                         "in Python's order of texts if there are several (an empty text if there are none)",),
         lambda v: _commonest(v, min), "min($v, key=lambda w: (-$v.count(w), w), default='')", (),
         ((lambda v: max(v, key=v.count, default=""), "max($v, key=$v.count, default='')"),
          (lambda v: _commonest(v, max), "max($v, key=lambda w: ($v.count(w), w), default='')"))),

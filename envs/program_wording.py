@@ -112,7 +112,8 @@ LAYOUTS = (as_list, as_prose, as_table)
 
 def specification(kind: str, story: Story, function: str, body: str, shown: Sequence[tuple[Any, Any]]) -> str:
     """Return the whole prompt: story, signature, the steps in words if there are any, and examples if there are any."""
-    call = f"{story.text} Write a Python function `{function}({story.argument})`, where `{story.argument}` is {_TYPES[kind]}."
+    signature = f"`{function}({story.argument})`, where `{story.argument}` is {_TYPES[kind]}"
+    call = f"{story.text} Write a Python function {signature}."
     if not shown:
         return f"{call} {body}\n{_ASK}"
     lines = "\n".join(f"{function}({value!r}) == {result!r}" for value, result in shown)

@@ -6,10 +6,11 @@ Options: ``level`` 1 (one or two easy steps) to 5 (five or six, with conditions,
          ``given=words`` (the default), ``examples`` (nothing but eight calls with their results) or ``both``;
          ``reward`` and ``allow_unsafe_execution`` as in `code_grading`.
 Reply:   the function, in a code block or bare: see `code_replies`.
-Reward:  1 if the function returns the right value, of the right type, on all hidden inputs, among them edge cases and one
-         asked twice; ``reward=share`` pays the share of them. Right values come from our own reference; hidden inputs
-         are never shown, and are chosen so that plausible mistakes in the steps show on them: see `program_mutants`.
-Floor:   FLOOR
+Reward:  1 if the function returns the right value, of the right type, on all hidden inputs, among them edge cases and
+         one asked twice; ``reward=share`` pays the share of them. Right values come from our own reference; hidden
+         inputs are never shown, and are chosen so that plausible mistakes show on them: see `program_mutants`.
+Floor:   the best of a dozen fixed functions, granted the right name, over 4,000 items: 3.3 %, 0.1 %, 0.2 %, 0.1 % and 0
+         by level; by share, 14 %, 9 %, 9 %, 9 % and 7 %.
 Source:  ours; procedural.
 """
 
@@ -46,7 +47,10 @@ LEVELS = {  # how many steps; the highest grade of a step; how many at least hav
 GIVEN = {"words": 0, "both": 3, "examples": 8}  # and how many examples are shown
 N_TRIED = 12  # random inputs on which every step must matter
 N_DRAWN = 36  # of which hidden inputs are chosen
-_FLOORS = {"all": 0.0, "share": 0.0}
+_FLOORS = {  # by reward, then by level
+    "all": (0.033, 0.001, 0.002, 0.001, 0.0),
+    "share": (0.14, 0.09, 0.09, 0.09, 0.07),
+}
 
 
 class Programs(SingleTurnTask):
@@ -68,7 +72,7 @@ class Programs(SingleTurnTask):
         self.grading = Grading(reward, allow_unsafe_execution)
         own = ({} if level == 2 else {"level": level}) | ({} if given == "words" else {"given": given})
         super().__init__(**own, **self.grading.options())
-        vars(self).update(floor=_FLOORS[reward])
+        vars(self).update(floor=_FLOORS[reward][level - 1])
 
     def generate(
         self,
@@ -94,7 +98,7 @@ class Programs(SingleTurnTask):
         codes = [last_code(reply) for reply in replies]
         return self.grading.judge(
             [
-                None if code is None else Check(code, tests_of(item), limits=self.grading.limits)
+                None if code is None else Check(code, hidden_tests(item), limits=self.grading.limits)
                 for item, code in zip(items, codes, strict=True)
             ]
         )
@@ -121,7 +125,7 @@ def hidden_inputs(item: Item) -> list[Any]:
     return choose_hidden(OPS, steps, edges, _fresh(drawn, edges + shown))
 
 
-def tests_of(item: Item) -> tuple[str, ...]:
+def hidden_tests(item: Item) -> tuple[str, ...]:
     """Return the tests: value and type on every hidden input, and on the first once more at the end."""
     inputs = hidden_inputs(item)
     return tuple(_test(item, value) for value in [*inputs, inputs[0]])
