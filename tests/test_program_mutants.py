@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 
 from eggym.envs import program_mutants
-from eggym.envs.box_terms import Check
+from eggym.envs.box_terms import Check, Limits
+from eggym.envs.code_grading import Grading
 from eggym.envs.program_inputs import edge_inputs, random_inputs
 from eggym.envs.program_steps import value_of
 from eggym.envs.programs import OPS, Programs, _test, hidden_inputs
@@ -55,6 +56,7 @@ def _changes(node):
 def survivors(level, n_items):
     """Mutants of the oracles' texts: how many there are that differ from the oracle, and which of them are paid."""
     task = Programs(level=level)
+    task.grading = Grading(limits=Limits(cpu_s=0.5))  # some mutants loop for ever
     items, codes = [], []
     for item in (task.item("train", index) for index in range(n_items)):
         code = task.oracle(item).removeprefix("```python\n").removesuffix("```")
