@@ -11,7 +11,7 @@ from typing import Any
 from .program_steps import Op, Step, fit_together, value_of
 
 _FAILED = "failed"  # stands for the value of a mutant that raises
-N_HIDDEN = 10
+N_HIDDEN = 12
 
 
 def mutants(ops: dict[str, Op], steps: Sequence[Step]) -> Iterator[list[Step]]:

@@ -46,7 +46,7 @@ LEVELS = {  # how many steps; the highest grade of a step; how many at least hav
 }
 GIVEN = {"words": 0, "both": 3, "examples": 8}  # and how many examples are shown
 N_TRIED = 12  # random inputs on which every step must matter
-N_DRAWN = 36  # of which hidden inputs are chosen
+N_DRAWN = 200  # of which hidden inputs are chosen
 _FLOORS = {  # by reward, then by level
     "all": (0.033, 0.001, 0.002, 0.001, 0.0),
     "share": (0.14, 0.09, 0.09, 0.09, 0.07),
