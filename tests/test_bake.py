@@ -199,9 +199,10 @@ def test_a_host_without_a_sandbox_is_refused_before_the_bake(tmp_path, monkeypat
 
 
 def test_the_kinds_that_the_card_of_the_functions_names_are_those_of_the_task():
+    from eggym import base_card
     from eggym.envs.tiny_functions import TinyFunctions
 
-    told = module._FUNCTION_HABIT.split("of 16: ")[1].split(" |")[0]
+    told = base_card._FUNCTION_HABIT.split("of 16: ")[1].split(" |")[0]
     assert set(told.split(", ")) == TinyFunctions.habit_kinds
 
 
