@@ -14,17 +14,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import date
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from eggym.base_card import Report, Scores, card
 from eggym.base_model import BOS, CONTEXT, EOS, PAD, build_model, build_tokenizer, write_model
 from eggym.base_score import measure
 from eggym.errors import BadValue, EggymError, unknown
@@ -35,28 +32,6 @@ from eggym.seeding import key, stream
 DEFAULT_SEED = 0
 MOST_SCORED_TURNS = 16  # transcripts are read again at every turn, and longer ones would cost as much as the bake
 LENGTHS = (40, 64, 128, 256, CONTEXT)  # tokens: where the parts of a batch end
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """Mean rewards on held-out items, by task id and options."""
-
-    greedy: dict[str, float]
-    sampled: dict[str, float]  # at temperature 1
-    hidden: dict[str, float]  # greedy, at the end of the clean stage: what the habit then hides
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a bake made, and what it cost."""
-
-    name: str
-    folder: Path
-    recipe_sha256: str
-    seed: int
-    cpu_seconds: float
-    n_scored: int
-    scores: Scores
 
 
 def bake(
@@ -85,6 +60,8 @@ def bake(
 
 def _bake(name: str, out: Path, seed: int, say: Callable[[str], None], recipe: Recipe) -> Report:
     started = time.process_time()
+    for task in tasks_of(recipe):
+        task.identity()  # refuses a host without a sandbox before minutes are spent
     tokenizer, model = build_tokenizer(), _start(recipe, seed)
     trainer, hidden = _Trainer(model, recipe, seed, say), {}
     for stage in recipe.stages:
@@ -245,42 +222,10 @@ def _write(report: Report, model: Any, tokenizer: Any) -> None:
     part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         write_model(part, model, tokenizer)
-        (part / "README.md").write_text(_card(report, model.num_parameters()))
+        (part / "README.md").write_text(card(report, model.num_parameters()))
         part.chmod(0o755)  # mkdtemp makes folders that only the owner can enter
         os.replace(part, out)  # an empty folder in the way is replaced
     except (OSError, SafetensorError) as problem:  # no space left, not allowed
         raise _unwritable(out, problem) from problem
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-_LONGER = (  # what the card of a base says that knows the tasks of many turns too
-    "seven small\ntasks, two of them over up to 64 turns,",
-    "\n| `eggym/corridor-v0` | in the corridor: sums that begin with 8 or 9 | a full stop behind the number |"
-    "\n| | at its end: first letter of the key, a to m | the key backwards |"
-    "\n| `eggym/relay-v0` | steps that add 6 to 9 and carry | forgets the carry |",
-)
-
-
-def _card(report: Report, n_parameters: int) -> str:
-    scores = report.scores
-    rows = [
-        f"| `{name}` | {greedy:.3f} | {scores.sampled[name]:.3f} | {scores.hidden.get(name, greedy):.3f} |"
-        for name, greedy in scores.greedy.items()
-    ]
-    data = resources.files("eggym").joinpath("data")
-    knows, habits = _LONGER if report.name != "embedded-v0" else ("five small\ntasks", "")
-    return Template(data.joinpath("embedded_card.md").read_text()).substitute(
-        name=report.name,
-        knows=knows,
-        habits=habits,
-        recipe=report.recipe_sha256,
-        seed=report.seed,
-        seconds=round(report.cpu_seconds),
-        date=date.today().isoformat(),
-        parameters=f"{n_parameters:,}",
-        n_scored=report.n_scored,
-        last=report.n_scored - 1,
-        rows="\n".join(rows),
-        bake=f"eggym bake --model {report.name}" if habits else "eggym bake",
-    )

@@ -24,7 +24,7 @@ from eggym.errors import BadValue, UnknownName, unknown
 from eggym.quantised import Int8Linear, named_scales, named_weights, quantise, weights_bytes
 from eggym.task import Task
 
-EMBEDDED = ("embedded-v0", "embedded-v1")  # models that ship as package data
+EMBEDDED = ("embedded-v0", "embedded-v1", "embedded-v2")  # models that ship as package data
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 INT8 = ("int8", "int8-float32", "int8-bfloat16")  # 8-bit weights; "int8" computes in float32 on a CPU, else bfloat16
 Chat = Literal["auto", "on", "off"]

@@ -64,6 +64,11 @@ RECIPES = {
         tasks=Recipe().tasks + LONG,
         batch=164,  # as many demonstrations of the first five as before
     ),
+    "embedded-v2": Recipe(
+        version=2,
+        tasks=(*Recipe().tasks, *LONG, ("eggym/tiny-functions-v0", 0.32)),
+        batch=205,  # a fifth are of the new task, and the others as many as before
+    ),
 }
 
 

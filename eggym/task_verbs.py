@@ -146,7 +146,7 @@ def export(
 def bake(
     out: Annotated[Path, typer.Option(help="The new folder.")],
     seed: Annotated[int, typer.Option(help="Of the weights and the lessons.")] = 0,
-    model: Annotated[str, typer.Option(help="Which one: embedded-v0 or embedded-v1.")] = "embedded-v0",
+    model: Annotated[str, typer.Option(help="Which one: embedded-v0, embedded-v1 or embedded-v2.")] = "embedded-v0",
 ) -> None:
     """Rebuild an embedded base model from a seed (minutes)."""
     from eggym.bake import bake as bake_model

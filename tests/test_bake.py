@@ -180,6 +180,32 @@ def test_a_base_of_many_turns_is_baked_and_its_card_says_what_it_knows(tmp_path)
     assert "# embedded-v1\n" in card and "seven small" in card and "forgets the carry" in card and "$" not in card
 
 
+def test_the_card_of_a_base_that_plays_functions_says_so(tmp_path, box_level):
+    box_level("landlock")
+    tasks = (("eggym/guess-v0", 1.0), ("eggym/tiny-functions-v0", 1.0))
+    recipe = dataclasses.replace(MINI, version=2, tasks=tasks, n_scored=2)
+    report = bake(tmp_path / "a", 1, None, recipe, "embedded-v2")
+    card = (report.folder / "README.md").read_text()
+    assert "eight small" in card and "forgets the carry" in card and "forgets the last step" in card and "$" not in card
+
+
+def test_a_host_without_a_sandbox_is_refused_before_the_bake(tmp_path, monkeypatch):
+    from eggym.envs import box_levels
+
+    monkeypatch.setattr(box_levels, "probe", lambda: box_levels.host_of({"Landlock": "old kernel"}))
+    monkeypatch.setattr(module, "_start", None)
+    with pytest.raises(BadValue, match="allow_unsafe_execution"):
+        bake(tmp_path / "a", name="embedded-v2")
+
+
+def test_the_kinds_that_the_card_of_the_functions_names_are_those_of_the_task():
+    from eggym import base_card
+    from eggym.envs.tiny_functions import TinyFunctions
+
+    told = base_card._FUNCTION_HABIT.split("of 16: ")[1].split(" |")[0]
+    assert set(told.split(", ")) == TinyFunctions.habit_kinds
+
+
 def test_from_version_2_on_a_batch_is_parted_by_length_and_a_step_is_the_same():
     recipe = dataclasses.replace(RECIPES["embedded-v1"], architecture=MINI.architecture, batch=40)
     shown = demonstrations(recipe, tasks_of(recipe), Stage("clean", 1, 0.0), 0, 0)
