@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from eggym.errors import BadValue
 
@@ -112,7 +112,7 @@ def _opened(file: Path) -> Iterator[IO[bytes]]:
     """Open a file of rows, unpacking it if it is packed."""
     try:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as opened:
-            yield opened
+            yield cast(IO[bytes], opened)
     except (OSError, EOFError, zlib.error) as problem:
         reason = getattr(problem, "strerror", None) or problem
         raise BadValue(f"{file} cannot be read as a file of rows: {reason}") from problem

@@ -4,7 +4,10 @@ A stub sends a name and plain values to the solution's process and gets plain va
 tests expect never leaves this process. Objects that are not plain come as `Opaque`: they may be passed on and have a
 truth, and any other use makes the test fail, whatever the test does about it. Tests are trusted, values are not.
 
-To the parent go {"test": number, "passed": bool, "why": text} for every test, at last {"end": status, "why": text}.
+To the parent go {"test": number, "passed": bool, "why": text, "given": text, "fault": text} for every test, at last
+{"end": status, "why": text, "given": text}; in between {"calling": text} when a call has gone on for long, and with ""
+when it is over. ``given`` is the last call, ``fault`` what the solution says that it raised: neither tells what a test
+expects.
 """
 
 import ast
@@ -15,9 +18,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from .box_channel import Channel, ProtocolFault
+from .box_trace import MOST_TRACE, call_of
 from .box_values import Unsendable, pack, unpack
 
 MOST_WORDS = 200
+_LONG_CALL_S = 0.2  # a call that takes longer is told to the parent, who may have to end it
 
 
 class Stop(BaseException):
@@ -35,11 +40,22 @@ class RemoteError(Exception):
 class Session:
     """The connection to one solution."""
 
-    def __init__(self, link: Channel) -> None:
-        """Take the link; `misused` says whether a test looked into an opaque object."""
-        self._link = link
-        self.misused = ""
+    def __init__(self, link: Channel, report: Channel) -> None:
+        """Take the links; `misused` says whether a test looked into an opaque object."""
+        self._link, self._report = link, report
+        self._last: tuple[str, Any, Any] | None = None
+        self.misused = self.fault = ""
         self.stopped: Stop | None = None
+
+    def begin(self) -> None:
+        """Forget what the last test did."""
+        self.misused = self.fault = ""
+        self._last = None
+
+    @property
+    def given(self) -> str:
+        """The last call of the test, as text."""
+        return call_of(*self._last) if self._last else ""
 
     def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function of the solution."""
@@ -50,8 +66,15 @@ class Session:
             packed = {"args": pack(args, _argument), "kwargs": pack(kwargs, _argument)}
         except Unsendable as problem:
             raise self.stop("setup_error", f"an argument of the tests cannot be sent: {problem}") from None
+        self._last, self.fault = (name, packed["args"], packed["kwargs"]), ""
         self.send({"id": number, "name": name, **packed})
-        return self._value(self.receive(), number)
+        is_long = not self._link.ready(_LONG_CALL_S)
+        if is_long:
+            self._report.send({"calling": self.given})
+        answer = self.receive()
+        if is_long:
+            self._report.send({"calling": ""})
+        return self._value(answer, number)
 
     def send(self, message: Any) -> None:
         try:
@@ -83,9 +106,10 @@ class Session:
             except (ProtocolFault, RecursionError) as problem:
                 raise self.stop("protocol", str(problem)) from None
         raised = answer.get("raised")
-        if type(raised) is not list or [type(each) for each in raised] != [str, str]:
+        if type(raised) is not list or [type(each) for each in raised] != [str, str, str]:
             raise self.stop("protocol", "an answer of no kind")
-        raise _exception(*raised)
+        name, words, self.fault = raised
+        raise _exception(name, words)
 
     def _opaque(self, tag: str, body: Any) -> Any:
         if tag != "o" or type(body) is not list or [type(each) for each in body] != [int, bool]:
@@ -128,16 +152,17 @@ class Stub:
 def check(report: Channel, link: Channel, request: Mapping[str, Any]) -> None:
     """Run the tests and report on each."""
     random.seed(0)  # verdicts repeat
-    session = Session(link)
+    session = Session(link, report)
     try:
         names = _names(session, request)
         if session.receive() != {"ready": True}:
             raise session.stop("protocol", "a beginning that is none")
         for number, test in enumerate(request["tests"]):
             passed, why = _try(session, test, names)
-            report.send({"test": number, "passed": passed, "why": why})
+            told = {} if passed else {"given": session.given, "fault": session.fault[:MOST_TRACE]}
+            report.send({"test": number, "passed": passed, "why": why, **told})
     except Stop as end:
-        report.send({"end": end.args[0], "why": end.args[1]})
+        report.send({"end": end.args[0], "why": end.args[1], "given": session.given})
     else:
         report.send({"end": "ok", "why": ""})
 
@@ -159,7 +184,8 @@ def _names(session: Session, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _try(session: Session, test: str, names: dict[str, Any]) -> tuple[bool, str]:
-    session.misused = why = ""
+    session.begin()
+    why = ""
     try:
         exec(compile(test, "<test>", "exec", dont_inherit=True), names)
     except Exception as problem:

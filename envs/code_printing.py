@@ -9,6 +9,7 @@ from itertools import islice
 
 from . import box, box_terms
 from .box_terms import Limits, Outcome, Program, Result, Status
+from .box_trace import cut
 
 _GOES_ON = (Status.OK, Status.EXCEPTION)  # what a test may come to without ending all
 
@@ -70,6 +71,7 @@ def _verdict(work: Printing, results: Sequence[Result]) -> box_terms.Verdict:
 
 def _outcome(result: Result, given: str, expected: str) -> Outcome:
     if result.status is not Status.OK:
-        return Outcome(False, result.why or str(result.status))
+        why = result.why or str(result.status)
+        return Outcome(False, why, cut(given), result.trace or why)
     same = box.same_output(result.stdout, expected)
-    return Outcome(same, "" if same else "another output was expected")
+    return Outcome(same, "" if same else "another output was expected", "" if same else cut(given))

@@ -61,7 +61,7 @@ class HumanEval(CodeTask, DatasetTask):
     def rows(self) -> Mapping[str, Sequence[Row]]:
         """Return the rows as test; where there are several splits, those that there are."""
         found = super().rows()
-        return {"test": rows for rows in found.values()} if len(found) == 1 else found
+        return {"test": next(iter(found.values()))} if len(found) == 1 else found
 
     def read(self, row: Row) -> Item:
         """Return the prompt, and the row as it is with what stands before its function."""
@@ -75,9 +75,8 @@ class HumanEval(CodeTask, DatasetTask):
     def work(self, item: Item, reply: str) -> Check | None:
         """Return the check of a reply."""
         code = last_code(reply)
-        return code and replace(
-            humaneval_check(item.truth, "", self.grading.limits), code=whole_program(code, item.truth)
-        )
+        check = humaneval_check(item.truth, "", self.grading.limits)
+        return replace(check, code=whole_program(code, item.truth)) if code else None
 
     def oracle(self, item: Item) -> str:
         """Return the reference solution: behind the prompt, in a fenced block."""
@@ -91,7 +90,7 @@ def whole_program(code: str, truth: Mapping[str, Any]) -> str:
     if not begins_with_body and re.search(rf"^(?:(?:async[ \t]+)?def[ \t]+{name}\b|{name}[ \t]*[:=])", code, re.M):
         futures = "".join(f"{line.rstrip()}\n" for line in _FUTURE.findall(code))
         return f"{futures}{truth['before']}{_FUTURE.sub('', code)}"
-    return truth["prompt"] + _body(code)
+    return f"{truth['prompt']}{_body(code)}"
 
 
 def _body(code: str) -> str:

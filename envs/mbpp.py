@@ -36,8 +36,7 @@ from .code_task import CodeTask
 
 FILES = {"sanitized": "sanitized-mbpp.json", "full": "mbpp.jsonl"}  # as published
 MOST_SHOWN = 2  # every row has three asserts at least, and one must stay hidden
-FLOORS = {  # by rows, shown, and reward: the best constant
-}
+FLOORS: dict[tuple[str, int | str, str], float] = {}
 LIMITS = Limits(cpu_s=8.0)
 _LAST = {"few-shot": 10, "test": 510, "validation": 600, "train": 974}  # task_id of the last row of a split
 _HOW = "Answer with the whole program, in one fenced block."
@@ -101,7 +100,7 @@ class Mbpp(CodeTask, DatasetTask):
     def work(self, item: Item, reply: str) -> Check | None:
         """Return the check of a reply."""
         code = last_code(reply)
-        return code and mbpp_check(item.truth, code, self.grading.limits)
+        return mbpp_check(item.truth, code, self.grading.limits) if code else None
 
     def oracle(self, item: Item) -> str:
         """Return the reference solution in a fenced block."""
@@ -117,7 +116,7 @@ class Mbpp(CodeTask, DatasetTask):
 
     def _side(self, row: Row) -> str:
         number = row.get("task_id")
-        if not is_whole(number) or not 1 <= number <= _LAST["train"]:
+        if not isinstance(number, int) or not is_whole(number) or not 1 <= number <= _LAST["train"]:
             where = getattr(row, "where", "a row")
             raise BadValue(f"task {self.id!r}: {where}: its task_id must be from 1 to 974, got {number!r:.60}")
         return next(side for side, last in _LAST.items() if number <= last)

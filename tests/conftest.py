@@ -175,6 +175,8 @@ DATA = {  # where real data of a task lie under EGGYM_DATA
     "eggym/gsm8k-v0": "gsm8k",
     "eggym/math500-v0": "math500",
     "eggym/ifeval-v0": "ifeval/input_data.jsonl",
+    "eggym/humaneval-v0": "humaneval/HumanEval.jsonl.gz",
+    "eggym/mbpp-v0": "mbpp",
 }
 
 
