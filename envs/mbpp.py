@@ -7,7 +7,8 @@ Reply:   a program (`eggym.envs.code_replies`).
 Reward:  of the asserts that are not shown, or of all with ``shown=all``: 1 if every one passes, else 0;
          ``reward=share``: the share that pass. They run in another process than the program (`eggym.envs.box`),
          unchanged. CPU time: 8 s for a program and all of its tests.
-Floor:   the best function of the right name that returns one constant, measured on test: see `FLOORS`.
+Floor:   the best function of the right name that returns one constant, measured on test: 2.7 % (False); 12.1 % (True)
+         with ``shown=2``, where one assert is left to count in most rows. See `FLOORS`.
 Options: ``rows``: ``sanitized`` (427 rows, edited by hand) or ``full`` (974); ``shown``; ``reward``,
          ``allow_unsafe_execution`` (see `eggym.envs.code_grading`).
 Splits:  by task_id, of both: 11 to 510 test, 511 to 600 validation, 601 to 974 train; 1 to 10, which published prompts
@@ -36,7 +37,12 @@ from .code_task import CodeTask
 
 FILES = {"sanitized": "sanitized-mbpp.json", "full": "mbpp.jsonl"}  # as published
 MOST_SHOWN = 2  # every row has three asserts at least, and one must stay hidden
-FLOORS: dict[tuple[str, int | str, str], float] = {}
+FLOORS = {  # by rows and reward: with 0 (or all), 1 and 2 asserts shown
+    ("sanitized", "all"): (0.0, 0.0272, 0.1206),
+    ("sanitized", "share"): (0.1053, 0.1018, 0.1258),
+    ("full", "all"): (0.004, 0.028, 0.114),
+    ("full", "share"): (0.0967, 0.093, 0.114),
+}
 LIMITS = Limits(cpu_s=8.0)
 _LAST = {"few-shot": 10, "test": 510, "validation": 600, "train": 974}  # task_id of the last row of a split
 _HOW = "Answer with the whole program, in one fenced block."
@@ -47,6 +53,7 @@ class Mbpp(CodeTask, DatasetTask):
 
     id: ClassVar[str] = "eggym/mbpp-v0"
     source: ClassVar[Source] = "google-research-datasets/mbpp"
+    floor: ClassVar[float] = FLOORS["sanitized", "all"][1]
     max_new_tokens: ClassVar[int] = 512
 
     def __init__(
@@ -64,6 +71,7 @@ class Mbpp(CodeTask, DatasetTask):
         if shown != "all" and not (is_whole(shown) and 0 <= int(shown) <= MOST_SHOWN):
             raise BadValue(f"option shown of task {self.id!r} is 0, 1, {MOST_SHOWN} or all, got {shown!r:.60}")
         self.which, self.shown, self.grading = rows, shown, Grading(reward, allow_unsafe_execution, LIMITS)
+        vars(self)["floor"] = FLOORS[rows, reward][0 if shown == "all" else int(shown)]
         given = {"rows": rows, "shown": shown}
         usual = {"rows": "sanitized", "shown": 1}
         self.difficulty = {k: v for k, v in given.items() if v != usual[k]} | self.grading.options()
