@@ -24,7 +24,7 @@ ROW = {
     ),
     "canonical_solution": "    return [math.sqrt(x) for x in xs]\n",
     "entry_point": "roots",
-    "test": "def check(candidate):\n    assert candidate([4.0, 9.0]) == [double(1), 3]\n    assert candidate([]) == []\n",
+    "test": "def check(candidate):\n    assert candidate([4.0, 9.0]) == [double(1), 3]\n    assert not candidate([])\n",
 }
 BODY = "    return [math.sqrt(x) for x in xs]\n"
 WHOLE = f"def roots(xs: List[float]):\n{BODY}"
@@ -32,7 +32,7 @@ REPLIES = {  # reply: state
     f"Here:\n```python\n{WHOLE}```\nIt works.": "correct",
     WHOLE: "correct",
     f"import math\nfrom typing import List\n\n{WHOLE}": "correct",
-    "```python\nfrom __future__ import annotations\n\ndef roots(xs: Unknown):\n    return [x ** 0.5 for x in xs]\n```": "correct",
+    "from __future__ import annotations\n\ndef roots(xs: Unknown):\n    return [x ** 0.5 for x in xs]\n": "correct",
     "roots = lambda xs: [double(x) // 2 and x ** 0.5 for x in xs]": "correct",
     "async def roots(xs):\n    return []": "wrong",
     BODY: "correct",
