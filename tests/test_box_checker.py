@@ -212,6 +212,9 @@ def test_the_call_that_a_limit_ended_is_told_and_no_earlier_one(level):
     assert (first.given, first.fault) == ("", "")
     assert (second.given, second.fault) == ("f(2)", "took more than 1 s of CPU")
     assert (third.given, third.fault) == ("", "")
+    floods = f"{code}\ndef h(): print('x' * (2 << 20), flush=True)"
+    (test,) = check(level, floods, "f(1), h()").tests
+    assert test.fault == "printed more than 1048576 bytes" and test.given in ("", "h()")
 
 
 def test_a_solution_that_does_not_load_says_where(level):

@@ -178,6 +178,8 @@ def test_words_of_the_program_are_cut_and_cannot_steer_a_terminal():
     long = "def f(*_, **__):\n    raise ValueError('\\x1b[2J' + 'x' * 5000)"
     (told,), _, _ = play(calls(), long)
     assert "\\x1b[2J" in told and "\x1b" not in told and len(told) < 600
+    (told,), _, _ = play(prints(), "raise ValueError('\\x1b[2J')")
+    assert "\\x1b[2J" in told and "\x1b" not in told
     (told,), _, _ = play(calls(), "def f(*_, **__):\n    raise type('E' * 9999, (Exception,), {})")
     assert len(told) < 1200
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from eggym.envs.box_terms import Limits
 from eggym.envs.code_printing import Printing, check_printings
 from eggym.envs.contest_rows import pairs_of, solution_of
 from eggym.envs.stdin_stdout import StdinStdout
@@ -153,6 +154,19 @@ def test_a_program_that_left_a_limit_is_not_asked_about_later_tests_however_they
     (verdict,) = check_printings([Printing(slow, tests)])
     assert [test.passed for test in verdict.tests] == [True, True, *[False] * 5]
     assert verdict.tests[2].fault == "took more than 4 s of CPU" and verdict.tests[2].given == "2\n"
+
+
+def test_a_program_that_hangs_is_run_once(box_level, monkeypatch):
+    from eggym.envs import code_printing
+
+    box_level("landlock")
+    counts, run = [], code_printing.box.run_programs
+    monkeypatch.setattr(
+        code_printing.box, "run_programs", lambda works, **o: counts.append(len(works)) or run(works, **o)
+    )
+    tests = tuple((f"{n}\n", f"{n}\n") for n in range(7))
+    check_printings([Printing("while 1: pass", tests, Limits(cpu_s=0.3)), Printing("print(input())", tests)])
+    assert counts == [2, 2, 4]
 
 
 def test_expected_outputs_do_not_enter_the_process(box_level, monkeypatch):
