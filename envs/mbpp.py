@@ -1,7 +1,8 @@
 """Short Python functions from one sentence each (MBPP).
 
 Prompt:  the sentence and, of the row's asserts, as many as ``shown`` says: 1 by default, 0, 2, or ``all``. With 0 the
-         signature stands there, as tests call the function by its name. ``shown=all`` is the customary prompt: there
+         signature stands there, as tests call the function by its name. An assert that repeats a shown one does not
+         count; a row that would have none left shows fewer. ``shown=all`` is the customary way: there
          every test that counts stands in the prompt, so that a program may know them by heart.
 Reply:   a program (`eggym.envs.code_replies`).
 Reward:  of the asserts that are not shown, or of all with ``shown=all``: 1 if every one passes, else 0;
@@ -36,12 +37,12 @@ from .code_rows import mbpp_check, signatures_of
 from .code_task import CodeTask
 
 FILES = {"sanitized": "sanitized-mbpp.json", "full": "mbpp.jsonl"}  # as published
-MOST_SHOWN = 2  # every row has three asserts at least, and one must stay hidden
+MOST_SHOWN = 2  # every row has three asserts at least
 FLOORS = {  # by rows and reward: with 0 (or all), 1 and 2 asserts shown
     ("sanitized", "all"): (0.0, 0.0272, 0.1206),
     ("sanitized", "share"): (0.1053, 0.1018, 0.1258),
-    ("full", "all"): (0.004, 0.028, 0.114),
-    ("full", "share"): (0.0967, 0.093, 0.114),
+    ("full", "all"): (0.004, 0.03, 0.112),
+    ("full", "share"): (0.0967, 0.092, 0.112),
 }
 LIMITS = Limits(cpu_s=8.0)
 _LAST = {"few-shot": 10, "test": 510, "validation": 600, "train": 974}  # task_id of the last row of a split
@@ -91,19 +92,15 @@ class Mbpp(CodeTask, DatasetTask):
         tests = value_of(row, "test_list")
         if not isinstance(tests, list) or not tests or not all(isinstance(test, str) for test in tests):
             raise BadValue(f"its test_list is no list of asserts: {tests!r:.60}")
-        n_shown = len(tests) if self.shown == "all" else int(self.shown)
-        hidden = tests if self.shown == "all" else tests[n_shown:]
-        if not hidden:
-            raise BadValue(f"it has {len(tests)} tests, so that shown={n_shown} leaves none that count; give fewer")
+        shown, counting = (tests, tests) if self.shown == "all" else _parted(tests, int(self.shown))
         truth = {
             "code": str(value_of(row, "code")),
-            "test_list": hidden,
+            "test_list": counting,
             "test_imports": list(row.get("test_imports") or ()),
             "test_setup_code": str(row.get("test_setup_code") or ""),
         }
         mbpp_check(truth, "")  # a reference or tests that are no Python are refused here
-        shown = tests[:n_shown]
-        return Item(_prompt(asked, shown, truth, n_shown), truth, {"task_id": row["task_id"], "shown": shown})
+        return Item(_prompt(asked, shown, truth), truth, {"task_id": row["task_id"], "shown": shown})
 
     def work(self, item: Item, reply: str) -> Check | None:
         """Return the check of a reply."""
@@ -130,8 +127,15 @@ class Mbpp(CodeTask, DatasetTask):
         return next(side for side, last in _LAST.items() if number <= last)
 
 
-def _prompt(asked: str, shown: Sequence[str], truth: Mapping[str, Any], n_shown: int) -> str:
-    if not n_shown:
+def _parted(tests: list[str], n_shown: int) -> tuple[list[str], list[str]]:
+    """Return the tests that are shown and those that count: never the same text, and at least one counts."""
+    shown = tests[:n_shown]
+    counting = [test for test in tests[n_shown:] if test not in shown]
+    return (shown, counting) if counting else _parted(tests, n_shown - 1)
+
+
+def _prompt(asked: str, shown: Sequence[str], truth: Mapping[str, Any]) -> str:
+    if not shown:
         return f"{asked}\nIt begins with:\n" + "\n".join(signatures_of(truth)) + f"\n{_HOW}"
-    tests = "this test" if n_shown == 1 else "these tests"
+    tests = "this test" if len(shown) == 1 else "these tests"
     return f"{asked}\nYour code should pass {tests}:\n" + "\n".join(test.strip() for test in shown) + f"\n{_HOW}"

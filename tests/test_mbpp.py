@@ -2,10 +2,12 @@
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
 from eggym.digest import digest
+from eggym.envs.box_terms import Limits
 from eggym.envs.mbpp import FLOORS, Mbpp
 from eggym.errors import BadValue, UnknownName
 from eggym.registry import load_task
@@ -60,6 +62,22 @@ def test_a_program_that_knows_what_it_was_shown_earns_nothing_for_it(make):
         assert make(shown=shown).score(task.item("test", 0), knows).reward == 0
 
 
+@pytest.mark.parametrize(
+    ("tests", "shown", "counting"),
+    [
+        ([0, 0, 1], [0], [1]),
+        ([0, 1, 0], [0], [1]),
+        ([0, 0, 0], [], [0, 0, 0]),
+        ([0], [], [0]),
+        ([0, 1, 1], [0], [1, 1]),
+    ],
+)
+def test_a_test_that_repeats_a_shown_one_does_not_count(make, tests, shown, counting):
+    item = make([row(11, test_list=[TESTS[n] for n in tests])]).item("test", 0)
+    assert (item.meta["shown"], item.truth["test_list"]) == ([TESTS[n] for n in shown], [TESTS[n] for n in counting])
+    assert ("def twice(" in item.prompt) == (not shown)
+
+
 def test_both_names_of_the_sentence_are_read(make):
     full = [{name: value for name, value in row(11).items() if name != "prompt"} | {"text": "Double it."}]
     assert make(full).item("test", 0).prompt.startswith("Double it.\nYour code should pass this test:\n")
@@ -89,6 +107,7 @@ def test_a_folder_gives_the_file_of_the_rows_that_are_asked_for(tmp_path):
 def test_verdicts(make, reply, state, share):
     for reward, value in (("all", float(share == 1)), ("share", share)):
         task = make(reward=reward)
+        task.grading = replace(task.grading, limits=Limits(cpu_s=0.5))
         verdict = task.score(task.item("test", 0), reply)
         assert (verdict.state, verdict.reward, verdict.parts) == (state, value, {"tests": share})
 
@@ -98,7 +117,6 @@ def test_verdicts(make, reply, state, share):
     [
         ({"test_list": []}, "its test_list is no list of asserts"),
         ({"test_list": "assert 1"}, "its test_list is no list of asserts: 'assert 1'"),
-        ({"test_list": TESTS[:1]}, "it has 1 tests, so that shown=1 leaves none that count; give fewer"),
         ({"test_list": ["assert twice(1 ==", *TESTS]}, None),
         ({"test_list": [*TESTS, "assert twice(1 =="]}, "its code is no Python: 'assert twice"),
         ({"code": "def twice(x) return x"}, "its code is no Python"),
@@ -130,7 +148,7 @@ def test_odd_options_are_refused_and_others_change_label_digest_and_floor(make):
     tasks = [Mbpp(ROWS, **o) for o in ({}, {"rows": "full"}, {"shown": "all"}, {"reward": "share"}, {"shown": 2})]
     assert len({digest(task) for task in tasks}) == 5
     assert tasks[2].label == "eggym/mbpp-v0@shown=all"
-    assert [task.floor for task in tasks] == [0.0272, 0.028, 0.0, 0.1018, 0.1206]
+    assert [task.floor for task in tasks] == [0.0272, 0.03, 0.0, 0.1018, 0.1206]
     assert Mbpp.floor == FLOORS["sanitized", "all"][1]
 
 

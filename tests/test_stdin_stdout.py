@@ -1,6 +1,7 @@
 """Whole programs that read and print: rows in all their forms, what is shown, and how outputs are compared."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -138,6 +139,8 @@ REPLIES = {  # reply: state, share of the three hidden tests
 def test_verdicts_alone_together_and_twice(box_level):
     box_level("landlock")
     judge, share = task(), task(reward="share")
+    for each in (judge, share):
+        each.grading = replace(each.grading, limits=Limits(cpu_s=0.5))
     item = first(judge)
     together = share.score_all([item] * len(REPLIES), list(REPLIES))
     assert [(verdict.state, verdict.reward) for verdict in together] == list(REPLIES.values())
@@ -151,9 +154,9 @@ def test_a_program_that_left_a_limit_is_not_asked_about_later_tests_however_they
     box_level("landlock")
     slow = "n = int(input())\nwhile n == 2: pass\nprint(n)"
     tests = tuple((f"{n}\n", f"{n}\n") for n in range(7))
-    (verdict,) = check_printings([Printing(slow, tests)])
+    (verdict,) = check_printings([Printing(slow, tests, Limits(cpu_s=0.5))])
     assert [test.passed for test in verdict.tests] == [True, True, *[False] * 5]
-    assert verdict.tests[2].fault == "took more than 4 s of CPU" and verdict.tests[2].given == "2\n"
+    assert verdict.tests[2].fault == "took more than 0.5 s of CPU" and verdict.tests[2].given == "2\n"
 
 
 def test_a_program_that_hangs_is_run_once(box_level, monkeypatch):
