@@ -1,10 +1,16 @@
-"""Rows of data from where they lie: a list, a JSONL file, a folder of them, or a data set of the Hugging Face hub."""
+"""Rows of data from where they lie: a list, a file, a folder of files, or a data set of the Hugging Face hub.
 
+A file is JSONL, also packed as ``.jsonl.gz``; a single ``.json`` file may hold one list of rows.
+"""
+
+import gzip
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from eggym.errors import BadValue
 
@@ -32,7 +38,7 @@ def load_rows(source: Source, owner: str) -> dict[str, Sequence[Row]]:
         return {"": _listed(source, owner)}
     try:
         path = Path(source).expanduser()
-        files = sorted(path.glob("*.jsonl")) if path.is_dir() else None
+        files = sorted([*path.glob("*.jsonl"), *path.glob("*.jsonl.gz")]) if path.is_dir() else None
         is_file = path.is_file()
     except (OSError, ValueError, RuntimeError) as problem:  # too long, a NUL in it, no such user behind "~"
         reason = getattr(problem, "strerror", None) or problem  # an OSError repeats the whole path
@@ -40,11 +46,11 @@ def load_rows(source: Source, owner: str) -> dict[str, Sequence[Row]]:
     if files is not None:
         if not files:
             raise BadValue(f"no *.jsonl file in folder {str(source)!r} for task {owner!r}")
-        return {file.stem: _read_jsonl(file) for file in files}
+        return {file.name.partition(".jsonl")[0]: _read_jsonl(file) for file in files}
     if is_file:
-        return {"": _read_jsonl(path)}
+        return {"": _read_json(path) if path.suffix == ".json" else _read_jsonl(path)}
     hub = _HUB_ID.fullmatch(str(source))
-    if hub is None or path.suffix == ".jsonl":
+    if hub is None or path.suffix in (".jsonl", ".json", ".gz"):
         raise BadValue(
             f"no data at {str(source)!r:.200} for task {owner!r}; give a JSONL file, a folder of them, or a hub id"
         )
@@ -75,25 +81,54 @@ def _listed(source: Any, owner: str) -> list[Row]:
     return rows
 
 
+def _read_json(file: Path) -> list[Row]:
+    """Return the rows of one list; a file of another beginning is read line by line."""
+    with _opened(file) as text:
+        body = text.read()
+    if not body.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
+        return _read_jsonl(file)
+    try:
+        rows = json.loads(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as problem:
+        raise BadValue(f"{file} cannot be read as a list of rows: {problem}") from problem
+    if not rows:
+        raise BadValue(f"{file} holds no rows")
+    return [_placed(row, f"row {place} of {file}") for place, row in enumerate(rows)]
+
+
 def _read_jsonl(file: Path) -> list[Row]:
     rows: list[Row] = []
-    try:
-        with file.open("rb") as lines:
-            for place, line in enumerate(lines, 1):
-                if line.strip():
-                    rows.append(_parsed(line, place, file))
-    except OSError as problem:
-        raise BadValue(f"{file} cannot be read as a file of rows: {problem.strerror or problem}") from problem
+    with _opened(file) as lines:
+        for place, line in enumerate(lines, 1):
+            if line.strip():
+                rows.append(_parsed(line, place, file))
     if not rows:
         raise BadValue(f"{file} holds no rows; it needs one JSON object per line")
     return rows
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[IO[bytes]]:
+    """Open a file of rows, unpacking it if it is packed."""
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as opened:
+            yield cast(IO[bytes], opened)
+    except (OSError, EOFError, zlib.error) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise BadValue(f"{file} cannot be read as a file of rows: {reason}") from problem
+
+
+def _placed(row: Any, where: str) -> Row:
+    found = Line(_checked(row, where))
+    found.where = where
+    return found
 
 
 def _parsed(line: bytes, place: int, file: Path) -> Row:
     where = f"line {place} of {file}"
     try:
         # utf-8-sig: some editors put a mark before the first line.
-        row = Line(_checked(json.loads(line.decode("utf-8-sig" if place == 1 else "utf-8")), where))
+        return _placed(json.loads(line.decode("utf-8-sig" if place == 1 else "utf-8")), where)
     except UnicodeDecodeError as problem:
         byte = line[problem.start]
         raise BadValue(f"{where} is not UTF-8: byte 0x{byte:02x} at column {problem.start + 1}") from problem
@@ -105,8 +140,6 @@ def _parsed(line: bytes, place: int, file: Path) -> Row:
         raise
     except ValueError as problem:  # a number of thousands of digits
         raise BadValue(f"{where} cannot be read: {problem}") from problem
-    row.where = where
-    return row
 
 
 def _checked(row: Any, where: str) -> Row:

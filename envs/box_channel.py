@@ -6,6 +6,7 @@ No pickle, no objects, no names that are looked up.
 
 import json
 import os
+import select
 import struct
 from typing import Any, NoReturn
 
@@ -61,6 +62,12 @@ class Channel:
         data = memoryview(framed(value))
         while data:
             data = data[os.write(self.descriptor, data) :]
+
+    def ready(self, seconds: float) -> bool:
+        """Wait so long for something to read; say whether there is."""
+        waiting = select.poll()
+        waiting.register(self.descriptor, select.POLLIN)
+        return bool(self._buffer or waiting.poll(1000 * seconds))
 
     def receive(self) -> Any:
         """Wait for a message.

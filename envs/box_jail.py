@@ -178,7 +178,8 @@ def set_rlimits(limits: Limits, others: int) -> None:
     """Set the resource limits; ``others`` are processes outside of this box that the system may count with its own."""
     for name, value in (
         (resource.RLIMIT_AS, limits.memory_bytes),
-        (resource.RLIMIT_CPU, int(limits.cpu_s) + 2),  # the parent is more exact; this is for when it is not there
+        # For when the parent is not there, which is more exact: the kernel counts this one by whole ticks.
+        (resource.RLIMIT_CPU, 2 * int(limits.cpu_s) + 2),
         (resource.RLIMIT_FSIZE, limits.file_bytes),
         (resource.RLIMIT_NOFILE, limits.open_files),
         (resource.RLIMIT_CORE, 0),

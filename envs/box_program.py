@@ -3,9 +3,9 @@
 Everything here shares an interpreter with model code, which may bend all of it; nothing here decides anything. The
 verdict is made by processes that read what this one sends as bytes from a stranger.
 
-To the parent goes one message at the end: {"end": "ok" | "exception" | "memory", "why": text}. To the checker goes, if
-there is one, {"ready": true} when the code has run, then for every call {"id", "name", "args", "kwargs"} an answer
-{"id", "value"} or {"id", "raised": [type, message]}.
+To the parent goes one message at the end: {"end": "ok" | "exception" | "memory", "why": text, "trace": text}. To the
+checker goes, if there is one, {"ready": true} when the code has run, then for every call {"id", "name", "args",
+"kwargs"} an answer {"id", "value"} or {"id", "raised": [type, message, trace]}.
 """
 
 import builtins
@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .box_channel import Channel
+from .box_trace import SOLUTION, trace_of
 from .box_values import Unsendable, pack, unpack
 
 MOST_WORDS = 200  # characters of an exception's message
@@ -34,12 +35,12 @@ def serve_calls(report: Channel, link: Channel, request: Mapping[str, Any]) -> N
     module = _module("solution")
     end = _execute(request["code"], module)
     if end["end"] == "ok" and request["setup"]:
-        end = _execute(request["setup"], module)
+        end = _execute(request["setup"], module, "<setup>")
     report.send(end)
     if end["end"] != "ok":
         return
     link.send({"ready": True})
-    served = Served(module.__dict__)
+    served = Served(module.__dict__, request["code"])
     while True:
         try:
             call = link.receive()
@@ -47,7 +48,7 @@ def serve_calls(report: Channel, link: Channel, request: Mapping[str, Any]) -> N
             try:
                 link.send(answer)
             except ValueError as problem:  # too long
-                link.send({"id": call["id"], "raised": ["Unsendable", str(problem)]})
+                link.send({"id": call["id"], "raised": ["Unsendable", str(problem), ""]})
         except (EOFError, BrokenPipeError):
             return
 
@@ -58,17 +59,17 @@ def _module(name: str) -> types.ModuleType:
     return module
 
 
-def _execute(code: str, module: types.ModuleType) -> dict[str, str]:
+def _execute(code: str, module: types.ModuleType, name: str = SOLUTION) -> dict[str, str]:
     try:
-        exec(compile(code, "<solution>", "exec", dont_inherit=True), module.__dict__)
+        exec(compile(code, name, "exec", dont_inherit=True), module.__dict__)
     except SystemExit as problem:
         if problem.code not in (None, 0):
-            return {"end": "exception", "why": _words(problem)}
+            return {"end": "exception", "why": _words(problem), "trace": trace_of(problem, code)}
     except MemoryError as problem:
-        return {"end": "memory", "why": _words(problem)}
+        return {"end": "memory", "why": _words(problem), "trace": ""}
     except BaseException as problem:
-        return {"end": "exception", "why": _words(problem)}
-    return {"end": "ok", "why": ""}
+        return {"end": "exception", "why": _words(problem), "trace": trace_of(problem, code)}
+    return {"end": "ok", "why": "", "trace": ""}
 
 
 def _words(problem: BaseException) -> str:
@@ -98,9 +99,9 @@ def _wind_up() -> None:
 class Served:
     """The names of a solution, and the objects that it returned which are not plain."""
 
-    def __init__(self, names: dict[str, Any]) -> None:
-        """Serve the names of a module."""
-        self._names = names
+    def __init__(self, names: dict[str, Any], code: str) -> None:
+        """Serve the names of a module; its code is quoted in traces."""
+        self._names, self._code = names, code
         self._opaque: list[Any] = []
 
     def answer(self, call: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,10 +112,11 @@ class Served:
             kwargs = unpack(call["kwargs"], self._meant)
             return {"id": call["id"], "value": pack(function(*args, **kwargs), self._kept)}
         except (Unsendable, RecursionError) as problem:
-            return {"id": call["id"], "raised": [type(problem).__name__, str(problem)[:MOST_WORDS]]}
+            words = str(problem)[:MOST_WORDS]
+            return {"id": call["id"], "raised": [type(problem).__name__, words, trace_of(problem, self._code)]}
         except BaseException as problem:
             name, _, words = _words(problem).partition(": ")
-            return {"id": call["id"], "raised": [name, words]}
+            return {"id": call["id"], "raised": [name, words, trace_of(problem, self._code)]}
 
     def _named(self, name: str) -> Any:
         if name not in self._names:

@@ -4,10 +4,13 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
+from eggym.wording import printable
+
 from .box_execution import Execution
 from .box_keeper import HostFailure, Keeper
 from .box_standing import Checkers
 from .box_terms import Check, Level, Outcome, Program, Result, Status, Verdict
+from .box_trace import MOST_TRACE
 
 _OF_A_REPORT = {"ok": Status.OK, "exception": Status.EXCEPTION, "memory": Status.MEMORY}
 
@@ -19,14 +22,14 @@ class ProgramRun:
         """Start it."""
         request = {"role": "program", "code": work.code}
         stdin = work.stdin.encode("utf-8", "surrogateescape")
-        self._level = keeper.level
+        self._level, self._trace = keeper.level, ""
         self.parts = [Execution(keeper, request, work.limits, stdin)]
 
     def is_over(self) -> bool:
         """Say whether its end is known."""
         (run,) = self.parts
         if run.end is None and run.messages:
-            run.end = _end_of(run.messages[0])
+            run.end, self._trace = _end_of(run.messages[0]), _trace_in(run.messages[0])
         return run.end is not None
 
     def result(self) -> Result:
@@ -35,8 +38,8 @@ class ProgramRun:
         run.bury()
         status, why, limit = run.end or (Status.SETUP_ERROR, "no end", "")
         texts = {name: bytes(data).decode("utf-8", "replace") for name, data in run.output.items()}
-        return Result(status, why, limit, **texts, cpu_s=run.cpu_s, wall_s=run.wall_s, peak_bytes=run.peak_bytes,
-                      level=self._level)  # fmt: skip
+        return Result(status, why, limit, **texts, trace=self._trace, cpu_s=run.cpu_s, wall_s=run.wall_s,
+                      peak_bytes=run.peak_bytes, level=self._level)  # fmt: skip
 
     @staticmethod
     def failed(why: str, level: Level) -> Result:
@@ -52,6 +55,7 @@ class CheckRun:
         self._level, self._n_tests = keeper.level, len(work.tests)
         self._tests: list[Outcome] = []
         self._end: tuple[Status, str, str] | None = None
+        self._given = self._fault = ""  # of the test that was not finished
         self.parts: list[Execution] = []
         for_solution, for_checker = socket.socketpair()
         with for_solution, for_checker:
@@ -79,7 +83,7 @@ class CheckRun:
         died = solution.end is not None and solution.end[0] in (Status.DIED, Status.TIMEOUT)
         if status is Status.DIED or (status is Status.OK and solution.cpu_s > solution.limits.cpu_s):
             status, why, limit = solution.end if died and solution.end else (status, why, limit)
-        tests = [*self._tests, *[Outcome(False, why or status)] * (self._n_tests - len(self._tests))]
+        tests = [*self._tests, *self._unreached(status, why)]
         return Verdict(
             status, tuple(tests), why, limit, solution.cpu_s, solution.wall_s, solution.peak_bytes, self._level
         )
@@ -89,27 +93,44 @@ class CheckRun:
         """Return the verdict on what could not be run."""
         return Verdict(Status.SETUP_ERROR, (), why, level=level)
 
+    def _unreached(self, status: Status, why: str) -> list[Outcome]:
+        """Return the tests that were not finished: the first has what ended them all."""
+        left = self._n_tests - len(self._tests)
+        first = Outcome(False, why or status, printable(self._given), printable(self._fault) or why or status)
+        return [first, *[Outcome(False, why or status)] * (left - 1)] if left else []
+
     def _read_solution(self, solution: Execution) -> None:
         """A report that the code ran is no end; a solution that died is, once the checker has noticed."""
         if solution.end is None and solution.messages:
-            end = _end_of(solution.messages.pop(0))
+            message = solution.messages.pop(0)
+            end = _end_of(message)
             if end[0] is not Status.OK:
-                solution.end = end
+                solution.end, self._fault = end, _trace_in(message)
         if self._end is None and solution.end is not None and solution.end[0] is not Status.DIED:
             self._end = solution.end
 
     def _read_checker(self, checker: Execution) -> None:
         for message in checker.messages:
             if "test" in message:
-                self._tests.append(Outcome(message["passed"], message["why"]))
+                told = (printable(message.get(name, "")) for name in ("given", "fault"))
+                self._tests.append(Outcome(message["passed"], message["why"], *told))
+            elif "calling" in message:
+                self._given = message["calling"]
             elif self._end is None:
                 self._end = (Status(message["end"]), message["why"], "")
+                self._given = message.get("given", "")
         checker.messages.clear()
         if self._end is None and checker.end is not None:
             status, why, limit = checker.end
             if status is Status.DIED:  # it runs our code: somebody killed it
                 raise HostFailure("the checker's process ended without a word")
             self._end = (status, f"the tests: {why}", limit)
+
+
+def _trace_in(message: Mapping[str, Any]) -> str:
+    """Return the trace of a report: a text from a stranger, cut, and harmless to show."""
+    trace = message.get("trace")
+    return printable(trace[-MOST_TRACE:]) if type(trace) is str else ""
 
 
 def _end_of(message: Mapping[str, Any]) -> tuple[Status, str, str]:

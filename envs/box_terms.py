@@ -90,6 +90,7 @@ class Result:
     limit: str = ""  # the field of `Limits` that ended it
     stdout: str = ""  # undecodable bytes as U+FFFD
     stderr: str = ""
+    trace: str = ""  # what it raised, in its own words
     cpu_s: float = 0.0
     wall_s: float = 0.0  # from the moment that the code started
     peak_bytes: int = 0  # resident
@@ -101,7 +102,9 @@ class Outcome:
     """What became of one test."""
 
     passed: bool
-    why: str = ""
+    why: str = ""  # may tell what was expected
+    given: str = ""  # the last call of the solution, or the program's input, cut: nothing that was expected
+    fault: str = ""  # what the program raised, in its own words, or which limit ended it: nothing of the tests
 
 
 @dataclass(frozen=True, slots=True)

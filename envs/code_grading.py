@@ -2,6 +2,7 @@
 
 Reward:  ``all``: 1 if every test passes, else 0. ``share``: the share of tests that pass; those that were not reached
          have not passed. The part ``tests`` of a verdict is that share under both.
+         A check is one solution whose functions are called; a printing is a whole program, run once for every test.
 States:  ``correct``; ``timeout``; ``unparsed``: no program, or none that compiles; ``refused``: more than 1 MiB;
          ``error`` if the host or the tests are at fault, which is no reward at all; else ``wrong``.
 """
@@ -16,6 +17,9 @@ from eggym.task import Verdict, VerdictState
 from . import box, box_terms
 from .box_levels import choose_level
 from .box_terms import MIB, Check, Limits, Status
+from .code_printing import Printing, check_printings
+
+Work = Check | Printing
 
 REWARDS = ("all", "share")
 LONGEST = MIB  # characters of a program
@@ -42,15 +46,32 @@ class Grading:
         given = {"reward": self.reward} if self.reward != "all" else {}
         return given | ({} if unsafe is None else {"allow_unsafe_execution": unsafe})
 
-    def judge(self, checks: Sequence[Check | None]) -> list[Verdict]:
-        """Judge solutions, several at a time, in their order; None stands for a reply without a program."""
-        runnable = [check for check in checks if check is not None and len(check.code) <= LONGEST]
+    def judge(self, works: Sequence[Work | None]) -> list[Verdict]:
+        """Judge programs, several at a time, in their order; None stands for a reply without a program."""
+        return [self.verdict(work, found) for work, found in zip(works, self.run(works), strict=True)]
+
+    def run(self, works: Sequence[Work | None]) -> list[box_terms.Verdict | None]:
+        """Return the sandbox's verdicts; None where nothing is run: there is no program, or it is too long."""
+        runnable = [work for work in works if work is not None and len(work.code) <= LONGEST]
+        checks = [work for work in runnable if isinstance(work, Check)]
+        printings = [work for work in runnable if isinstance(work, Printing)]
         allowed = self.allow_unsafe_execution
-        found = iter(box.check_solutions(runnable, allow_unsafe_execution=allowed) if runnable else ())
+        checked = iter(box.check_solutions(checks, allow_unsafe_execution=allowed) if checks else ())
+        printed = iter(check_printings(printings, allowed))
         return [
-            self._verdict(check, next(found)) if check and len(check.code) <= LONGEST else _unseen(check)
-            for check in checks
+            None if work is None or len(work.code) > LONGEST else next(checked if isinstance(work, Check) else printed)
+            for work in works
         ]
+
+    def verdict(self, work: Work | None, found: box_terms.Verdict | None) -> Verdict:
+        """Return the verdict on a reply by what `run` found."""
+        if work is None or found is None:
+            return _unseen(work)
+        if found.status is Status.SETUP_ERROR:
+            return Verdict(None, VerdictState.ERROR, work.code[:_SHOWN], found.why)
+        share = sum(test.passed for test in found.tests) / len(work.tests)
+        reward = float(found.passed) if self.reward == "all" else share
+        return Verdict(reward, _state(found), work.code[:_SHOWN], _why(found), {"tests": share})
 
     def identity(self) -> str:
         """Return what verdicts depend on, for `Task.identity`.
@@ -65,18 +86,11 @@ class Grading:
         """Return the level of the sandbox, for `Task.host`."""
         return {"sandbox": str(choose_level(self.allow_unsafe_execution))}
 
-    def _verdict(self, check: Check, found: box_terms.Verdict) -> Verdict:
-        if found.status is Status.SETUP_ERROR:
-            return Verdict(None, VerdictState.ERROR, check.code[:_SHOWN], found.why)
-        share = sum(test.passed for test in found.tests) / len(check.tests)
-        reward = float(found.passed) if self.reward == "all" else share
-        return Verdict(reward, _state(found), check.code[:_SHOWN], _why(check, found), {"tests": share})
 
-
-def _unseen(check: Check | None) -> Verdict:
-    if check is None:
+def _unseen(work: Work | None) -> Verdict:
+    if work is None:
         return Verdict(0.0, VerdictState.UNPARSED, None, "no program in the reply", {"tests": 0.0})
-    why = f"{len(check.code)} characters, more than {LONGEST}"
+    why = f"{len(work.code)} characters, more than {LONGEST}"
     return Verdict(0.0, VerdictState.REFUSED, None, why, {"tests": 0.0})
 
 
@@ -90,7 +104,7 @@ def _state(found: box_terms.Verdict) -> VerdictState:
     return VerdictState.WRONG
 
 
-def _why(check: Check, found: box_terms.Verdict) -> str:
+def _why(found: box_terms.Verdict) -> str:
     if found.status is not Status.OK:
         return f"{found.status}: {found.why}" if found.why else str(found.status)
     failed = [number for number, test in enumerate(found.tests) if not test.passed]

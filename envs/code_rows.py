@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from eggym.errors import BadValue
+
 from .box_terms import Check, Limits
 
 
@@ -40,6 +42,35 @@ def mbpp_check(row: Mapping[str, Any], code: str, limits: Limits | None = None) 
     )
 
 
+def signatures_of(row: Mapping[str, Any]) -> list[str]:
+    """Return the first lines of the functions and classes of a reference solution of MBPP that its tests name.
+
+    >>> signatures_of({"code": "def f(x, k=2):\\n  return x", "test_list": ["assert f(1) == 1"]})
+    ['def f(x, k=2)']
+    """
+    used = set(mbpp_check(row, "").names)
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    found = [node for node in _parsed(row["code"]).body if isinstance(node, kinds) and node.name in used]
+    return [
+        f"def {node.name}({ast.unparse(node.args)})" if isinstance(node, ast.FunctionDef) else f"class {node.name}"
+        for node in found
+    ]
+
+
+def before_entry(row: Mapping[str, Any]) -> str:
+    """Return what a prompt of HumanEval defines before its own function: imports, and functions to build on.
+
+    Raises:
+        BadValue: it does not define the function that it names.
+    """
+    tree = _parsed(row["prompt"] + row["canonical_solution"])
+    own = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == row["entry_point"]]
+    if not own:
+        raise BadValue(f"its prompt defines no function {row['entry_point']!r:.60}")
+    first = min([own[-1].lineno, *[each.lineno for each in own[-1].decorator_list]])
+    return "".join(row["prompt"].splitlines(keepends=True)[: first - 1])
+
+
 def _imports_of(code: str) -> str:
     """Return the import statements at the top of a reference solution."""
     kinds = (ast.Import, ast.ImportFrom)
@@ -55,4 +86,7 @@ def _defined_by(code: str) -> list[str]:
 def _parsed(code: str) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some rows have escapes such as "\w" in plain strings
-        return ast.parse(code)
+        try:
+            return ast.parse(code)
+        except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as problem:
+            raise BadValue(f"its code is no Python: {code!r:.60} ({problem})") from problem

@@ -175,12 +175,15 @@ DATA = {  # where real data of a task lie under EGGYM_DATA
     "eggym/gsm8k-v0": "gsm8k",
     "eggym/math500-v0": "math500",
     "eggym/ifeval-v0": "ifeval/input_data.jsonl",
+    "eggym/humaneval-v0": "humaneval/HumanEval.jsonl.gz",
+    "eggym/mbpp-v0": "mbpp",
 }
+RUN_PROGRAMS = {"eggym/humaneval-v0", "eggym/mbpp-v0", "eggym/stdin-stdout-v0", "eggym/repair-v0"}
 
 
 @pytest.fixture
-def house_task():
-    """Return task and options of an id of the house; skips, by name, one whose data or extra are not there."""
+def house_task(box_level):
+    """Return task and options of an id of the house; skips, by name, one whose data, extra or sandbox is not there."""
 
     def load(task_id):
         from eggym.registry import load_task
@@ -190,6 +193,8 @@ def house_task():
             if "EGGYM_DATA" not in os.environ:
                 pytest.skip(f"{task_id} needs real data: set EGGYM_DATA to a folder with {DATA[task_id]}")
             options["data"] = os.path.join(os.environ["EGGYM_DATA"], DATA[task_id])
+        if task_id in RUN_PROGRAMS:
+            box_level("landlock")
         if task_id.startswith("eggym/rg-"):
             pytest.importorskip("reasoning_gym")
         return load_task(task_id, **options), options

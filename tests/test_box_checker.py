@@ -178,3 +178,48 @@ def test_verdicts_repeat():
 def test_a_changed_argument_is_not_seen():
     verdict = check(Level.LANDLOCK, "def f(x): x.append(1)", "x = []\nf(x)\nassert x == [1]")
     assert not verdict.passed  # a known loss
+
+
+def test_a_failing_test_has_the_last_call_and_what_the_solution_raised_and_nothing_of_the_test(level):
+    code = (
+        "def f(x, key=None):\n    if x == 3:\n        return x[0]\n    return x\ndef g(): return f\ndef h(*_): return 0"
+    )
+    tests = (
+        "assert f(1) == 1 and f({'a': (2,)}, key='b') == 77, 'want 77'",
+        "assert f(3) == 78",
+        "assert h(g(), f, len, 10**5000) == 79",
+        "assert 80 == 81",
+        "assert f(1) == 1",
+        "try: f(3)\nexcept TypeError: pass\nassert f(4) == 82",
+    )
+    found = [(test.given, test.fault) for test in check(level, code, *tests).tests]
+    raised = "line 3, in f: return x[0]\nTypeError: 'int' object is not subscriptable"
+    assert found == [
+        ("f({'a': (2,)}, key='b')", ""),
+        ("f(3)", raised),
+        ("h(...)", ""),
+        ("", ""),
+        ("", ""),
+        ("f(4)", ""),
+    ]
+    (test,) = check(level, code, "assert h(g(), f, len) == 79").tests
+    assert test.given == "h(an object, f, len)"
+
+
+def test_the_call_that_a_limit_ended_is_told_and_no_earlier_one(level):
+    code = "import time\ndef f(x):\n    time.sleep(0.4)\n    while x == 2: pass\ndef g(x): return [0] * x"
+    first, second, third = check(level, code, "f(1)", "f(1), f(2)", "f(3)").tests
+    assert (first.given, first.fault) == ("", "")
+    assert (second.given, second.fault) == ("f(2)", "took more than 1 s of CPU")
+    assert (third.given, third.fault) == ("", "")
+    floods = f"{code}\ndef h(): print('x' * (2 << 20), flush=True)"
+    (test,) = check(level, floods, "f(1), h()").tests
+    assert test.fault == "printed more than 1048576 bytes" and test.given in ("", "h()")
+
+
+def test_a_solution_that_does_not_load_says_where(level):
+    (test,) = check(level, "x = 1\ny = x.z", "f()").tests
+    assert (test.given, test.fault) == (
+        "",
+        "line 2, in <module>: y = x.z\nAttributeError: 'int' object has no attribute 'z'",
+    )

@@ -255,6 +255,7 @@ PRELUDE = """
 import os, signal, sys, threading
 from eggym.envs.box import *
 from eggym.envs.box_pool import close_all, pool_of
+from eggym.envs.box_terms import Level
 level = Level(sys.argv[1])
 HONEST = Check("def f(x): return x + 1", ("assert f(1) == 2",))
 SLOW = Program("import time; time.sleep(99)")

@@ -1,3 +1,4 @@
+import gzip
 import json
 from decimal import Decimal
 
@@ -372,6 +373,35 @@ def test_a_surrogate_in_a_file_is_named_by_its_line(tmp_path):
     (tmp_path / "rows.jsonl").write_bytes(GOOD + b'{"question": "\\ud800", "truth": 1}\n')
     with pytest.raises(BadValue, match=r"line 2 of .*rows.jsonl: its prompt holds a lone surrogate"):
         make(tmp_path / "rows.jsonl")().n_items("train")
+
+
+def test_packed_files_and_lists_are_read_as_the_plain_ones(tmp_path):
+    rows = [{"question": "x", "truth": 1}, {"question": "y", "truth": 2}]
+    lines = "\n".join(map(json.dumps, rows)).encode()
+    for name, body in (("a.jsonl", lines), ("b.jsonl.gz", gzip.compress(lines)), ("c.json", json.dumps(rows).encode())):
+        (tmp_path / name).write_bytes(body)
+        assert load_rows(tmp_path / name, "me/x-v0") == {"": rows}
+    (tmp_path / "d.json").write_bytes(lines)
+    assert load_rows(tmp_path / "d.json", "me/x-v0") == {"": rows}
+    assert load_rows(tmp_path, "me/x-v0") == {"a": rows, "b": rows}
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "message"),
+    [
+        ("x.jsonl.gz", GOOD, "x.jsonl.gz cannot be read as a file of rows: Not a gzipped file"),
+        ("x.jsonl.gz", gzip.compress(GOOD)[:-9], "x.jsonl.gz cannot be read as a file of rows: Compressed file ended"),
+        ("x.json", b"[1, 2", "x.json cannot be read as a list of rows"),
+        ("x.json", b"[]", "x.json holds no rows"),
+        ("x.json", b"[" + GOOD + b", 3]", "row 1 of .*x.json is no object with named fields: 3"),
+        ("x.json", b'["\xe9"]', "x.json cannot be read as a list of rows: .*utf-8"),
+    ],
+)
+def test_a_packed_file_or_list_that_holds_no_rows_is_refused(tmp_path, name, body, message):
+    (tmp_path / name).write_bytes(body)
+    with pytest.raises(BadValue, match=message) as caught:
+        load_rows(tmp_path / name, "me/x-v0")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_mark_before_the_first_line_is_no_part_of_it(tmp_path):
