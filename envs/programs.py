@@ -15,17 +15,18 @@ Source:  ours; procedural.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from eggym.errors import BadValue, unknown
 from eggym.seeding import stream
-from eggym.task import Item, SingleTurnTask, Verdict
+from eggym.task import Item
 from eggym.values import is_whole
 
 from .box_terms import Check
 from .code_grading import Grading
 from .code_replies import last_code
+from .code_task import CodeTask
 from .program_inputs import edge_inputs, random_inputs
 from .program_lists import LISTS
 from .program_mutants import choose_hidden, says_enough
@@ -53,7 +54,7 @@ _FLOORS = {  # by reward, then by level
 }
 
 
-class Programs(SingleTurnTask):
+class Programs(CodeTask):
     """See the module's docstring."""
 
     id: ClassVar[str] = "eggym/programs-v0"
@@ -89,32 +90,15 @@ class Programs(SingleTurnTask):
             if steps and says_enough(OPS, steps, edge_inputs(kind) + random_inputs(rng, kind, steps, N_TRIED)):
                 return _told(rng, kind, steps, given)
 
-    def score(self, item: Item, reply: str) -> Verdict:
-        """Run the function of a reply on the hidden inputs."""
-        return self.score_all([item], [reply])[0]
-
-    def score_all(self, items: Sequence[Item], replies: Sequence[str]) -> list[Verdict]:
-        """Run many at once."""
-        codes = [last_code(reply) for reply in replies]
-        return self.grading.judge(
-            [
-                None if code is None else Check(code, hidden_tests(item), limits=self.grading.limits)
-                for item, code in zip(items, codes, strict=True)
-            ]
-        )
+    def work(self, item: Item, reply: str) -> Check | None:
+        """Return the function of a reply with the hidden tests."""
+        code = last_code(reply)
+        return None if code is None else Check(code, hidden_tests(item), limits=self.grading.limits)
 
     def oracle(self, item: Item) -> str:
         """Return a right program."""
         code = spelt(OPS, item.truth["steps"], item.truth["function"], item.truth["argument"])
         return f"```python\n{code}```"
-
-    def identity(self) -> str:
-        """Return what verdicts depend on besides this source: rules and limits of the sandbox."""
-        return self.grading.identity()
-
-    def host(self) -> Mapping[str, str]:
-        """Return the level of the sandbox."""
-        return self.grading.host()
 
 
 def hidden_inputs(item: Item) -> list[Any]:

@@ -15,14 +15,15 @@ import contextlib
 import itertools
 import random
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from eggym.seeding import stream
-from eggym.task import Item, SingleTurnTask, Verdict, VerdictState
+from eggym.task import Item, Verdict, VerdictState
 
 from .box_terms import Check
 from .code_grading import Grading
+from .code_task import CodeTask
 from .tiny_function_steps import WORDS, Step, draw_steps, spelt, value_of
 
 LONGEST_PROMPT = 24  # characters
@@ -33,7 +34,7 @@ _N_STEPS = {1: 0.03, 2: 0.37, 3: 0.6}  # how many steps, and how often
 _LETTERS = "abcdefghijkmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-class TinyFunctions(SingleTurnTask):
+class TinyFunctions(CodeTask):
     """See the module's docstring."""
 
     id: ClassVar[str] = "eggym/tiny-functions-v0"
@@ -59,21 +60,19 @@ class TinyFunctions(SingleTurnTask):
             if fits and _all_matter(steps, _inputs(prompt)):
                 return Item(prompt, truth=steps)
 
-    def score(self, item: Item, reply: str) -> Verdict:
-        """Run the reply on the hidden inputs."""
-        return self.score_all([item], [reply])[0]
-
     def score_all(self, items: Sequence[Item], replies: Sequence[str]) -> list[Verdict]:
         """Run many at once; what is no expression is not run."""
         bodies = [reply.strip() for reply in replies]
         faults = [_fault(body) for body in bodies]
         checks = [
-            self._check(item, body) for item, body, fault in zip(items, bodies, faults, strict=True) if fault is None
+            self.work(item, body) for item, body, fault in zip(items, bodies, faults, strict=True) if fault is None
         ]
         found = iter(self.grading.judge(checks))
         return [fault or next(found) for fault in faults]
 
-    def _check(self, item: Item, body: str) -> Check:
+    def work(self, item: Item, reply: str) -> Check:
+        """Return the expression of a reply as a function, with the hidden tests."""
+        body = reply.strip()
         tests = tuple(f"assert f({value!r}) == {value_of(item.truth, value)!r}" for value in _inputs(item.prompt))
         return Check(f"def f({item.prompt[0]}):\n    return ({body})\n", tests, limits=self.grading.limits)
 
@@ -88,14 +87,6 @@ class TinyFunctions(SingleTurnTask):
     def habit(self, item: Item, rng: random.Random) -> str:
         """Return the bad habit: the last step is forgotten."""
         return spelt(item.prompt[0], item.truth[:-1])
-
-    def identity(self) -> str:
-        """Return what verdicts depend on besides this source: rules and limits of the sandbox."""
-        return self.grading.identity()
-
-    def host(self) -> Mapping[str, str]:
-        """Return the level of the sandbox."""
-        return self.grading.host()
 
 
 def _fault(body: str) -> Verdict | None:

@@ -178,7 +178,9 @@ DATA = {  # where real data of a task lie under EGGYM_DATA
     "eggym/humaneval-v0": "humaneval/HumanEval.jsonl.gz",
     "eggym/mbpp-v0": "mbpp",
 }
-RUN_PROGRAMS = {"eggym/humaneval-v0", "eggym/mbpp-v0", "eggym/stdin-stdout-v0", "eggym/repair-v0"}
+RUN_PROGRAMS = {
+    f"eggym/{name}-v0" for name in ("humaneval", "mbpp", "stdin-stdout", "repair", "programs", "tiny-functions")
+}
 
 
 @pytest.fixture
