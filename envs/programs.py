@@ -1,7 +1,7 @@
 """Programs from a description in words, from examples, or from both: procedural, at five levels.
 
 Prompt:  a story, the signature of a function of a list of whole numbers, a number, a text, a list of words or a
-         dictionary, and what it does: one to six steps out of 95, in words.
+         dictionary, and what it does: one to six of 108 steps, in words.
 Options: ``level`` 1 (one or two easy steps) to 5 (five or six, with conditions, loops and rules for ties);
          ``given=words`` (the default), ``examples`` (nothing but eight calls with their results) or ``both``;
          ``reward`` and ``allow_unsafe_execution`` as in `code_grading`.
