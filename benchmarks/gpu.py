@@ -39,7 +39,6 @@ from eggym.bench_arms import (
 )
 from eggym.bench_naive import Naive, materialised
 from eggym.bench_parts import told
-from eggym.budget import peak_memory, reset_peak_memory
 from eggym.counter import as_key, grid_normals
 from eggym.errors import EggymError
 from eggym.files import sha256_json, write_json
@@ -47,6 +46,7 @@ from eggym.machine import describe
 from eggym.policy import Policy
 from eggym.seeding import key
 from eggym.timing import MIN_ROUNDS, Arm, measure
+from eggym.usage import peak_memory, reset_peak_memory
 from eggym.views import Views
 
 NAIVE_CLAIM = 100.0

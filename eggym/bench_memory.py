@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eggym.bench_arms import Work, decode, nobody, policy_of, population, prefilled
-from eggym.machine import peak_growth
+from eggym.usage import peak_growth
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from typing import Any
 
 from eggym.errors import BadValue
-from eggym.machine import family_cpu_s
 from eggym.task import Item, Task
 from eggym.timing import MIN_ROUNDS, Arm, Meters, Quartiles, Timing, measure
+from eggym.usage import family_cpu_s
 
 Figures = dict[str, Any]
 Watch = Callable[[int], None]

@@ -11,22 +11,19 @@ The engine, the loop and hooks on the policy feed the meter; a learner cannot un
   arithmetic of an update (a few operations per weight) is in neither.
 """
 
-import contextlib
 import re
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from eggym.episode import Episode, Segment
 from eggym.errors import BadValue
 from eggym.quantised import named_weights
+from eggym.usage import family_cpu_s
 
 FORMULA_VERSION = 1
 Axis = Literal["episodes", "tokens", "flops", "cpu-s", "s"]
@@ -200,11 +197,11 @@ class Meter:
     @contextmanager
     def phase(self, name: str, counted: bool = True) -> Iterator[None]:
         """Measure a phase; ``counted`` says whether its seconds belong to the training budget."""
-        cpu, wall = time.process_time(), time.monotonic()
+        cpu, wall = family_cpu_s(), time.monotonic()
         try:
             yield
         finally:
-            spent = time.process_time() - cpu
+            spent = family_cpu_s() - cpu  # a task's own processes are part of what it costs
             self.phases[name] = self.phases.get(name, 0.0) + spent
             if counted:
                 self.seconds["cpu-s"] += spent
@@ -272,25 +269,3 @@ def _active(weight: Tensor, config: Any) -> int:
         used = getattr(config, "num_experts_per_tok", None) or weight.shape[0]
         return int(weight.numel() // weight.shape[0] * used)
     return int(weight.numel())
-
-
-def reset_peak_memory() -> None:
-    """Start measuring peak memory anew, where the system can (Linux, CUDA): one process may do many runs."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    with contextlib.suppress(OSError):  # elsewhere the peak is that of the whole process
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_memory() -> int:
-    """Return the peak memory in bytes since `reset_peak_memory`: the GPU's if one is used, else resident memory."""
-    import resource
-
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return int(torch.cuda.max_memory_allocated())
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from eggym.budget import Meter, peak_memory
+from eggym.budget import Meter
 from eggym.checkpoint import remove_checkpoints
 from eggym.config import CONFIG, Plan
 from eggym.errors import BadValue
@@ -39,6 +39,7 @@ from eggym.record import (
     run_id,
 )
 from eggym.replies import EVALUATIONS, SHARDS
+from eggym.usage import peak_memory
 
 FITNESS = "fitness.bin"
 STEPS = "steps.jsonl"

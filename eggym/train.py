@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eggym.budget import FlopModel, Meter, reset_peak_memory
+from eggym.budget import FlopModel, Meter
 from eggym.check import preflight
 from eggym.checkpoint import copy_into, load_checkpoint, remove_checkpoints, save_checkpoint
 from eggym.config import CONFIG, Plan, RunConfig, refuse_other, refuse_unknown_fields, resolve
@@ -33,6 +33,7 @@ from eggym.replies import EVALUATIONS, append_lines, cut_file, cut_shards, write
 from eggym.result import FITNESS, STEPS, finish, finished_record
 from eggym.seeding import stream
 from eggym.task import Item
+from eggym.usage import family_cpu_s, reset_peak_memory
 from eggym.views import Views
 
 _LOCK_TRIES = 50  # tenths of a second
@@ -207,7 +208,7 @@ class _Run:
             "cpu": 0.0,
             "n": 0,
         }
-        self._began = (time.monotonic(), time.process_time())
+        self._began = (time.monotonic(), family_cpu_s())
         self._saved_at = time.monotonic()
 
     def go(self) -> Record:
@@ -306,7 +307,7 @@ class _Run:
         return {
             **self.session,
             "wall": self.session["wall"] + time.monotonic() - wall,
-            "cpu": self.session["cpu"] + time.process_time() - cpu,
+            "cpu": self.session["cpu"] + family_cpu_s() - cpu,
         }
 
     def _save(self) -> None:

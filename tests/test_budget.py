@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -115,3 +118,11 @@ def test_uncounted_phases_stay_out_of_the_budget():
     with meter.phase("evaluation", counted=False):
         sum(range(200_000))
     assert meter.on("cpu-s") == 0 and meter.phases["evaluation"] > 0
+
+
+def test_cpu_seconds_of_a_phase_include_those_of_processes_that_it_started():
+    busy = "import time\nwhile time.process_time() < 0.5: pass"
+    meter = Meter(FlopModel(1, 1, 1))
+    with meter.phase("rollout"):
+        subprocess.run([sys.executable, "-c", busy], check=True)
+    assert meter.seconds["cpu-s"] >= 0.4

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from eggym.errors import BadValue
-from eggym.machine import cpu_model, describe, peak_growth, resident
+from eggym.machine import cpu_model, describe
 from eggym.timing import (
     MIN_ROUNDS,
     Arm,
@@ -18,6 +18,7 @@ from eggym.timing import (
     tolerance,
     too_wide,
 )
+from eggym.usage import peak_growth, resident
 
 
 def timing(running=1, cores=2, shares=None, **cpu):

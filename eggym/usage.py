@@ -1,0 +1,92 @@
+"""What this process uses, and its children with it: CPU seconds and memory."""
+
+import contextlib
+import ctypes
+import gc
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def family_cpu_s() -> float:
+    """Return the CPU seconds of this process and of all its children, those that go on included.
+
+    Of processes that go on the system counts in hundredths of a second; time calls that take many of these.
+    """
+    ended = os.times()
+    going = 0.0
+    waiting = [os.getpid()]
+    while waiting:
+        for child in _children(waiting.pop()):
+            waiting.append(child)
+            fields = _text(f"/proc/{child}/stat").rpartition(")")[2].split()
+            if len(fields) > 14:  # user and system time, and of its own children that ended
+                going += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return time.process_time() + ended.children_user + ended.children_system + going
+
+
+def _children(process: int) -> list[int]:
+    found: list[int] = []
+    for thread in sorted(Path(f"/proc/{process}/task").glob("*/children")):
+        found += map(int, _text(str(thread)).split())
+    return found
+
+
+def reset_peak_memory() -> None:
+    """Start measuring peak memory anew, where the system can (Linux, CUDA): one process may do many runs."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    with contextlib.suppress(OSError):  # elsewhere the peak is that of the whole process
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory() -> int:
+    """Return the peak memory in bytes since `reset_peak_memory`: the GPU's if one is used, else resident memory."""
+    import resource
+
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return int(torch.cuda.max_memory_allocated())
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def peak_growth(call: Callable[[], object]) -> int:
+    """Return by how many bytes a call's peak lies above what was resident before it: the GPU's if one is used.
+
+    Freed memory is given back to the system first, or the call would grow into it unseen.
+    """
+    import torch
+
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # the C library of Linux; elsewhere the figure is a lower bound
+        ctypes.CDLL(None).malloc_trim(0)
+    before = torch.cuda.memory_allocated() if torch.cuda.is_available() else resident(_text("/proc/self/status"))
+    reset_peak_memory()
+    call()
+    return max(0, peak_memory() - before)
+
+
+def resident(status: str) -> int:
+    """Return the resident bytes from the text of /proc/self/status; 0 when it does not tell.
+
+    >>> resident("VmHWM:\\t  20 kB\\nVmRSS:\\t  12 kB\\n")
+    12288
+    """
+    for line in status.splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _text(path: str) -> str:
+    return Path(path).read_text() if Path(path).exists() else ""
