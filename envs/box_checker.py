@@ -17,6 +17,7 @@ import random
 import socket
 import time
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from types import CodeType
 from typing import Any
 
@@ -76,6 +77,7 @@ def _compiled(session: Session, request: Mapping[str, Any]) -> tuple[dict[str, A
     return names, tests
 
 
+@lru_cache(maxsize=512)  # a policy is asked about the same tests again and again
 def _code(text: str) -> CodeType:
     return compile(text, "<test>", "exec", dont_inherit=True)
 

@@ -30,7 +30,8 @@ class Execution:
         self.limits, self._keeper = limits, keeper
         self.messages: list[dict[str, Any]] = []
         self.end: tuple[Status, str, str] | None = None  # status, why, limit
-        self.output = {"stdout": bytearray(), "stderr": bytearray()}
+        names = ("stdout", "stderr") if request["role"] == "program" else ("output",)  # of others nobody reads it
+        self.output = {name: bytearray() for name in names}
         self.cpu_s, self.wall_s, self.peak_bytes = 0.0, 0.0, 0
         self.spent_s = 0.0  # CPU time of earlier work
         self._began = time.monotonic()
@@ -38,12 +39,14 @@ class Execution:
         mine, theirs = socket.socketpair()
         pipes = [os.pipe() for _ in self.output]
         work = memory_file({**request, "limits": _plain(limits)})
-        lent = [_memory(stdin), *(write for _, write in pipes), theirs.detach(), work]
+        writes = [write for _, write in pipes]
+        lent = [_memory(stdin), *writes, theirs.detach(), work]
         self._report = Channel(mine.detach(), _MOST_REPORT, 16 * _MOST_REPORT)
         self._streams = {read: name for (read, _), name in zip(pipes, self.output, strict=True)}
         self.pid = 0
         try:
-            self.pid = keeper.fork(lent + ([] if link is None else [link]), request["role"] in ("checker", "standing"))
+            placed = [lent[0], writes[0], *lent[len(writes) :], *([] if link is None else [link])]
+            self.pid = keeper.fork(placed, request["role"] in ("checker", "standing"))
         except BaseException:
             self.close()
             raise
