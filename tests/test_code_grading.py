@@ -2,11 +2,15 @@
 
 import pytest
 
+from eggym.cli import main
+from eggym.digest import digest
 from eggym.envs import box_levels, code_grading
 from eggym.envs.box_levels import host_of
 from eggym.envs.box_terms import Check, Limits
 from eggym.envs.code_grading import Grading
 from eggym.errors import BadValue, UnknownName
+from eggym.record import load_record
+from eggym.registry import load_task
 
 TESTS = ("assert f(1) == 2", "assert f(2) == 3", "assert f(3) == 4", "assert f(4) == 5")
 SHORT = Limits(cpu_s=0.5)
@@ -64,3 +68,15 @@ def test_options_are_those_that_differ():
     assert Grading().options() == {} and Grading("share").options() == {"reward": "share"}
     with pytest.raises(UnknownName, match="no reward of a task on programs 'some'"):
         Grading("some")
+
+
+def test_the_record_of_a_run_tells_the_level_and_the_digest_does_not_depend_on_it(box_level, tmp_path, monkeypatch):
+    level = box_level("landlock") and box_levels.probe().level
+    words = ["train", "--task", "tiny-functions", "--model", "embedded-v2", "--learner", "frozen", "--budget"]
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "8episodes", "--set", "eval.items=8", "--out", str(tmp_path / "run"), "--force"])
+    assert stop.value.code == 0
+    assert load_record(tmp_path / "run").task.host == {"sandbox": str(level)}
+    before = digest(load_task("tiny-functions"))
+    monkeypatch.setattr(box_levels, "probe", lambda: host_of({"a private root": "none"}))
+    assert digest(load_task("tiny-functions")) == before
