@@ -14,6 +14,7 @@ from eggym.errors import BadValue
 needs_data = pytest.mark.skipif("EGGYM_DATA" not in os.environ, reason="needs HumanEval (EGGYM_DATA)")
 
 
+@pytest.mark.slow
 def test_small_programs_are_measured_at_every_level(box_level):
     box_level("landlock")
     found = bench_sandbox.run(Settings(("programs",), 1))

@@ -119,6 +119,7 @@ def test_oracles_are_right_and_hidden_inputs_are_not_shown(level, box_level):
             assert (given == "examples") == (edge_inputs(OPS[item.truth["steps"][0][0]].takes)[0] in shown)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_level_has_its_steps_and_thousands_of_prompts(level):
     task, (lengths, top, n_top) = Programs(level=level), LEVELS[level]
@@ -132,6 +133,7 @@ def test_a_level_has_its_steps_and_thousands_of_prompts(level):
     assert kinds.keys() == KINDS.keys() and min(kinds.values()) > 50
 
 
+@pytest.mark.slow
 def test_every_step_is_asked_for_somewhere():
     asked = {
         name for level in LEVELS for index in range(700)
@@ -151,6 +153,7 @@ def outcome(function, value):
         return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_floor_is_what_the_best_fixed_function_gets(level):
     n = 500

@@ -95,6 +95,7 @@ def is_sum(item):
     return item.prompt.startswith("x: add") and len(item.truth) == 2
 
 
+@pytest.mark.slow
 def test_items_are_short_solvable_and_differ_and_the_habit_is_wrong(box_level):
     box_level("landlock")
     items = [TASK.item("test", index) for index in range(200)]
