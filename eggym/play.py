@@ -8,6 +8,24 @@ from eggym.wording import printable
 
 Ask = Callable[[str], str]  # shows a prompt, returns what the person typed
 Tell = Callable[[str], None]
+_FENCES = ("```", "~~~")
+
+
+def whole_reply(read: Ask) -> str:
+    """Return a reply: a line, or all lines of a fenced block, from the fence that opens it to the one that closes it.
+
+    A block that is never closed ends with the input.
+    """
+    lines = [read("> ")]
+    opened = lines[0].lstrip()[:3]
+    if opened not in _FENCES:
+        return lines[0]
+    while len(lines) < 2 or lines[-1].strip() != opened:
+        try:
+            lines.append(read(""))
+        except EOFError:
+            break
+    return "\n".join(lines)
 
 
 def play(task: Task, split: str, index: int, ask: Ask, tell: Tell) -> Verdict:
@@ -27,13 +45,14 @@ def play(task: Task, split: str, index: int, ask: Ask, tell: Tell) -> Verdict:
     done = False
     while not done and len(best) < task.max_turns:
         best.append(task.oracle_reply(state))
-        observation, done = task.step(state, ask("> "))
+        observation, done = task.step(state, whole_reply(ask))
         if observation:
             tell(printable(observation))
     verdict = task.judge(state)
     tell(printable(_line(verdict)))
     if any(reply is not None for reply in best):
-        tell(printable("the best: " + " / ".join("?" if reply is None else reply for reply in best)))
+        told = best[:1] if len(set(best)) == 1 else best
+        tell(printable("the best: " + " / ".join("?" if reply is None else reply for reply in told)))
     return verdict
 
 

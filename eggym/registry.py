@@ -61,6 +61,10 @@ def load_task(ref: str, **difficulty: Any) -> Task:
     """
     ref, own = _with_options(ref)
     found, difficulty = task_class(ref), {**difficulty, **own}
+    accepted = inspect.signature(found).parameters
+    unnamed = [name for name in difficulty if name not in accepted]
+    if unnamed and not any(one.kind is one.VAR_KEYWORD for one in accepted.values()):
+        raise unknown(f"option of task {found.id!r}", unnamed[0], accepted)
     try:
         inspect.signature(found).bind(**difficulty)
     except TypeError as problem:

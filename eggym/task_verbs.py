@@ -87,19 +87,20 @@ def play(
     item: Annotated[int, typer.Option(help="Which item.")] = 0,
     data: Data = None,
 ) -> None:
-    """Play one episode of a task yourself."""
+    """Play one episode of a task yourself.
+
+    A reply is one line, or the lines of a fenced block, from ``` to ```.
+    """
+    from eggym.errors import EggymError
     from eggym.play import play as play_episode
     from eggym.registry import load_task
 
     loaded = load_task(task, **({"data": data} if data else {}))
 
-    def ask(text: str) -> str:
-        try:
-            return input(text)
-        except EOFError as problem:
-            raise typer.Exit(1) from problem
-
-    play_episode(loaded, split, item, ask, typer.echo)
+    try:
+        play_episode(loaded, split, item, input, typer.echo)
+    except EOFError as problem:
+        raise EggymError("the input ended before a reply: type one line, or a fenced block") from problem
 
 
 def compare(

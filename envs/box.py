@@ -29,7 +29,7 @@ secrets, use a virtual machine.
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from .box_levels import choose_level
 from .box_terms import Check, Limits, Program, Result, Verdict
@@ -48,6 +48,7 @@ def run_programs(
     Raises:
         BadValue: this host does not give the level, or it is below `landlock` and not allowed: see `choose_level`.
     """
+    _check_kind(programs, Program)
     return cast(list[Result], _pool(level, allow_unsafe_execution).run(programs))
 
 
@@ -59,6 +60,7 @@ def check_solutions(
     Raises:
         BadValue: this host does not give the level, or it is below `landlock` and not allowed: see `choose_level`.
     """
+    _check_kind(checks, Check)
     return cast(list[Verdict], _pool(level, allow_unsafe_execution).run(checks))
 
 
@@ -74,6 +76,12 @@ def sandbox_identity(limits: Limits) -> str:
     """
     bounds = ",".join(f"{name}={value:g}" for name, value in asdict(limits).items())
     return f"box {VERSION} {bounds} python {'.'.join(platform.python_version_tuple()[:2])}"
+
+
+def _check_kind(works: Sequence[Any], kind: type) -> None:
+    for work in works:
+        if not isinstance(work, kind):
+            raise TypeError(f"a list of {kind.__name__} is wanted, with {work!r:.40} in it")
 
 
 def _lines(text: str) -> list[str]:

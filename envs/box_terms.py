@@ -68,6 +68,11 @@ class Program:
     stdin: str = ""
     limits: Limits = field(default_factory=Limits)
 
+    def __post_init__(self) -> None:
+        """Refuse what is no text."""
+        if not (isinstance(self.code, str) and isinstance(self.stdin, str)):
+            raise TypeError(f"code and stdin of a program are texts, got {self.code!r:.40} and {self.stdin!r:.40}")
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -79,6 +84,11 @@ class Check:
     setup: str = ""  # run after the code, in the solution's process: objects that tests pass as arguments
     names: Mapping[str, str] = field(default_factory=dict)  # of a test -> of the solution, beside unknown names
     limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        """Refuse tests that are one text: they would be tried letter by letter."""
+        if not isinstance(self.code, str) or isinstance(self.tests, str):
+            raise TypeError(f"the code of a check is a text, its tests are a tuple of texts, got {self.tests!r:.60}")
 
 
 @dataclass(frozen=True, slots=True)

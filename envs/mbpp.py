@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 
 from eggym.dataset import DatasetTask
 from eggym.errors import BadValue, unknown
-from eggym.rows import Row, Source, load_rows, value_of
+from eggym.rows import Line, Row, Source, load_rows, value_of
 from eggym.task import Item
 from eggym.values import is_whole
 
@@ -88,6 +88,10 @@ class Mbpp(CodeTask, DatasetTask):
 
     def read(self, row: Row) -> Item:
         """Return the sentence with what is shown, and the row with the tests that count."""
+        other = next(name for name in FILES if name != self.which)
+        of_full = "text" in row  # the two sets name the sentence differently
+        if isinstance(row, Line) and of_full == (self.which == "sanitized"):
+            raise BadValue(f"it is of the {other} rows: give mbpp@rows={other}, or other data")
         asked = str(value_of(row, "text" if "text" in row else "prompt")).strip()
         tests = value_of(row, "test_list")
         if not isinstance(tests, list) or not tests or not all(isinstance(test, str) for test in tests):

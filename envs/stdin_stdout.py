@@ -77,7 +77,8 @@ class StdinStdout(CodeTask, DatasetTask):
         inputs = {given for given, _ in shown}
         hidden = [[given, expected] for given, expected in tests if given not in inputs]
         if not hidden:
-            raise BadValue(f"none of its {len(tests)} tests is left to count beside {len(shown)} that are shown")
+            way_out = "give stdin-stdout@shown=0, or more tests" if tests else f"they stand in {', '.join(TESTS)}"
+            raise BadValue(f"it has {len(tests)} tests, and none that is not shown and counts: {way_out}")
         meta = {"id": row.get("id"), "shown": [list(pair) for pair in shown], "solution": solution_of(row)}
         return Item("\n\n".join([asked, *_examples(shown), _HOW]), hidden, meta)
 

@@ -181,6 +181,20 @@ def test_the_limits_and_python_name_what_a_verdict_depends_on_and_the_level_does
     assert "cpu_s=0.3" in sandbox_identity(SHORT) and sandbox_identity(SHORT).endswith(f"python {minor}")
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Check("x = 1", "assert x"), "its tests are a tuple of texts, got 'assert x'"),
+        (lambda: Program("x = 1", stdin=b"1"), "code and stdin of a program are texts"),
+        (lambda: run_programs(["print(1)"]), r"a list of Program is wanted, with 'print\(1\)' in it"),
+        (lambda: check_solutions([Program("x = 1")]), "a list of Check is wanted"),
+    ],
+)
+def test_what_is_no_work_is_refused_in_one_line(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
 def test_nothing_runs_below_landlock_unless_it_is_named():
     for call, work in ((run_programs, Program("print(1)")), (check_solutions, Check("x = 1", ("assert True",)))):
         with pytest.raises(BadValue, match="allow_unsafe_execution='none'"):

@@ -86,11 +86,15 @@ def test_both_names_of_the_sentence_are_read(make):
 
 def test_a_folder_gives_the_file_of_the_rows_that_are_asked_for(tmp_path):
     (tmp_path / "sanitized-mbpp.json").write_text(json.dumps([row(11), row(12)]))
-    (tmp_path / "mbpp.jsonl").write_text("\n".join(json.dumps(row(n)) for n in (11, 12, 13)))
+    full = [{**row(n), "text": "Double it."} for n in (11, 12, 13)]
+    (tmp_path / "mbpp.jsonl").write_text("\n".join(map(json.dumps, full)))
     for rows, count in (("sanitized", 2), ("full", 3)):
         task = load_task("mbpp", data=str(tmp_path), rows=rows)
         assert task.n_items("test") == count
         assert load_task("mbpp", rows=rows)._place() == f"google-research-datasets/mbpp:{rows}"
+    for file, rows, other in (("mbpp.jsonl", "sanitized", "full"), ("sanitized-mbpp.json", "full", "sanitized")):
+        with pytest.raises(BadValue, match=f"it is of the {other} rows: give mbpp@rows={other}"):
+            load_task("mbpp", data=str(tmp_path / file), rows=rows).n_items("test")
 
 
 @pytest.mark.parametrize(

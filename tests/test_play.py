@@ -53,6 +53,33 @@ def session(task, replies, index=0):
     return verdict, told
 
 
+class Copy(Capital):
+    def score(self, item, reply):
+        return float(reply == "```python\nx = 1\n\ny = 2\n```")
+
+
+@pytest.mark.parametrize("typed", [["```python", "x = 1", "", "y = 2", "```"], ["~~~", "a", "~~~"], ["```", "cut off"]])
+def test_a_fenced_block_is_one_reply(typed):
+    told, left = [], list(typed)
+
+    def ask(prompt):
+        if not left:
+            raise EOFError
+        return left.pop(0)
+
+    verdict = play(Copy(), "train", 0, ask, told.append)
+    assert left == [] and (verdict.reward == 1.0) is (len(typed) == 5)
+
+
+def test_one_best_reply_for_all_turns_is_told_once():
+    class Same(Door):
+        def oracle(self, state):
+            return "push"
+
+    _, told = session(Same(), ["knock", "enter"])
+    assert told[-1] == "the best: push"
+
+
 def test_a_right_answer():
     verdict, told = session(Capital(), ["Paris"])
     assert verdict.reward == 1.0
