@@ -18,6 +18,7 @@ SETUP_LIMIT_S = 20.0  # from the fork to the first word
 _CHUNK = 1 << 16
 _LEAST_LOOK_S = 0.005
 _MOST_REPORT = 1 << 20  # bytes of one message to this process
+_MOST_OF_A_CHECKER = 16 * _MOST_REPORT  # of all its messages; what runs model code has one to send
 
 
 class Execution:
@@ -39,11 +40,12 @@ class Execution:
         pipes = [os.pipe() for _ in self.output]
         work = memory_file({**request, "limits": _plain(limits)})
         lent = [_memory(stdin), *(write for _, write in pipes), theirs.detach(), work]
-        self._report = Channel(mine.detach(), _MOST_REPORT, 16 * _MOST_REPORT)
+        is_checker = request["role"] in ("checker", "standing")
+        self._report = Channel(mine.detach(), _MOST_REPORT, _MOST_OF_A_CHECKER if is_checker else 2 * _MOST_REPORT)
         self._streams = {read: name for (read, _), name in zip(pipes, self.output, strict=True)}
         self.pid = 0
         try:
-            self.pid = keeper.fork(lent + ([] if link is None else [link]), request["role"] in ("checker", "standing"))
+            self.pid = keeper.fork(lent + ([] if link is None else [link]), is_checker)
         except BaseException:
             self.close()
             raise
