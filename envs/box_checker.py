@@ -11,9 +11,11 @@ raised: neither tells what a test expects.
 """
 
 import builtins
+import gc
 import json
 import os
 import random
+import re
 import socket
 import time
 from collections.abc import Iterable, Mapping
@@ -38,6 +40,13 @@ def serve_checks(report: Channel, orders: socket.socket) -> None:
         os.close(work)
         check(report, Channel(link), request)
         os.close(link)
+        _forget()
+
+
+def _forget() -> None:
+    """Let go of what a check has left: its names hold each other, and patterns that it compiled are kept by `re`."""
+    re.purge()
+    gc.collect()
 
 
 def check(report: Channel, link: Channel, request: Mapping[str, Any]) -> None:
