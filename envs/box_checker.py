@@ -5,8 +5,8 @@ tests expect never leaves this process. Objects that are not plain come as `Opaq
 truth, and any other use makes the test fail, whatever the test does about it. Tests are trusted, values are not.
 
 To the parent go {"test": number, "passed": bool, "why": text, "given": text, "fault": text} for every test, at last
-{"end": status, "why": text, "given": text, "cpu_us": of this process so far}; in between {"calling": text} when a call has
-gone on for long, and with "" when it is over. ``given`` is the last call, ``fault`` what the solution says that it
+{"end": status, "why": text, "given": text, "cpu_us": of this process so far}; in between {"calling": text} when a call
+has gone on for long, and with "" when it is over. ``given`` is the last call, ``fault`` what the solution says that it
 raised: neither tells what a test expects.
 """
 

@@ -2,8 +2,8 @@
 
 Refused calls fail with EPERM; clone3 fails with ENOSYS, so that the C library falls back to clone, whose flags a filter
 can read: threads may start, processes may not. Calls of a foreign architecture kill. What Landlock does not hold is not
-on the list: modes, owners and times of files, links and where they point, locks on files, sockets, signals to others, exec,
-mounts, limits, tracing.
+on the list: modes, owners and times of files, links and where they point, locks on files, sockets, signals to others,
+other programs, mounts, limits, tracing.
 Source: seccomp(2), linux/bpf_common.h. Numbers: asm/unistd_64.h of x86_64, asm-generic/unistd.h (aarch64).
 """
 

@@ -362,6 +362,16 @@ def test_powers(attacker, box_level, name):
         assert not worked(attacker, level_for(box_level, level), code), level
 
 
+BUSY = """
+import ctypes
+print('BREACH' if not ctypes.CDLL(None).sysinfo(ctypes.create_string_buffer(512)) else '')
+"""
+
+
+def test_how_busy_the_machine_is_can_be_seen_at_every_level(attacker, box_level):
+    assert all(worked(attacker, level_for(box_level, level), BUSY) for level in LEVELS)
+
+
 @pytest.mark.parametrize("name", ["learning of another process", "learning of a file"])
 def test_what_landlock_does_not_hide(attacker, box_level, name):
     assert worked(attacker, level_for(box_level, "landlock"), POWERS[name][1])

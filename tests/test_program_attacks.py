@@ -121,7 +121,7 @@ f(1)
     "answers at the end": "import atexit\natexit.register(print, 'expected')\ndef f(x): return None",
     "answers by a signal": """
 import signal
-signal.signal(signal.SIGALRM, lambda *_: print(2))
+signal.signal(signal.SIGALRM, lambda *_: print('expected'))
 signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
 def f(x): return None
 f(1)
