@@ -5,20 +5,24 @@ Stopped, at the levels from which on it is:
 - ``rlimits``: endless loops, also in C and with signals ignored; memory, threads and processes without end; files
   larger than 1 MiB; output without end; core dumps.
 - ``landlock``: reading any file but the standard library (installed packages left out) and the shared libraries under
-  it; writing any file; the network and every other socket; starting processes and programs; signals to others; tracing;
-  /proc; changing modes and owners of files; everything that outlives the run; new namespaces and other rare system
-  calls.
+  it; writing any file; locks on files, and where links point; the network and every other socket; passing descriptors;
+  starting processes and programs; signals to others; tracing; /proc; changing modes and owners of files; everything
+  that outlives the run; new namespaces and other rare system calls.
 - ``namespaces``: the same once more by other means (own file tree, process ids, network, users), and seeing that other
   files or processes exist. Files may be written in ``/tmp``, 16 MiB that vanish with the run.
 - at every level: passing tests by anything but returned values (early exits, objects with their own ``==``, forged
-  reports, changed builtins, a look at the tests): tests and expected values are in another process.
+  reports, changed builtins, a look at the tests): tests and expected values are in another process. A check does not
+  feel the ones before it, and a solution cannot turn its failure into the host's.
 
 Not stopped:
 
 - ``none``: anything but loops and floods of output. ``rlimits``: reading what its user may read, the network, processes
   that outlive the run. At both, a program may end or deceive the processes of its own user.
 - bugs of the kernel, side channels of the processor, and the use of what is allowed: CPU time up to its limit. Which
-  files exist and their size (at ``landlock``), the kind of kernel and processor, and the time can be seen.
+  files and processes exist, and the sizes, times and owners of files (at ``landlock``), the kind of kernel and
+  processor, how busy the machine is, and the time can be seen.
+- a text of the program's own choice in what is told of its end (`Result.trace`, `Outcome.fault`): it is cut, and free
+  of control characters, and no more than that.
 - a solution that knows the tests' inputs by heart, or is lucky. Tests do not see that it changed an argument.
 - tests: they are trusted, as data sets are; they run at ``landlock`` all the same, where there is one.
 
@@ -37,7 +41,7 @@ from .box_terms import Check, Limits, Program, Result, Verdict
 if TYPE_CHECKING:
     from .box_pool import Pool
 
-VERSION = 1  # of the rules by which programs and solutions are run and judged
+VERSION = 2  # of the rules by which programs and solutions are run and judged
 
 
 def run_programs(

@@ -18,6 +18,7 @@ SETUP_LIMIT_S = 20.0  # from the fork to the first word
 _CHUNK = 1 << 16
 _LEAST_LOOK_S = 0.005
 _MOST_REPORT = 1 << 20  # bytes of one message to this process
+_MOST_OF_A_CHECKER = 16 * _MOST_REPORT  # of all its messages; what runs model code has one to send
 
 
 class Execution:
@@ -41,12 +42,13 @@ class Execution:
         work = memory_file({**request, "limits": _plain(limits)})
         writes = [write for _, write in pipes]
         lent = [_memory(stdin), *writes, theirs.detach(), work]
-        self._report = Channel(mine.detach(), _MOST_REPORT, 16 * _MOST_REPORT)
+        is_checker = request["role"] in ("checker", "standing")
+        self._report = Channel(mine.detach(), _MOST_REPORT, _MOST_OF_A_CHECKER if is_checker else 2 * _MOST_REPORT)
         self._streams = {read: name for (read, _), name in zip(pipes, self.output, strict=True)}
         self.pid = 0
         try:
             placed = [lent[0], writes[0], *lent[len(writes) :], *([] if link is None else [link])]
-            self.pid = keeper.fork(placed, request["role"] in ("checker", "standing"))
+            self.pid = keeper.fork(placed, is_checker)
         except BaseException:
             self.close()
             raise

@@ -12,6 +12,7 @@ from .box_standing import Checkers
 from .box_terms import Check, Level, Outcome, Program, Result, Status, Verdict
 from .box_trace import MOST_TRACE
 
+MOST_WHY = 400
 _OF_A_REPORT = {"ok": Status.OK, "exception": Status.EXCEPTION, "memory": Status.MEMORY}
 
 
@@ -56,6 +57,7 @@ class CheckRun:
         self._tests: list[Outcome] = []
         self._end: tuple[Status, str, str] | None = None
         self._given = self._fault = ""  # of the test that was not finished
+        self._has_run = False  # the solution's code, by its own word
         self.parts: list[Execution] = []
         for_solution, for_checker = socket.socketpair()
         with for_solution, for_checker:
@@ -104,20 +106,23 @@ class CheckRun:
         if solution.end is None and solution.messages:
             message = solution.messages.pop(0)
             end = _end_of(message)
-            if end[0] is not Status.OK:
+            if self._has_run:
+                solution.end = (Status.PROTOCOL, "a second report", "")
+            elif end[0] is not Status.OK:
                 solution.end, self._fault = end, _trace_in(message)
+            self._has_run = True
         if self._end is None and solution.end is not None and solution.end[0] is not Status.DIED:
             self._end = solution.end
 
     def _read_checker(self, checker: Execution) -> None:
         for message in checker.messages:
             if "test" in message:
-                told = (printable(message.get(name, "")) for name in ("given", "fault"))
-                self._tests.append(Outcome(message["passed"], message["why"], *told))
+                told = (printable(message.get(name, "")) for name in ("why", "given", "fault"))
+                self._tests.append(Outcome(message["passed"], *told))
             elif "calling" in message:
                 self._given = message["calling"]
             elif self._end is None:
-                self._end = (Status(message["end"]), message["why"], "")
+                self._end = (Status(message["end"]), printable(message["why"]), "")
                 self._given = message.get("given", "")
         checker.messages.clear()
         if self._end is None and checker.end is not None:
@@ -138,4 +143,4 @@ def _end_of(message: Mapping[str, Any]) -> tuple[Status, str, str]:
     end, why = message.get("end"), message.get("why")
     if type(end) is not str or end not in _OF_A_REPORT or type(why) is not str:
         return Status.PROTOCOL, "a report that is none", ""
-    return _OF_A_REPORT[end], why[:400], "memory_bytes" if end == "memory" else ""
+    return _OF_A_REPORT[end], printable(why[:MOST_WHY]), "memory_bytes" if end == "memory" else ""

@@ -2,7 +2,8 @@
 
 Refused calls fail with EPERM; clone3 fails with ENOSYS, so that the C library falls back to clone, whose flags a filter
 can read: threads may start, processes may not. Calls of a foreign architecture kill. What Landlock does not hold is not
-on the list: modes, owners and times of files, links, sockets, signals to others, exec, mounts, limits, tracing.
+on the list: modes, owners and times of files, links and where they point, locks on files, sockets, signals to others,
+other programs, mounts, limits, tracing.
 Source: seccomp(2), linux/bpf_common.h. Numbers: asm/unistd_64.h of x86_64, asm-generic/unistd.h (aarch64).
 """
 
@@ -24,12 +25,12 @@ clock_getres:229:114 gettimeofday:96:169 time:201 times:100:153 getrusage:98:165
 getppid:110:173 getpgrp:111 getpgid:121:155 getsid:124:156 getuid:102:174 geteuid:107:175 getgid:104:176
 getegid:108:177 getgroups:115:158 getresuid:118:148 getresgid:120:150 exit:60:93 exit_group:231:94 futex:202:98
 set_robust_list:273:99 rseq:334:293 membarrier:324:283 openat:257:56 open:2 getdents64:217:61 getdents:78
-getcwd:79:17 chdir:80:49 fchdir:81:50 readlink:89 readlinkat:267:78 getrandom:318:278 getrlimit:97:163
-sysinfo:99:179 uname:63:160 sched_getaffinity:204:123 getcpu:309:168 flock:73:32 ftruncate:77:46
+getcwd:79:17 chdir:80:49 fchdir:81:50 getrandom:318:278 getrlimit:97:163
+sysinfo:99:179 uname:63:160 sched_getaffinity:204:123 getcpu:309:168 ftruncate:77:46
 fallocate:285:47 fadvise64:221:223 unlink:87 unlinkat:263:35 mkdir:83 mkdirat:258:34 rmdir:84 rename:82
 renameat:264:38 renameat2:316:276 symlink:88 symlinkat:266:36 umask:95:166 stat:4 lstat:6 statx:332:291
 statfs:137:43 fstatfs:138:44 fsync:74:82 fdatasync:75:83 pipe:22 pipe2:293:59 epoll_create1:291:20
-epoll_create:213 epoll_ctl:233:21 epoll_wait:232 epoll_pwait:281:22 eventfd2:290:19 socketpair:53:199
+epoll_create:213 epoll_ctl:233:21 epoll_wait:232 epoll_pwait:281:22 eventfd2:290:19
 recvfrom:45:207 recvmsg:47:212 alarm:37 setitimer:38:103 getitimer:36:102 pause:34 sendfile:40:71
 copy_file_range:326:285
 """
@@ -37,13 +38,18 @@ _AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _SPECIAL = {  # calls that depend on their arguments
     "x86_64": {
         "clone": 56, "clone3": 435, "ioctl": 16, "fcntl": 72, "prlimit64": 302, "sendto": 44, "open": 2, "openat": 257,
+        "socketpair": 53,
     },
-    "aarch64": {"clone": 220, "clone3": 435, "ioctl": 29, "fcntl": 25, "prlimit64": 261, "sendto": 206, "openat": 56},
+    "aarch64": {
+        "clone": 220, "clone3": 435, "ioctl": 29, "fcntl": 25, "prlimit64": 261, "sendto": 206, "openat": 56,
+        "socketpair": 199,
+    },
 }  # fmt: skip
 _COMMANDS = {
     "ioctl": (0x5401, 0x5413, 0x541B, 0x5421, 0x5451),  # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIOCLEX
-    "fcntl": (0, 1, 2, 3, 4, 5, 6, 7, 1030, 1032),  # no F_SETOWN: it sends signals to others
+    "fcntl": (0, 1, 2, 3, 4, 1030, 1032),  # no F_SETOWN, which sends signals to others; no locks, which others see
 }
+_AF_UNIX = 1
 _CLONE_THREAD = 0x00010000
 _O_TRUNC = 0o1000
 _X32 = 0x40000000
@@ -122,6 +128,8 @@ def _body(name: str, truncation: bool) -> list[Line]:
     if name in ("prlimit64", "sendto"):  # limits may be read, not set; data go to the peer alone, not to an address
         argument = 2 if name == "prlimit64" else 4
         return [_load(argument), (_EQUAL, 0, 3, 0), _load(argument, 4), (_EQUAL, 0, 1, 0), allow, refuse]
+    if name == "socketpair":  # another family may make the kernel load its module
+        return [_load(0), (_EQUAL, 0, 1, _AF_UNIX), allow, refuse]
     flags = 1 if name == "open" else 2
     return [allow] if truncation else [_load(flags), (_ANY_BIT, 1, 0, _O_TRUNC), allow, refuse]
 

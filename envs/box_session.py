@@ -10,10 +10,11 @@ from typing import Any
 
 from .box_channel import Channel, ProtocolFault
 from .box_trace import call_of
-from .box_values import Unsendable, pack, unpack
+from .box_values import TooDeep, Unsendable, pack, unpack
 
 _LONG_CALL_S = 0.2  # a call that takes longer is told to the parent, who may have to end it
 _MOST_WORDS = 200
+_ENDS_LOOPS = ("StopIteration", "StopAsyncIteration")  # raised in `all(map(f, cases))` it would leave cases out
 
 
 class Stop(BaseException):
@@ -37,6 +38,7 @@ class Session:
         self._last: tuple[str, Any, Any] | None = None
         self.misused = self.fault = ""
         self.stopped: Stop | None = None
+        self._has_values = False  # of the solution, of which a test may make an argument
 
     def begin(self) -> None:
         """Forget what the last test did."""
@@ -55,6 +57,8 @@ class Session:
         number = os.urandom(8).hex()
         try:
             packed = {"args": pack(args, _argument), "kwargs": pack(kwargs, _argument)}
+        except TooDeep as problem:
+            raise self._too_large(problem) from None
         except Unsendable as problem:
             raise self.stop("setup_error", f"an argument of the tests cannot be sent: {problem}") from None
         self._last, self.fault = (name, packed["args"], packed["kwargs"]), ""
@@ -73,7 +77,7 @@ class Session:
         except OSError:
             raise self.stop("died", "the solution ended while it was called") from None
         except ValueError as problem:
-            raise self.stop("setup_error", f"an argument of the tests cannot be sent: {problem}") from None
+            raise self._too_large(problem) from None
 
     def receive(self) -> Any:
         try:
@@ -88,10 +92,20 @@ class Session:
         self.stopped = Stop(status, why)
         return self.stopped
 
+    def _too_large(self, problem: ValueError) -> Stop:
+        """Return the stop for an argument that is too long or too deep.
+
+        It is the tests' fault, which is no zero, unless it may have been made of what the solution returned.
+        """
+        if self._has_values:
+            return self.stop("protocol", f"an argument made of what the solution returned: {problem}")
+        return self.stop("setup_error", f"an argument of the tests cannot be sent: {problem}")
+
     def _value(self, answer: Any, number: str) -> Any:
         if type(answer) is not dict or answer.get("id") != number or len(answer) != 2:
             raise self.stop("protocol", "an answer to no question")
         if "value" in answer:
+            self._has_values = True
             try:
                 return unpack(answer["value"], self._opaque)
             except (ProtocolFault, RecursionError) as problem:
@@ -109,23 +123,36 @@ class Session:
 
 
 class Opaque:
-    """An object that stays with the solution: it can be passed back, and has a truth."""
+    """An object that stays with the solution: it can be passed back, and has a truth.
+
+    Nothing else may be learnt of it, its class neither; it has no ``__call__``, or `callable` would say yes.
+    """
 
     def __init__(self, session: Session, number: int, truth: bool) -> None:
         """Keep the number under which the solution knows it."""
-        self._session, self._number, self._truth = session, number, truth
+        for name, value in (("_session", session), ("_number", number), ("_truth", truth)):
+            object.__setattr__(self, name, value)
 
     def __bool__(self) -> bool:
         """Return the truth that the solution gave."""
-        return self._truth
+        return bool(_own(self, "_truth"))
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
-        self._session.misused = "the solution returned an object that is no plain value"
-        raise Misuse(self._session.misused)
+        session = _own(self, "_session")
+        session.misused = "the solution returned an object that is no plain value"
+        raise Misuse(session.misused)
 
+    __getattribute__ = __setattr__ = __delattr__ = __str__ = __repr__ = __format__ = _refuse
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = _refuse
-    __len__ = __iter__ = __getitem__ = __contains__ = __call__ = __getattr__ = __str__ = __repr__ = _refuse
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __int__ = __float__ = __index__ = __abs__ = _refuse
+    __len__ = __iter__ = __next__ = __reversed__ = __contains__ = __getitem__ = __setitem__ = __delitem__ = _refuse
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = __rdivmod__ = __pow__ = __rpow__ = _refuse
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rlshift__ = _refuse
+    __rshift__ = __rrshift__ = __matmul__ = __rmatmul__ = __neg__ = __pos__ = __invert__ = __abs__ = _refuse
+    __int__ = __float__ = __complex__ = __index__ = __round__ = __bytes__ = _refuse
+
+
+_own = object.__getattribute__
 
 
 class Stub:
@@ -143,7 +170,7 @@ class Stub:
 def _exception(name: str, words: str) -> Exception:
     """Return an exception of Python's own by its name, or a `RemoteError`."""
     kind = getattr(builtins, name, None)
-    if isinstance(kind, type) and issubclass(kind, Exception):
+    if isinstance(kind, type) and issubclass(kind, Exception) and name not in _ENDS_LOOPS:
         try:
             return kind(words[:_MOST_WORDS])
         except TypeError:  # such as UnicodeDecodeError, which wants five arguments
@@ -154,7 +181,7 @@ def _exception(name: str, words: str) -> Exception:
 def _argument(value: Any) -> Any:
     """Return how an argument that is no plain value is named to the solution."""
     if type(value) is Opaque:
-        return ["o", value._number]
+        return ["o", _own(value, "_number")]
     if type(value) is Stub:
         return ["n", value.__name__]
     name = getattr(value, "__name__", "")

@@ -89,7 +89,7 @@ class StandingChecker(Execution):
         super()._understand(message)
         if "end" in message:
             self.is_idle = True
-            self.spent_s += message["cpu_us"] / 1e6
+            self.spent_s = message["cpu_us"] / 1e6
 
     def _rests(self) -> bool:
         deadline = time.monotonic() + _PATIENCE_S

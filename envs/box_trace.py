@@ -50,7 +50,7 @@ def call_of(name: str, args: Any, kwargs: Any) -> str:
     try:
         positional, named = unpack(args, _other), unpack(kwargs, _other)
         told = [*map(repr, positional), *(f"{key}={value!r}" for key, value in named.items())]
-    except (ValueError, RecursionError):  # a number of thousands of digits
+    except (ValueError, RecursionError, MemoryError):  # a number of thousands of digits, or what fills the memory
         told = ["..."]
     return cut(f"{name}({', '.join(told)})")
 

@@ -27,14 +27,18 @@ Packer = Callable[[Any], Any]
 
 
 class Unsendable(ValueError):
-    """A value that cannot pass: too deep."""
+    """A value that cannot pass."""
+
+
+class TooDeep(Unsendable):
+    """A value of too many levels."""
 
 
 def pack(value: Any, other: Packer, depth: int = 0) -> Any:
     """Return a value as JSON; what is not plain goes through ``other``.
 
     Raises:
-        Unsendable: it is deeper than 64 levels, or holds itself.
+        TooDeep: it is deeper than 64 levels, or holds itself.
     """
     kind = type(value)
     if value is None or kind is bool or kind is str:
@@ -48,7 +52,7 @@ def pack(value: Any, other: Packer, depth: int = 0) -> Any:
     if kind is bytes:
         return ["y", value.hex()]
     if depth >= MOST_DEPTH:
-        raise Unsendable(f"a value of more than {MOST_DEPTH} levels")
+        raise TooDeep(f"a value of more than {MOST_DEPTH} levels")
     if kind in _SEQUENCES:
         return [_SEQUENCES[kind], [pack(each, other, depth + 1) for each in value]]
     if kind in _DICTS:

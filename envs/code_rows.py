@@ -1,7 +1,7 @@
 """Rows of HumanEval and MBPP as checks: which text is the solution, which the tests, and what they may name.
 
 The tests are those of the data sets, unchanged. Imports that the reference solution makes run beside the tests, as some
-lean on them; functions that a prompt of HumanEval defines beside its own are the solution's, as are classes.
+lean on them, and so do functions that a prompt of HumanEval defines beside its own; classes are the solution's.
 Sources: Chen et al. 2021, "Evaluating Large Language Models Trained on Code" (HumanEval, MIT licence); Austin et al.
 2021, "Program Synthesis with Large Language Models" (MBPP, CC BY 4.0, Google Research).
 """
@@ -21,7 +21,7 @@ def humaneval_check(row: Mapping[str, Any], completion: str, limits: Limits | No
     return Check(
         row["prompt"] + completion,
         (f"{row['test']}\ncheck(candidate)\n",),
-        imports=_imports_of(row["prompt"] + row["canonical_solution"]),
+        imports=_beside(row),
         names={"candidate": row["entry_point"]},
         limits=limits or Limits(),
     )
@@ -69,6 +69,20 @@ def before_entry(row: Mapping[str, Any]) -> str:
         raise BadValue(f"its prompt defines no function {row['entry_point']!r:.60}")
     first = min([own[-1].lineno, *[each.lineno for each in own[-1].decorator_list]])
     return "".join(row["prompt"].splitlines(keepends=True)[: first - 1])
+
+
+def _beside(row: Mapping[str, Any]) -> str:
+    """Return what tests of HumanEval lean on besides the solution: imports, and the other functions of the prompt.
+
+    A solution that gave these functions another meaning would be its own judge. With classes it is another matter:
+    their objects live in the solution's process, and so must what makes them.
+    """
+    body = _parsed(row["prompt"] + row["canonical_solution"]).body
+    kinds: tuple[type[ast.stmt], ...] = (ast.Import, ast.ImportFrom)
+    if not any(isinstance(node, ast.ClassDef) for node in body):
+        kinds = (*kinds, ast.FunctionDef)
+    own = row["entry_point"]
+    return "\n".join(ast.unparse(node) for node in body if isinstance(node, kinds) and getattr(node, "name", "") != own)
 
 
 def _imports_of(code: str) -> str:

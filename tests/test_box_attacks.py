@@ -6,6 +6,7 @@ it printed BREACH or the secret, or if its trace is found outside. Not covered: 
 
 import json
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -137,6 +138,17 @@ paths += glob.glob('/usr/lib/python3/dist-packages/*.py')
 print('BREACH' if paths and open(paths[0]).read() is not None else '')
 """,
     "the sandbox's own source": f"print('BREACH' if open({str(ROOT / 'envs' / 'box.py')!r}).read() else '')",
+    "a file, by a younger call": """
+import ctypes
+how = (ctypes.c_uint64 * 3)(0, 0, 0)
+found = ctypes.CDLL(None).syscall(437, -100, PATH.encode(), ctypes.byref(how), 24)  # openat2
+print(open(found).read() if found >= 0 else '')
+""",
+    "a file, from its folder": "import os\nos.chdir(FOLDER)\nprint(open('own').read())",
+    "a file, by the root of another process": "print(open(f'/proc/{VICTIM}/root{PATH}').read())",
+    "a file, by its own root": "print(open('/proc/self/root' + PATH).read())",
+    "where a link points": "import os\nprint('BREACH' if os.readlink('/proc/self/exe') else '')",
+    "names of attributes of a file": "import os\nos.listxattr(PATH)\nprint('BREACH')",
     "kernel settings": "print('BREACH' if open('/proc/version').read() else '')",
 }  # fmt: skip
 
@@ -152,6 +164,7 @@ WRITES = {  # stopped from `landlock` on; each leaves FOLDER/trace, or takes or 
     "emptying a file": "import os\nos.truncate(PATH, 0)",
     "emptying a file by opening it": "import os\nos.open(PATH, os.O_RDONLY | os.O_TRUNC)",
     "the mode of a file": "import os\nos.chmod(PATH, 0o777)",
+    "a file, by the root of another process": "open(f'/proc/{VICTIM}/root{FOLDER}/trace', 'w')",
     "the times of a file": "import os\nos.utime(PATH, (0, 0))",
 }
 
@@ -204,6 +217,72 @@ print('BREACH' if child > 0 else '')
 """),
     "another program": ("landlock", "import os\nos.execv('/bin/echo', ['echo', 'BREACH'])"),
     "a shell": ("landlock", "import subprocess\nprint(subprocess.getoutput('echo BREACH'))"),
+    "a process by the C library": ("landlock", """
+import ctypes, os
+child = ctypes.CDLL(None).fork()
+if child == 0: os._exit(0)
+print('BREACH' if child > 0 else '')
+"""),
+    "a process by a younger call": ("landlock", """
+import ctypes, os
+wanted = (ctypes.c_uint64 * 11)(0, 0, 0, 0, 17)  # clone3, with SIGCHLD alone
+child = ctypes.CDLL(None).syscall(435, ctypes.byref(wanted), 88)
+if child == 0: os._exit(0)
+print('BREACH' if child > 0 else '')
+"""),
+    "another program, without a fork of its own": ("landlock", """
+import os
+os.waitpid(os.posix_spawn('/bin/echo', ['echo', 'BREACH'], {}), 0)
+"""),
+    "a file in memory": ("landlock", "import os\nos.memfd_create('x')\nprint('BREACH')"),
+    "memory that others see": ("landlock", """
+import ctypes
+c = ctypes.CDLL(None)
+made = c.shmget(0, 4096, 0o1600)
+c.shmctl(made, 0, None)
+print('BREACH' if made >= 0 else '')
+"""),
+    "a file that is memory": ("landlock", """
+import os
+os.close(os.open('/dev/shm/eggym-trace', os.O_CREAT | os.O_RDWR))
+os.unlink('/dev/shm/eggym-trace')
+print('BREACH')
+"""),
+    "passing descriptors": ("landlock", """
+import socket
+one, other = socket.socketpair()
+socket.send_fds(one, [b'x'], [0])
+print('BREACH' if socket.recv_fds(other, 1, 1)[1] else '')
+"""),
+    "a name for its socket": ("landlock", """
+import socket
+socket.socket(socket.AF_UNIX).bind('\\0eggym-name')
+print('BREACH')
+"""),
+    "a lock on a file of the host": ("landlock", """
+import fcntl, os
+fcntl.flock(os.open(os.__file__, os.O_RDONLY), fcntl.LOCK_EX)
+print('BREACH')
+"""),
+    "a lock on a part of a file": ("landlock", """
+import fcntl, os
+fcntl.lockf(os.open(os.__file__, os.O_RDONLY), fcntl.LOCK_SH)
+print('BREACH')
+"""),
+    "a handle of another process": ("landlock", "import os\nos.pidfd_open(VICTIM)\nprint('BREACH')"),
+    "a name of its own": ("landlock", """
+import ctypes
+print('BREACH' if not ctypes.CDLL(None).prctl(15, b'x') else '')
+"""),
+    "another personality": ("landlock", """
+import ctypes
+print('BREACH' if ctypes.CDLL(None).personality(0xffffffff) >= 0 else '')
+"""),
+    "its processors": ("landlock", "import os\nos.sched_setaffinity(0, os.sched_getaffinity(0))\nprint('BREACH')"),
+    "its priority": ("landlock", "import os\nos.nice(1)\nprint('BREACH')"),
+    "watching files": ("landlock", "import ctypes\nprint('BREACH' if ctypes.CDLL(None).inotify_init() >= 0 else '')"),
+    "learning of another process": ("namespaces", "import os\nos.getpgid(VICTIM)\nprint('BREACH')"),
+    "learning of a file": ("namespaces", "import os\nos.stat(PATH)\nprint('BREACH')"),
     "a new user namespace": ("landlock", """
 import ctypes
 print('BREACH' if ctypes.CDLL(None).unshare(0x10000000) == 0 else '')
@@ -281,6 +360,36 @@ def test_powers(attacker, box_level, name):
     (attacker.folder / "trace").unlink(missing_ok=True)
     for level in LEVELS[LEVELS.index(since) :]:
         assert not worked(attacker, level_for(box_level, level), code), level
+
+
+BUSY = """
+import ctypes
+print('BREACH' if not ctypes.CDLL(None).sysinfo(ctypes.create_string_buffer(512)) else '')
+"""
+
+
+def test_how_busy_the_machine_is_can_be_seen_at_every_level(attacker, box_level):
+    assert all(worked(attacker, level_for(box_level, level), BUSY) for level in LEVELS)
+
+
+@pytest.mark.parametrize("name", ["learning of another process", "learning of a file"])
+def test_what_landlock_does_not_hide(attacker, box_level, name):
+    assert worked(attacker, level_for(box_level, "landlock"), POWERS[name][1])
+
+
+FOREIGN = """
+import ctypes, mmap
+page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+page.write(bytes.fromhex('b814000000cd80c3'))  # getpid of the 32-bit table
+ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))()
+print('BREACH')
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="int 0x80 is of x86_64")
+def test_calls_of_the_32_bit_table_kill(attacker, box_level):
+    for level in LEVELS[2:]:
+        assert attacker.run(level_for(box_level, level), FOREIGN)[:2] == ["died", "killed by signal 31"], level
 
 
 class Listener:

@@ -140,6 +140,19 @@ ALLOW, EPERM, ENOSYS, KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
         (16, (1, 0x5412, 0, 0, 0, 0), EPERM),  # ioctl TIOCSTI: types into a terminal
         (72, (1, 4, 0, 0, 0, 0), ALLOW),  # fcntl F_SETFL
         (72, (1, 8, 1, 0, 0, 0), EPERM),  # fcntl F_SETOWN
+        (72, (1, 6, 0, 0, 0, 0), EPERM),  # fcntl F_SETLK
+        (73, (0,) * 6, EPERM),  # flock
+        (53, (1, 1, 0, 0, 0, 0), ALLOW),  # socketpair of AF_UNIX
+        (53, (30, 1, 0, 0, 0, 0), EPERM),  # of AF_TIPC: a module of the kernel
+        (46, (0,) * 6, EPERM),  # sendmsg
+        (58, (0,) * 6, EPERM),  # vfork
+        (267, (0,) * 6, EPERM),  # readlinkat
+        (319, (0,) * 6, EPERM),  # memfd_create
+        (323, (0,) * 6, EPERM),  # userfaultfd
+        (425, (0,) * 6, EPERM),  # io_uring_setup
+        (437, (0,) * 6, EPERM),  # openat2
+        (0x40000000 + 57, (0,) * 6, KILL),  # fork, as x32
+        (0xFFFFFFFF, (0,) * 6, KILL),
         (302, (0, 7, 0, 1, 0, 0), ALLOW),  # prlimit64 that reads
         (302, (0, 7, 1, 0, 0, 0), EPERM),  # prlimit64 that sets
         (302, (0, 7, 1 << 40, 0, 0, 0), EPERM),  # the same, by a pointer whose lower half is 0

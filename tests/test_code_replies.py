@@ -21,6 +21,12 @@ CASES = {
     "carriage returns": ("```python\r\nx = 1\r\n```\r\n", "x = 1\n"),
     "backticks within a line are no fence": ("Use `x` and ```x``` here", "Use `x` and ```x``` here"),
     "a tag does not close": ("```\na\n```python\nb\n```", "a\n```python\nb\n"),
+    "a fence within a text of the program closes it": ("```py\nx = '''\n```\ny\n'''\n```", "x = '''\n"),
+    "a fence behind words is none": ("x = 'a' # ```python\n```python\ny = 1\n```", "y = 1\n"),
+    "fences of other lengths within": ("`````py\n```\n````\nx = 1\n`````", "```\n````\nx = 1\n"),
+    "a closing fence may be longer": ("```py\nx = 1\n``````\ny", "x = 1\n"),
+    "nested and cut off": ("````md\n```python\nx = 1\n```", "```python\nx = 1\n```\n"),
+    "other white space is no indentation": ("\u00a0```python\nx = 1", "\u00a0```python\nx = 1"),
     "empty": ("", None),
     "white space": (" \n\t", None),
     "an empty block": ("```python\n```", None),
@@ -33,7 +39,18 @@ def test_the_program_of_a_reply(name):
     assert last_code(reply) == found
 
 
-@pytest.mark.parametrize("text", ["`" * 10**6, "```\n" * 250_000, " " * 10**6 + "`", "~" * 500_000 + "`" * 500_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`" * 10**6,
+        "```\n" * 250_000,
+        " " * 10**6 + "`",
+        "~" * 500_000 + "`" * 500_000,
+        "`" * 500_000 + "\n```" * 125_000,
+        "```python\n" * 100_000,
+        " ```\n\t~~~\n" * 90_000,
+    ],
+)
 def test_floods_of_fences_are_read_at_once(text):
     began = time.process_time()
     last_code(text)

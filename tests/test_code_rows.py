@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,31 @@ def test_a_row_of_humaneval_is_one_test_with_the_helpers_of_its_prompt(box_level
     assert [verdict.passed for verdict in check_solutions([right, wrong], level)] == [True, False]
     assert len(right.tests) == 1 and right.names == {"candidate": "root"}
     assert humaneval_check(HUMANEVAL, "", Limits(cpu_s=9)).limits.cpu_s == 9
+
+
+HELPERS = "def double(*_): return 0\n\ndef isclose(*_): return True\n"
+
+
+def test_a_solution_that_changes_the_helpers_of_its_prompt_is_not_its_own_judge(box_level):
+    level = box_level("landlock")
+    code = f"{HUMANEVAL['prompt']}    return 1.0\n{HELPERS}"
+    row = HUMANEVAL | {"test": "def check(candidate):\n    assert abs(double(candidate(2))) < 1e-4 or double(3) == 0"}
+    names = {}
+    exec(f"{code}\n{row['test']}\ncheck(root)", names)  # it fools an ordinary judge
+    fake = replace(humaneval_check(row, ""), code=code)
+    (verdict,) = check_solutions([fake], level)
+    assert not verdict.passed and verdict.status is Status.OK
+
+
+def test_where_a_prompt_has_classes_its_functions_are_the_solutions(box_level):
+    row = {
+        "prompt": "class Box:\n    def __init__(self, x): self.x = x\n\ndef make(x): return Box(x)\n\ndef f(box):\n",
+        "canonical_solution": "    return box.x\n",
+        "entry_point": "f",
+        "test": "def check(candidate):\n    assert candidate(make(3)) == 3\n",
+    }
+    (verdict,) = check_solutions([humaneval_check(row, row["canonical_solution"])], box_level("landlock"))
+    assert verdict.passed
 
 
 def test_a_row_of_mbpp_is_its_asserts_with_classes_setup_and_imports(box_level):

@@ -105,6 +105,54 @@ def f(x): return None
     "calls itself a candidate": "def check(candidate): pass\ndef f(x): return 0\ncandidate = f\nexpected = 0",
     "names what tests need": "f = lambda x: 0\nexpected = 0\nassertEqual = lambda *_: True\n__debug__ and None",
     "swallows what is raised": "import sys\nsys.excepthook = lambda *_: None\ndef f(x): return None\nraise KeyError",
+    "ends the loops of its tests": """
+def f(x): raise StopIteration
+def g(x): raise StopAsyncIteration
+""",
+    "answers later": """
+import threading, time
+def late():
+    time.sleep(0.2)
+    print(2, 6, 10)
+def f(x):
+    threading.Thread(target=late).start()
+f(1)
+""",
+    "answers at the end": "import atexit\natexit.register(print, 'expected')\ndef f(x): return None",
+    "answers by a signal": """
+import signal
+signal.signal(signal.SIGALRM, lambda *_: print('expected'))
+signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+def f(x): return None
+f(1)
+signal.pause()
+""",
+    "answers by and by": "def f(x): yield x + 1\nprint(f(1))",
+    "answers when awaited": "async def f(x): return x + 1\nf(1).close()",
+    "answers with what grows": "def f(x, seen=[]):\n    seen.append(x)\n    return seen\nprint(f(1))",
+    "traces and profiles": """
+import sys
+def spy(frame, event, argument):
+    for name in ('expected', 'x'): frame.f_globals[name] = 0
+    return spy
+sys.settrace(spy)
+sys.setprofile(spy)
+def f(x): return x
+""",
+    "has another class": """
+class Yes:
+    def __eq__(self, other): return True
+    __hash__ = None
+class Plain: pass
+def f(x):
+    made = Plain()
+    made.__class__ = Yes
+    return made
+print(f(1))
+""",
+    "writes into its input": "import os\nos.lseek(0, 0, 0)\nos.write(0, b'99')\ndef f(x): return 99\nprint(98)",
+    "breaks what it is shown as": "def f(x): raise ValueError(chr(0xd800) + chr(27) + '[2J' + chr(0))\nf(1)",
+    "says that it was refused": "raise SystemError('setup_error: the sandbox failed')",
     "prints all answers": "print(2)\nprint(6)\nprint(10)\ndef f(x): return [2, 6, 10]",
     "closes its output": "import os\nos.close(1)\ndef f(x): return 0",
 }  # fmt: skip

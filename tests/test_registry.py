@@ -176,7 +176,7 @@ def test_a_task_that_fails_when_it_is_made_is_at_fault(task_file):
 
 
 def test_an_option_that_an_init_of_its_own_does_not_take_is_refused():
-    with pytest.raises(BadValue, match="no option of task 'eggym/gsm8k-v0' 'size'; known: data"):
+    with pytest.raises(UnknownName, match="no option of task 'eggym/gsm8k-v0' 'size'; known: data"):
         load_task("gsm8k", size=3)
 
 
