@@ -98,10 +98,12 @@ def test_results_come_in_the_order_of_requests(pool):
 
 def test_nothing_is_left_after_every_kind_of_end(pool, monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    settle = [HONEST] * 8  # now both workers have a standing checker
-    pool.run(MIXED + settle)
+    settle = [HONEST] * 8  # a batch that gives both workers a standing checker
+    pool.run(MIXED)
+    pool.run(settle)
     before = shares()
-    pool.run(MIXED * 2 + settle)
+    pool.run(MIXED * 2)
+    pool.run(settle)
     assert shares() == before and list(tmp_path.iterdir()) == []
     pids = [*pool.pids(), *(child for pid in pool.pids() for child in descendants(pid))]
     # two zygotes with a standing checker each: no execution of a model's code outlives its result
