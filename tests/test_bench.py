@@ -188,7 +188,7 @@ def test_lines_tell_value_control_and_claim():
     ("words", "line"),
     [
         (["bench", "engin"], "no benchmark 'engin'; did you mean 'engine'?"),
-        (["bench", "--part", "decod"], "no part 'decod'; did you mean 'decode'?"),
+        (["bench", "--part", "decod"], "no part of the benchmark 'engine' 'decod'; did you mean 'decode'?"),
         (["bench", "--population", "3"], "population must be even"),
         (["bench", "--out", "/nonexistent/x.json"], "cannot write into folder '/nonexistent'"),
     ],

@@ -41,6 +41,7 @@ def test_a_duel_leaves_a_folder_for_each_run_a_summary_and_a_page(fought):
     assert fought.summary["verdicts"][0]["verdict"] == "not resolved"  # one seed resolves nothing
 
 
+@pytest.mark.slow
 def test_again_with_one_more_seed_and_learner_reuses_what_is_finished(fought):
     before = records(fought.folder)
     started = []
@@ -54,6 +55,7 @@ def test_again_with_one_more_seed_and_learner_reuses_what_is_finished(fought):
     assert len(after) == 8 and len(set(started)) == 5
 
 
+@pytest.mark.slow
 def test_another_worker_count_gives_the_same_records(fought, tmp_path):
     alone = duel(out=tmp_path, workers=1, **CALL)
     assert records(alone.folder) == {n: h for n, h in records(fought.folder).items() if n in records(alone.folder)}

@@ -387,13 +387,13 @@ def test_a_task_is_put_as_chat_messages_and_scored(chat_server, plan):
     assert (found.greedy.mean, found.greedy.se, found.greedy.n_replies) == (1.0, 0.0, 6)
     assert (found.sampled.mean, found.sampled.n_replies, found.sampled.states) == (1.0, 12, {"correct": 12})
     greedy = [body for body in server.requests if body["temperature"] == 0.0]
-    item = first_items(Echo(), "test", 6)[0]
-    assert greedy[0]["messages"] == [
+    before = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "say 1000"},
         {"role": "assistant", "content": "1000"},
-        {"role": "user", "content": item.prompt},
     ]
+    asked = [[*before, {"role": "user", "content": item.prompt}] for item in first_items(Echo(), "test", 6)]
+    assert sorted(map(str, asked)) == sorted(str(body["messages"]) for body in greedy)  # several are under way at once
     assert greedy[0]["max_tokens"] == 9 and "seed" not in greedy[0]
     assert greedy[0]["stop"] == ["\n", "!", "?", ";"]  # servers take four; "#" was cut here
     assert len({body["seed"] for body in server.requests if body["temperature"] == 1.0}) == 12

@@ -61,6 +61,25 @@ def options_of(tmp_path_factory):
             {"problem": f"What is {n} + {n}?", "solution": f"\\boxed{{{2 * n}}}", "answer": str(2 * n)}
             for n in range(40)
         ],
+        "humaneval": [
+            {
+                "task_id": f"Test/{n}",
+                "prompt": f"def plus(x):\n    ''' x and {n}. '''\n",
+                "canonical_solution": f"    return x + {n}\n",
+                "entry_point": "plus",
+                "test": f"def check(candidate):\n    assert candidate(1) == {n + 1}\n",
+            }
+            for n in range(40)
+        ],
+        "mbpp": [
+            {
+                "task_id": 20 * n + 1,
+                "prompt": f"Add {n}.",
+                "code": f"def plus(x): return x + {n}",
+                "test_list": [f"assert plus({x}) == {x + n}" for x in (1, 2, 3)],
+            }
+            for n in range(48)
+        ],
         "ifeval": [{"key": n, "prompt": f"Say {n} without commas.", **order} for n in range(40)],
     }
     files = {f"eggym/{name}-v0": tmp_path_factory.mktemp(name) / "rows.jsonl" for name in rows}
@@ -83,7 +102,8 @@ def test_check_env_passes_without_a_warning(task_id, options_of):
 
 @pytest.mark.parametrize("task_id", eggym.envs.TASKS)
 def test_make_vec_works(task_id, options_of):
-    envs = gymnasium.make_vec(task_id, num_envs=4, share_items=2, split="validation", **options_of(task_id))
+    split = "test" if task_id == "eggym/humaneval-v0" else "validation"  # which has test alone
+    envs = gymnasium.make_vec(task_id, num_envs=4, share_items=2, split=split, **options_of(task_id))
     prompts, _ = envs.reset(seed=3)
     assert prompts[0] == prompts[1] and prompts[2] == prompts[3]
     assert envs.observation_space.contains(prompts)

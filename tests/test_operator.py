@@ -422,6 +422,7 @@ def test_bytes_and_flops_by_hand():
     assert (table.flops_per_position(model), table.bytes_per_row(model)) == (2 * 32 + 2 * 132 + 64, (132 + 32) * 5 // 2)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")  # torch says so to itself
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_compiled_model_notices_members_come_change_and_go():

@@ -57,6 +57,7 @@ def replies(seed, count, program):
             yield program[:place] + rng.choice("()[]{}:'\"\\\n\t\0 =+.,`@") + program[place + rng.randrange(3) :]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "count"), [("humaneval", 600), ("tiny-functions", 400)])
 def test_every_reply_gets_a_verdict(box_level, name, count):
     box_level("landlock")

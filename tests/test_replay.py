@@ -103,6 +103,7 @@ def test_every_es_run_is_rebuilt_to_the_bit_and_its_replies_repeat(tmp_path, lea
     assert len(found.spots) == (0 if learner == "frozen" else 4)
 
 
+@pytest.mark.slow
 def test_a_fresh_process_prints_both_hashes_and_equal(finished):
     words = [sys.executable, "-m", "eggym", "replay", str(finished), "--spot", "3"]
     done = subprocess.run(words, capture_output=True, text=True)

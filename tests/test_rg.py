@@ -173,6 +173,7 @@ def changed(limit, hash_seed):
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_problems_are_those_of_the_table_in_any_process(theirs):
     # Their sets and dicts of texts change order with the hash seed; tasks are refused for it.
     assert changed(SLOW_MS, 1) == "[]"

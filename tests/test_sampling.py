@@ -56,6 +56,7 @@ def test_rows_that_share_a_place_draw_alike_and_others_do_not():
     ]
 
 
+@pytest.mark.slow
 def test_members_that_differ_little_mostly_agree_under_a_shared_gumbel():
     # total variation of the two softmaxes is a lower bound of disagreement; a shared Gumbel comes close to it
     torch.manual_seed(0)
