@@ -103,7 +103,7 @@ class CheckRun:
 
     def _read_solution(self, solution: Execution) -> None:
         """A report that the code ran is no end; a solution that died is, once the checker has noticed."""
-        if solution.end is None and solution.messages:
+        while solution.end is None and solution.messages:
             message = solution.messages.pop(0)
             end = _end_of(message)
             if self._has_run:

@@ -217,6 +217,7 @@ def test_a_member_of_a_population_is_the_model_with_perturbed_factors(fresh_poli
         assert torch.allclose(got[members == member], want, atol=2e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", ["eggroll", "dr_grpo", "openai-es"])
 def test_a_run_on_a_frozen_base_changes_the_deltas_alone_and_resumes_to_the_same_bytes(learner, tmp_path, monkeypatch):
     record = train(learner, tmp_path / "whole")
@@ -260,6 +261,7 @@ def test_deltas_on_a_frozen_8_bit_base_lift_it(learner, budget, tmp_path):
     assert record.final("greedy").mean - record.start("greedy").mean > 0.2
 
 
+@pytest.mark.slow
 def test_an_exported_run_is_a_plain_float_model_that_replies_as_the_trained_one(tmp_path):
     folder, to = tmp_path / "run", tmp_path / "model"
     train("eggroll", folder, budget="2000episodes", **{"eggroll.population": 32})

@@ -687,6 +687,7 @@ def test_an_order_that_depends_on_the_hash_seed_is_convicted(tmp_path):
     assert broken_rules(written(tmp_path, order=words), n_items=8) == {"another process agrees"}
 
 
+@pytest.mark.slow
 def test_a_scorer_that_hangs_does_not_hang_the_check(tmp_path, monkeypatch):
     monkeypatch.setattr(check_child, "STEP_WALL_S", 20)  # a busy machine takes seconds to start a process
     hang = "import time; time.sleep(60 if reply.count('*') == 500 else 0)"

@@ -93,6 +93,7 @@ def test_every_reference_solution_of_humaneval_passes(box_level, level):
     assert len(checks) == 164 and missed(checks, table, box_level(level)) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "count"), [("mbpp/sanitized-mbpp.json", 427), ("mbpp/mbpp.jsonl", 974)])
 def test_every_reference_solution_of_mbpp_passes_but_one_that_is_slow(box_level, name, count):
     table = rows(name)

@@ -96,6 +96,7 @@ def test_runs_that_differ_in_more_than_learner_and_seed_are_not_compared(fought,
         conclude(tmp_path, [fought.folder / "tiny-programs-v0" / "eggroll" / "seed-0", *find_runs(other.folder)])
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_one_line(tmp_path):
     def kill(what, entry, message):
         if message.get("kind") == "step":
