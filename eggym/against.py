@@ -14,7 +14,7 @@ import numpy as np
 from eggym.curves import Line
 from eggym.outcome import Arena, Side
 from eggym.picture import HEIGHT, WIDTH, Scale, band, labels, rewards_axis, stroke, tick_at, words_at
-from eggym.record import Mode
+from eggym.score import Mode
 from eggym.stats import mean_t
 from eggym.task import label_of
 from eggym.wording import short
@@ -125,7 +125,7 @@ def _lines(ladder: Ladder) -> list[Line]:
         side.label: [other for arena in ladder.arenas for other in arena.sides if other.label == side.label]
         for side in ladder.arenas[0].sides
     }
-    count = {"es": 0, "rl": 0, "control": 0}
+    count = {"es": 0, "rl": 0, "baseline": 0, "control": 0}
     found: list[Line] = []
     for sides in everywhere.values():
         kind = sides[0].kind

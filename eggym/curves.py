@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from eggym.gap import true_mean
 from eggym.outcome import FROZEN, Arena, Side
-from eggym.record import Measured, Mode, Record
+from eggym.record import Measured, Record
+from eggym.score import Mode
 from eggym.stats import mean_t
 
 Axis = Literal["flops", "episodes", "tokens", "cpu-s"]
@@ -41,7 +42,7 @@ def lines(arena: Arena, mode: Mode, axis: Axis, measured: Mapping[str, Measured]
 
     ``truth``: of the true reward instead, where the reward is a proxy; NaN where it is none.
     """
-    count = {"es": 0, "rl": 0, "control": 0}
+    count = {"es": 0, "rl": 0, "baseline": 0, "control": 0}
     found = []
     for side in arena.sides:
         css = "ctl" if side.kind == "control" else f"{side.kind}{count[side.kind] % 3}"

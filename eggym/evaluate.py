@@ -9,8 +9,8 @@ from eggym.config import Plan, RunConfig, refuse_unknown_fields, resolve
 from eggym.episode import EpisodeBatch
 from eggym.errors import BadValue
 from eggym.files import sha256_json
-from eggym.record import Score
 from eggym.replies import evaluation_lines
+from eggym.score import Score
 from eggym.stats import clustered_mean
 from eggym.task import Item, Task
 from eggym.views import PolicyViews

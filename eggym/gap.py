@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from eggym.record import Mode, Record, Score
+from eggym.record import Record
+from eggym.score import Mode, Score
 from eggym.stats import Value, mean_t
 
 TRUE = "true"  # the name of the part

@@ -6,7 +6,7 @@ A learner sees neither the environment nor the budget: the loop owns both. Each 
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_type_hints
 
@@ -51,14 +51,16 @@ class LearnerSpec:
     """How to describe and build one learner.
 
     ``options`` is a frozen dataclass of bool, int, float and str fields; ``profiles`` gives the values that differ
-    from its defaults for models of a size. ``build(policy, space, seed, options)`` makes the learner.
+    from its defaults for models of a size. ``search`` gives, for each profile, the values of each option that tuning
+    may try; an option that it leaves out is not tuned. ``build(policy, space, seed, options)`` makes the learner.
     """
 
     name: str
-    kind: Literal["es", "rl", "control"]
+    kind: Literal["es", "rl", "baseline", "control"]
     options: type[Any]
     build: Build
     profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    search: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
 
     def resolve(self, profile: str, overrides: Mapping[str, Any]) -> Any:
         """Return the options: defaults, then the profile, then ``overrides``, checked by type and range."""

@@ -12,14 +12,15 @@ from typing import Any
 from eggym.errors import BadValue
 from eggym.files import sha256_json
 from eggym.gap import MODES, true_mean, truths
-from eggym.record import Measured, Mode, Record
+from eggym.record import Measured, Record
+from eggym.score import Mode
 from eggym.stats import Comparison, Interval, area_under, mean_t, paired, paired_items, seeds_needed
 from eggym.wording import amount, short
 
 FROZEN = "frozen"  # the control that never changes
 _VERDICTS = {"a": "ES ahead", "b": "RL ahead", None: "not resolved"}
 _OWN = ("learner", "options", "profile", "seed")  # what the runs of a comparison may differ in
-_KINDS = ("es", "rl", "control")
+_KINDS = ("es", "rl", "baseline", "control")
 
 
 @dataclass(frozen=True, slots=True)

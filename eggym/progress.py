@@ -17,7 +17,7 @@ from eggym.worker import Message
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _STARTING = "starting the workers; trying every task and learner before anything is written ..."
 _WIDTH = 24  # steps of a sparkline
-_COLOURS = {"es": "cyan", "rl": "yellow", "control": "bright_black"}
+_COLOURS = {"es": "cyan", "rl": "yellow", "baseline": "green", "control": "bright_black"}
 
 
 @dataclass

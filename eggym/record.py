@@ -17,11 +17,12 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from eggym.errors import BadValue, UnknownName
 from eggym.files import sha256_json
 from eggym.origin import git_state, version
+from eggym.score import Beyond, Count, Mode, Point, Score, Spent, Strict, Tuning
 from eggym.task import label_of
 
 SCHEMA = 1
@@ -29,84 +30,17 @@ RECORD_FILE = "record.json"
 MEASURED_FILE = "measured.json"
 LIBRARIES = ("datasets", "gymnasium", "numpy", "safetensors", "tokenizers", "torch", "transformers")
 
-Mode = Literal["greedy", "sampled"]
-Count = Annotated[int, Field(ge=0)]
 
-
-class _Strict(BaseModel):
-    """No coercion, no unknown keys, no change after the fact, no NaN."""
-
-    model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, validate_by_name=True, validate_by_alias=True
-    )
-
-
-class Spent(_Strict):
-    """What was used up, on every axis at once."""
-
-    episodes: Count
-    prompt_tokens: Count  # given to the policy at the start of an episode
-    action_tokens: Count  # sampled by the policy
-    env_tokens: Count  # later observations of the environment
-    rollout_flops: Count  # by the budget formula: every position once
-    learner_flops: Count  # by the hooks on the policy
-    flops: Count  # rollout_flops + learner_flops: the budget axis
-    computed_flops: Count  # really computed: with pads, refill waste, low-rank terms and the update
-    reward_calls: Count
-
-    @property
-    def tokens(self) -> int:
-        """All tokens of all episodes: prompts, replies and observations."""
-        return self.prompt_tokens + self.action_tokens + self.env_tokens
-
-    @model_validator(mode="after")
-    def _sum(self) -> Self:
-        if self.flops != self.rollout_flops + self.learner_flops:
-            raise ValueError(f"flops is {self.flops}, not rollout_flops + learner_flops")
-        return self
-
-
-class Score(_Strict):
-    """One evaluation of one policy on one fixed list of items."""
-
-    temperature: Annotated[float, Field(ge=0)]
-    mean: float | None  # over the items that could be judged
-    se: Annotated[float, Field(ge=0)] | None  # standard error of the mean, clustered by item
-    n_items: Count
-    n_replies: Count  # over all items
-    states: dict[str, Count]  # how many replies ended in which verdict state
-    parts: dict[str, float] = {}  # mean of each named part of the verdicts; "true" is that of a proxy
-    rewards: list[float | None]  # mean reward per item, in the order of the items; None: no reply could be judged
-
-    @model_validator(mode="after")
-    def _counts(self) -> Self:
-        if len(self.rewards) != self.n_items:
-            raise ValueError(f"n_items is {self.n_items}, but there are {len(self.rewards)} rewards")
-        if sum(self.states.values()) != self.n_replies:
-            raise ValueError(f"n_replies is {self.n_replies}, but the states count {sum(self.states.values())}")
-        return self
-
-
-class Point(_Strict):
-    """One point of the learning curve."""
-
-    step: Count  # updates made before it; 0 is the start
-    fraction: Annotated[float, Field(ge=0)]  # share of the budget spent; the last update may end above 1
-    spent: Spent  # training only
-    greedy: Score
-    sampled: Score
-
-
-class LearnerInfo(_Strict):
+class LearnerInfo(Strict):
     """Who learned."""
 
     name: str
-    kind: Literal["es", "rl", "control"]
+    kind: Literal["es", "rl", "baseline", "control"]
     profile: str
     options: dict[str, Any]  # resolved: defaults, profile, overrides
 
 
-class TaskInfo(_Strict):
+class TaskInfo(Strict):
     """What was asked."""
 
     id: str
@@ -115,7 +49,9 @@ class TaskInfo(_Strict):
     floor: float
     reward_range: tuple[float, float]
     data: str | None  # where the rows came from; None: procedural
-    host: dict[str, str] = {}  # what the task tells of the machine: the level of its sandbox, say
+    host: dict[str, str] = Field(
+        default_factory=dict
+    )  # what the task tells of the machine: the level of its sandbox, say
 
     @property
     def label(self) -> str:
@@ -123,7 +59,7 @@ class TaskInfo(_Strict):
         return label_of(self.id, self.difficulty)
 
 
-class ModelInfo(_Strict):
+class ModelInfo(Strict):
     """Where it started from."""
 
     name: str
@@ -133,14 +69,14 @@ class ModelInfo(_Strict):
     dtype: str
 
 
-class BudgetInfo(_Strict):
+class BudgetInfo(Strict):
     """The limit that was declared before the run."""
 
     axis: str  # episodes, tokens, flops, cpu-s, min
     limit: Annotated[float, Field(ge=0)]
 
 
-class Provenance(_Strict):
+class Provenance(Strict):
     """Which code made it. No user names, no paths."""
 
     eggym: str
@@ -151,7 +87,7 @@ class Provenance(_Strict):
     config_sha256: str
 
 
-class Record(_Strict):
+class Record(Strict):
     """The result of one learner on one task with one seed: written once, never edited."""
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
@@ -169,6 +105,9 @@ class Record(_Strict):
     training_states: dict[str, Count]
     primary: Mode  # the metric that decides, chosen before the run
     points: Annotated[list[Point], Field(min_length=1)]
+    chosen: Count | None = None  # step of the point that counts, by the rule eval.checkpoint; None: the last
+    beyond: Beyond | None = None
+    tuning: Tuning | None = None  # None: the options are the profile's, with what was set
     weights_sha256: str
     files: dict[str, str]  # name -> SHA-256 of every other deterministic file of the run folder
     provenance: Provenance
@@ -178,6 +117,8 @@ class Record(_Strict):
         steps = [point.step for point in self.points]
         if any(later <= earlier for earlier, later in itertools.pairwise(steps)):
             raise ValueError(f"the steps of the points must increase, got {steps}")
+        if self.chosen is not None and self.chosen not in steps:
+            raise ValueError(f"no point has the chosen step {self.chosen}")
         if self.provenance.config_sha256 != sha256_json(self.config):
             raise ValueError("config_sha256 is not the hash of config")
         if self.id != run_id(self.provenance.config_sha256, self.seed, self.task.digest, self.model.sha256):
@@ -207,15 +148,15 @@ class Record(_Strict):
         return self._score(self.points[0], mode)
 
     def final(self, mode: Mode) -> Score:
-        """Return the last evaluation, at the end of the budget."""
-        return self._score(self.points[-1], mode)
+        """Return the evaluation that counts: at the end of the budget, or where validation was best."""
+        return self._score(next((one for one in self.points if one.step == self.chosen), self.points[-1]), mode)
 
     @staticmethod
     def _score(point: Point, mode: Mode) -> Score:
         return point.greedy if mode == "greedy" else point.sampled
 
 
-class Measured(_Strict):
+class Measured(Strict):
     """What a run took on the machine it ran on. Differs from run to run and is never hashed."""
 
     started: str  # ISO 8601, UTC
@@ -226,6 +167,8 @@ class Measured(_Strict):
     peak_rss_bytes: Count
     weights_bytes: Count = 0  # of the model as it lay in memory; 0: made before this was noted
     weights_bytes_unquantised: Count = 0  # the same weights in the type of the activations
+    sandbox_s: Annotated[float, Field(ge=0)] = 0.0  # CPU seconds of programs that graders ran, in training
+    sandbox_calls: Count = 0
     sessions: Count  # how often the run was started or resumed
     host: dict[str, str]
     cpu_s_at_points: list[float] = Field(default_factory=list)  # training CPU seconds up to each point of the record

@@ -30,15 +30,14 @@ from eggym.record import (
     LearnerInfo,
     Measured,
     ModelInfo,
-    Point,
     Record,
-    Spent,
     TaskInfo,
     load_record,
     provenance,
     run_id,
 )
 from eggym.replies import EVALUATIONS, SHARDS
+from eggym.score import Point, Spent
 from eggym.usage import peak_memory
 
 FITNESS = "fitness.bin"

@@ -26,9 +26,10 @@ from eggym.errors import BadValue, unknown
 from eggym.evaluate import SAMPLED_TEMPERATURE, first_items, score_of
 from eggym.files import canonical_json, sha256_json, unwritable, write_bytes, write_json
 from eggym.policy import Prompting
-from eggym.record import Score, provenance
+from eggym.record import provenance
 from eggym.recording import Recording
 from eggym.registry import load_task
+from eggym.score import Score
 from eggym.talks import Mode, Talks, Watch
 from eggym.task import Task
 from eggym.wording import short

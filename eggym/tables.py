@@ -11,7 +11,7 @@ from rich.text import Text
 from eggym.wording import amount, short, size
 
 _NAMES = 15  # characters of the first column
-_STYLES = {"es": "cyan", "rl": "yellow", "control": "bright_black"}
+_STYLES = {"es": "cyan", "rl": "yellow", "baseline": "green", "control": "bright_black"}
 
 
 def print_summary(console: Console, summary: Mapping[str, Any]) -> None:

@@ -28,9 +28,10 @@ from eggym.fitness import FitnessLog
 from eggym.forecast import Forecast, forecast, refuse_short
 from eggym.learner import Learner
 from eggym.policy import model_sha256
-from eggym.record import RECORD_FILE, Point, Record, Spent
+from eggym.record import RECORD_FILE, Record
 from eggym.replies import EVALUATIONS, append_lines, cut_file, cut_shards, write_shard
 from eggym.result import FITNESS, STEPS, finish, finished_record
+from eggym.score import Point, Spent
 from eggym.seeding import stream
 from eggym.task import Item
 from eggym.usage import family_cpu_s, reset_peak_memory

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from eggym.gap import gap, true_mean, truths
-from eggym.record import Score
+from eggym.score import Score
 
 
 def score(mean, true=None):

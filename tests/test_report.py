@@ -15,8 +15,9 @@ from eggym.curves import has_axis, lines
 from eggym.errors import BadValue
 from eggym.files import canonical_json, sha256_json, write_json
 from eggym.outcome import arrange, summary
-from eggym.record import Measured, Record, Spent, run_id
+from eggym.record import Measured, Record, run_id
 from eggym.report import picture_svg, write_report
+from eggym.score import Spent
 from eggym.transcripts import clipped, examples
 from eggym.wording import amount, short
 
