@@ -85,11 +85,8 @@ def test_a_record_is_the_same_bytes_after_reading_and_writing_again(tmp_path):
     first = (tmp_path / "record.json").read_bytes()
     write_json(tmp_path / "record.json", load_record(tmp_path))
     assert (tmp_path / "record.json").read_bytes() == first
-    assert (
-        first.startswith(b'{"beyond":null,"budget":{"axis":"flops"')
-        and b'"schema":1' in first
-        and first.endswith(b"}\n")
-    )
+    assert first.startswith(b'{"beyond":null,"budget":{"axis":"flops"') and b'"schema":1' in first
+    assert first.endswith(b"}\n")
 
 
 def test_the_curve_gives_every_axis_and_nan_for_missing():
