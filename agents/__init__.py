@@ -11,6 +11,7 @@ LEARNERS: dict[str, tuple[str, str]] = {
     "cispo": ("eggym.agents.presets:CISPO", "clipped importance weights that silence no token; batch spread"),
     "gspo": ("eggym.agents.presets:GSPO", "one clipped ratio per reply, four minibatches"),
     "reinforce_pp": ("eggym.agents.presets:REINFORCE_PP", "returns whitened over the batch"),
+    "ppo": ("eggym.agents.presets:PPO", "proximal policy optimisation with a value head"),
     "frozen": ("eggym.agents.controls:FROZEN", "control: never changes the policy"),
     "random-reward": ("eggym.agents.controls:RANDOM_REWARD", "control: another learner fed with shuffled rewards"),
 }

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from eggym.episode import Segment
 from eggym.policy import Policy
+from eggym.seeding import stream
 
 from .objective import BY_SEQUENCE, kl_penalty, token_objective, token_weights
 from .options import RlOptions
@@ -224,3 +225,20 @@ def _columns(rows: Sequence[_Row], samples: Sequence[Sample], weights_E: Floats,
 def old_logprobs(segment: Segment) -> Floats:
     """Return the sampling log-probabilities of a segment's action tokens."""
     return np.array([p for p, action in zip(segment.logprobs, segment.actions, strict=True) if action], np.float64)
+
+
+def minibatches(n_episodes: int, epochs: int, n_parts: int, seed: int, step: int) -> list[list[int]]:
+    """Return the episodes of each optimizer step, in order: every epoch deals all of them out anew."""
+    parts = []
+    for epoch in range(epochs):
+        order = list(range(n_episodes))
+        if n_parts > 1:
+            stream(seed, "minibatch", step, epoch).shuffle(order)
+        cuts = [n_episodes * part // n_parts for part in range(n_parts + 1)]
+        parts += [order[cuts[part] : cuts[part + 1]] for part in range(n_parts)]
+    return [part for part in parts if part]
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean, 0 of nothing."""
+    return sum(values) / len(values) if values else 0.0

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from eggym.episode import EpisodeBatch
+from eggym.episode import Episode, EpisodeBatch
 from eggym.learner import Learner, LearnerSpec
 from eggym.policy import Policy
 from eggym.seeding import stream
+from eggym.task import Verdict
 from eggym.views import ParameterSpace, Views
 
 
@@ -58,10 +59,7 @@ class RandomReward:
         """Shuffle the verdicts, then tell."""
         verdicts = [episode.verdict for episode in batch.episodes]
         stream(self._seed, "random-reward", batch.step).shuffle(verdicts)
-        episodes = [
-            dataclasses.replace(episode, verdict=verdict)
-            for episode, verdict in zip(batch.episodes, verdicts, strict=True)
-        ]
+        episodes = [_with(episode, verdict) for episode, verdict in zip(batch.episodes, verdicts, strict=True)]
         return self._inner.tell(dataclasses.replace(batch, episodes=episodes))
 
     def state_dict(self) -> dict[str, Any]:
@@ -71,6 +69,16 @@ class RandomReward:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the inner learner."""
         self._inner.load_state_dict(state)
+
+
+def _with(episode: Episode, verdict: Verdict) -> Episode:
+    """Return an episode with another's verdict; its turns earn nothing until the last, or they would tell its own."""
+    given = float("nan") if verdict.reward is None else verdict.reward
+    last = len(episode.turns) - 1
+    turns = [
+        dataclasses.replace(turn, reward=given if place == last else 0.0) for place, turn in enumerate(episode.turns)
+    ]
+    return dataclasses.replace(episode, verdict=verdict, turns=turns)
 
 
 FROZEN = LearnerSpec("frozen", "control", NoOptions, Frozen)

@@ -67,6 +67,41 @@ class PolicyGradientOptions(RlOptions):
             raise BadValue(f"gamma must lie from 0 to 1, got {self.gamma:g}")
 
 
+@dataclass(frozen=True, slots=True)
+class PpoOptions(RlOptions):
+    """Settings of PPO with a critic."""
+
+    reduction: Reduction = "token_mean"
+    clip_high: float = 0.2
+    epochs: int = 2
+    minibatches: int = 4
+    gamma: float = 1.0  # per action token
+    gae_lambda: float = 1.0  # 1: Monte Carlo
+    bootstrap: bool = True  # what a limit cut off is worth what the critic says of its end, beside its reward
+    whiten: bool = True  # advantages, over the tokens of the batch
+    critic_lr: float = 1e-5
+    value_factor: float = 0.1  # of the value loss beside the policy's objective
+    value_clip: float = 0.2
+    detach_trunk: bool = False  # the value loss moves the value head alone
+    critic_warmup: int = 0  # steps in which only the value head moves
+    target_kl: float = 0.0  # nats per token from the old policy beyond which a step ends early; 0: never
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        check(self)
+        for name in ("gamma", "gae_lambda"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise BadValue(f"{name} must lie from 0 to 1, got {getattr(self, name):g}")
+        for name in ("critic_lr", "value_clip"):
+            if not getattr(self, name) > 0:
+                raise BadValue(f"{name} must be above 0, got {getattr(self, name):g}")
+        for name in ("value_factor", "critic_warmup", "target_kl"):
+            if getattr(self, name) < 0:
+                raise BadValue(f"{name} must be at least 0, got {getattr(self, name):g}")
+        if self.objective in BY_SEQUENCE:
+            raise BadValue(f"ppo has an advantage per token; objective={self.objective} has none: use clip or cispo")
+
+
 def check(options: RlOptions) -> None:
     """Refuse shared values outside their range.
 

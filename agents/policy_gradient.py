@@ -18,16 +18,15 @@ import numpy as np
 
 from eggym.episode import EpisodeBatch
 from eggym.policy import Policy
-from eggym.seeding import stream
 from eggym.views import ParameterSpace, PolicyViews
 
 from .advantages import advantages, turn_advantages
-from .batch import Floats, Outcome, Sample, Tally, batch_objective
+from .batch import Floats, Sample, Tally, batch_objective, mean, minibatches
 from .checkpointing import checkpointing
 from .descent import Descent
 from .options import PolicyGradientOptions
-from .reference import StartPolicy
-from .traces import Group, Trace, groups, informative, pack, returns_P_G, unpack
+from .reference import StartPolicy, start_logprobs
+from .traces import Group, groups, informative, pack, returns_P_G, unpack
 
 
 class PolicyGradient:
@@ -84,7 +83,7 @@ class PolicyGradient:
             )
             if not (one.truncated and self._options.truncated == "drop")
         ]
-        references = self._references([one for one, _ in kept])
+        references = start_logprobs(self._start, [one.segments for one, _ in kept], self._options)
         return [
             Sample(one.segments, advantages_T, reference_T)
             for (one, advantages_T), reference_T in zip(kept, references, strict=True)
@@ -104,14 +103,6 @@ class PolicyGradient:
             for one, advantages_K in zip(group, found_G, strict=True)
         ]
 
-    def _references(self, traces: Sequence[Trace]) -> list[Floats] | list[None]:
-        if self._start is None:
-            return [None] * len(traces)
-        options = self._options
-        segments = [segment for one in traces for segment in one.segments]
-        parts = iter(self._start.logprobs(segments, options.temperature, options.tokens_per_pass))
-        return [np.concatenate([next(parts) for _ in one.segments]) for one in traces]
-
     def _update(self, samples: Sequence[Sample], step: int) -> dict[str, float]:
         options, tally = self._options, Tally()
         objectives, norms, drift = [], [], 0.0
@@ -119,32 +110,13 @@ class PolicyGradient:
             minibatches(len(samples), options.epochs, options.minibatches, self._seed, step)
         ):
             with checkpointing(self._policy.model, options.gradient_checkpointing):
-                found = self._objective([samples[index] for index in chosen])
+                found = batch_objective(self._policy, self._descent.parameters, [samples[i] for i in chosen], options)
             if found.gradients:
                 norms.append(self._descent.step(found.gradients))
             objectives.append(found.objective)
             drift = found.tally.max_dlogp if number == 0 else drift
             tally.add(found.tally)
-        metrics = {"objective": _mean(objectives), "grad_norm": _mean(norms), "max_dlogp": drift, **tally.means()}
+        metrics = {"objective": mean(objectives), "grad_norm": mean(norms), "max_dlogp": drift, **tally.means()}
         if self._start is not None and tally.n_tokens:
             metrics["kl_start"] = tally.kl_start / tally.n_tokens
         return metrics
-
-    def _objective(self, samples: Sequence[Sample]) -> Outcome:
-        return batch_objective(self._policy, self._descent.parameters, samples, self._options)
-
-
-def minibatches(n_episodes: int, epochs: int, n_parts: int, seed: int, step: int) -> list[list[int]]:
-    """Return the episodes of each optimizer step, in order: every epoch deals all of them out anew."""
-    parts = []
-    for epoch in range(epochs):
-        order = list(range(n_episodes))
-        if n_parts > 1:
-            stream(seed, "minibatch", step, epoch).shuffle(order)
-        cuts = [n_episodes * part // n_parts for part in range(n_parts + 1)]
-        parts += [order[cuts[part] : cuts[part + 1]] for part in range(n_parts)]
-    return [part for part in parts if part]
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0

@@ -9,8 +9,9 @@ from typing import Any
 
 from eggym.learner import LearnerSpec
 
-from .options import PolicyGradientOptions
+from .options import PolicyGradientOptions, PpoOptions
 from .policy_gradient import PolicyGradient
+from .ppo import Ppo
 
 _TINY = {"lr": 5e-4, "length": 32}
 _LR = {"tiny": (2.5e-4, 5e-4, 1e-3, 2e-3), "pretrained": (5e-7, 1e-6, 2e-6, 4e-6)}
@@ -69,3 +70,10 @@ GSPO = _preset("gspo", _GSPO, ("mean", "zscore"), {})
 # adv_estimator=reinforce_plus_plus (reinforce_plus_plus_baseline).
 _REINFORCE_PP = {"advantage": "whiten", "reduction": "token_mean", "clip_high": 0.2}
 REINFORCE_PP = _preset("reinforce_pp", _REINFORCE_PP, ("whiten", "mean_whiten"), {})
+
+# PPO, arXiv 1707.06347, with a value head on the policy's trunk and the value_factor of TRL's PPOTrainer, which was
+# removed (PR 7020). verl: adv_estimator=gae (whose critic is a model of its own).
+_PPO_TINY = {**_TINY, "critic_lr": 5e-3}
+PPO = LearnerSpec(
+    "ppo", "rl", PpoOptions, Ppo, {"tiny": _PPO_TINY, "pretrained": {}}, _search("whiten", (True, False))
+)  # fmt: skip

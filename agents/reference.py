@@ -15,6 +15,7 @@ from eggym.policy import Policy
 from eggym.views import ParameterSpace
 
 from .batch import Floats
+from .options import RlOptions
 from .scoring import micro_batches, score
 
 
@@ -27,16 +28,22 @@ class StartPolicy:
         self._start = {name: weight.detach().clone() for name, weight in space.select(policy.model).items()}
 
     @torch.no_grad()
-    def logprobs(self, segments: Sequence[Segment], temperature: float, tokens_per_pass: int) -> list[Floats]:
-        """Return, for each segment, log-probabilities of its action tokens."""
-        acting = [index for index, segment in enumerate(segments) if any(segment.actions)]
-        found = [np.zeros(0) for _ in segments]
-        for batch in micro_batches([[segments[index]] for index in acting], tokens_per_pass):
-            rows = [acting[place] for place in batch]
-            logprobs_M = score(
-                self._policy, [segments[row] for row in rows], temperature, weights=self._start
-            ).logprobs_M
-            counts = [sum(segments[row].actions) for row in rows]
-            for row, part in zip(rows, torch.split(logprobs_M, counts), strict=True):
-                found[row] = part.double().cpu().numpy()
-        return found
+    def logprobs(self, episodes: Sequence[Sequence[Segment]], options: RlOptions) -> list[Floats]:
+        """Return, for each episode, log-probabilities of its action tokens at the temperature of sampling."""
+        rows = [(number, place) for number, one in enumerate(episodes) for place in range(len(one))]
+        rows = [(number, place) for number, place in rows if any(episodes[number][place].actions)]
+        found: list[list[Floats]] = [[np.zeros(0) for _ in one] for one in episodes]
+        for batch in micro_batches([[episodes[n][place]] for n, place in rows], options.tokens_per_pass):
+            segments = [episodes[n][place] for n, place in (rows[index] for index in batch)]
+            logprobs_M = score(self._policy, segments, options.temperature, weights=self._start).logprobs_M
+            parts = torch.split(logprobs_M, [sum(one.actions) for one in segments])
+            for (number, place), part in zip((rows[index] for index in batch), parts, strict=True):
+                found[number][place] = part.double().cpu().numpy()
+        return [np.concatenate([*one, np.zeros(0)]) for one in found]
+
+
+def start_logprobs(
+    start: StartPolicy | None, episodes: Sequence[Sequence[Segment]], options: RlOptions
+) -> Sequence[Floats | None]:
+    """Return what the start policy says of each episode; None for each where nobody asks."""
+    return [None] * len(episodes) if start is None else start.logprobs(episodes, options)

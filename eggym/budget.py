@@ -6,7 +6,7 @@ The engine, the loop and hooks on the policy feed the meter; a learner cannot un
   computed, once, attention included and pads, re-reads and refill waste left out; plus what the learner's own
   forward and backward passes process. Formula version 1, per position with c visible positions: ``2 body + 4
   attention c``, and ``2 head`` where logits were needed; backward twice the forward (Kaplan et al. 2020, appendix B,
-  with attention added).
+  with attention added), and the layers' forward once more under gradient checkpointing.
 - *computed FLOPs*, what the passes really multiplied: pads, waste and a population's low-rank terms included. The
   arithmetic of an update (a few operations per weight) is in neither.
 """
@@ -246,20 +246,31 @@ class Meter:
         if isinstance(mask, Tensor) and mask.ndim == 2:
             lengths = mask.sum(1).tolist()
         pairs = sum(int(n) * (int(n) + 1) // 2 for n in lengths)
-        self._pass(hidden, self.flop_model.forward(int(sum(lengths)), pairs, 0))
+        again = int(hidden.requires_grad and _recomputes(module))
+        self._pass(hidden, self.flop_model.forward(int(sum(lengths)), pairs, 0), again)
 
     def _head(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         if not self._rolling:
             self._pass(output, self.flop_model.forward(0, 0, output.numel() // int(output.shape[-1])))
 
-    def _pass(self, output: Tensor, flops: int) -> None:
+    def _pass(self, output: Tensor, flops: int, again: int = 0) -> None:
+        """Count a pass, and its backward when it comes: twice the forward, and ``again`` forwards made once more."""
         self._learner(flops)
         if output.requires_grad:
-            output.register_hook(lambda gradient: self._learner(2 * flops))  # type: ignore[no-untyped-call]
+            factor = 2 + again
+            output.register_hook(lambda gradient: self._learner(factor * flops))  # type: ignore[no-untyped-call]
 
     def _learner(self, flops: int) -> None:
         self.spend.learner_flops += flops
         self.spend.computed_flops += flops
+
+
+def _recomputes(module: nn.Module) -> bool:
+    """Whether the layers throw their activations away and compute them again for the gradient (all of them, or none).
+
+    That forward does not pass through the module whose hook counts.
+    """
+    return any(getattr(one, "gradient_checkpointing", False) and one.training for one in module.modules())
 
 
 def _active(weight: Tensor, config: Any) -> int:
