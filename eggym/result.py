@@ -162,6 +162,8 @@ def _measured(run: Finished) -> Measured:
         peak_rss_bytes=peak_memory(),
         weights_bytes=run.plan.policy.weights_bytes,
         weights_bytes_unquantised=run.plan.policy.n_parameters * run.plan.policy.dtype.itemsize,
+        sandbox_s=run.meter.sandbox.cpu_s,
+        sandbox_calls=run.meter.sandbox.calls,
         sessions=so_far["n"],
         host=_host(),
         cpu_s_at_points=run.point_cpu_s,
