@@ -147,7 +147,7 @@ class Meter:
     spend: Spend = field(default_factory=Spend)
     seconds: dict[str, float] = field(default_factory=lambda: {"cpu-s": 0.0, "s": 0.0})
     phases: dict[str, float] = field(default_factory=dict)  # CPU seconds; no second belongs to two of them
-    sandbox: Sandboxed = Sandboxed(0.0, 0)  # programs that graders ran in counted phases
+    sandbox: Sandboxed = field(default_factory=lambda: Sandboxed(0.0, 0))  # of graders, in counted phases
     row_steps: list[int] = field(default_factory=lambda: [0, 0])  # of decoding: all, and useful ones
     _rolling: bool = False
     _extra: int = 0  # FLOPs that a member adds to each position
@@ -199,7 +199,7 @@ class Meter:
 
     @contextmanager
     def phase(self, name: str, counted: bool = True) -> Iterator[None]:
-        """Measure a phase; ``counted`` says whether its seconds, and its runs of programs, belong to the training budget.
+        """Measure a phase; ``counted``: its seconds, and the programs that graders run in it, belong to training.
 
         A phase inside another has its seconds to itself: in the budget they are the outer one's, so it is not counted.
         """
