@@ -76,7 +76,19 @@ def test_the_record_of_a_run_tells_the_level_and_the_digest_does_not_depend_on_i
     level = box_level("landlock") and box_levels.probe().level
     words = ["train", "--task", "tiny-functions", "--model", "embedded-v2", "--learner", "frozen", "--budget"]
     with pytest.raises(SystemExit) as stop:
-        main([*words, "8episodes", "--set", "eval.items=8", "--out", str(tmp_path / "run"), "--force"])
+        main(
+            [
+                *words,
+                "8episodes",
+                "--set",
+                "eval.items=8",
+                "--set",
+                "eval.many=0",
+                "--out",
+                str(tmp_path / "run"),
+                "--force",
+            ]
+        )
     assert stop.value.code == 0
     assert load_record(tmp_path / "run").task.host == {"sandbox": str(level)}
     before = digest(load_task("tiny-functions"))
@@ -86,7 +98,10 @@ def test_the_record_of_a_run_tells_the_level_and_the_digest_does_not_depend_on_i
 
 def test_the_programs_that_training_ran_are_measured_those_of_evaluation_are_not(box_level, tmp_path):
     box_level("landlock")
-    settings = {"eval.items": 4, "eval.points": 1, "eval.drift": 0, "dr_grpo.items": 2, "dr_grpo.replies": 4}
+    settings = {
+        "eval.items": 4, "eval.points": 1, "eval.drift": 0, "eval.many": 2, "eval.many_items": 2, "eval.train_items": 2,
+        "dr_grpo.items": 2, "dr_grpo.replies": 4,
+    }  # fmt: skip
     for learner, n_steps in (("dr_grpo", 3), ("frozen", 0)):
         config = RunConfig("tiny-functions", learner, "embedded-v2", budget="24episodes", set=settings)
         record = run_plan(resolve(config), tmp_path / learner, lambda event: None, force=True)
