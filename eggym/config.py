@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 from eggym.budget import Budget, Meter
 from eggym.engine import DEFAULT_MEMORY, Engine, parse_memory
 from eggym.errors import BadValue, RunMismatch, unknown
+from eggym.evaluation import Evaluation, labels, retention_tasks
 from eggym.learner import LearnerSpec, options_dict, profile_for, typed
 from eggym.policy import Policy, Prompting, load_policy
 from eggym.registry import learner_table, load_learner, load_task
@@ -28,29 +29,6 @@ DEFAULT_BUDGET = "2e11flops"
 CONFIG = "config.json"  # in a run folder: the identity of the run
 # what --set may begin with, besides a learner's name
 SECTIONS = ("task", "prompt", "eval", "space", "engine", "profile")
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """How a policy is evaluated: the same items and random numbers for every learner of a comparison."""
-
-    split: str = "test"
-    items: int = 200
-    replies: int = 1  # at temperature 1; greedy takes one
-    points: int = 8  # besides the start: after each 1/points of the budget
-    primary: str = "greedy"
-    drift: int = 16  # held-out prompts on which the KL to the start is followed, every step; 0: not at all
-
-    def __post_init__(self) -> None:
-        """Refuse values outside their range."""
-        check_split(self.split)
-        for name in ("items", "replies", "points"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise BadValue(f"eval.{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
-        if not isinstance(self.drift, int) or self.drift < 0:
-            raise BadValue(f"eval.drift must be a whole number of at least 0, got {self.drift!r}")
-        if self.primary not in ("greedy", "sampled"):
-            raise BadValue(f"eval.primary must be greedy or sampled, got {self.primary!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +71,7 @@ class Plan:
     budget: Budget
     memory: int
     engine: EngineOptions = EngineOptions()
+    retention: tuple[Task, ...] = ()  # those of evaluation.retention
 
     def rollout(self, meter: Meter, purpose: str = "train") -> Rollout:
         """Return how episodes are played in this run; ``purpose`` names the stream of random numbers."""
@@ -118,7 +97,7 @@ class Plan:
             "space": dataclasses.asdict(self.space),
             "budget": str(self.budget),
             "seed": self.config.seed,
-            "eval": dataclasses.asdict(self.evaluation),
+            "eval": {**dataclasses.asdict(self.evaluation), "retention": labels(self.retention)},
             "memory": self.memory,
             "engine": dataclasses.asdict(self.engine),
             "device": self.policy.device.type,
@@ -138,6 +117,7 @@ def resolve(config: RunConfig) -> Plan:
     sections = _sections(config, spec)
     task = _task(config, sections["task"])
     evaluation = fields_of(Evaluation, "eval", sections["eval"])
+    retention = retention_tasks(evaluation, task)
     space = fields_of(ParameterSpace, "space", sections["space"])
     engine = fields_of(EngineOptions, "engine", sections["engine"])
     prompting = Prompting.of(task, sections["prompt"])
@@ -147,7 +127,21 @@ def resolve(config: RunConfig) -> Plan:
     profile = sections["profile"] or profile_for(policy.n_parameters)
     options = spec.resolve(profile, sections["options"])
     space.install(policy.model)  # before anything hashes or counts the weights
-    return Plan(config, policy, task, spec, profile, options, prompting, evaluation, space, budget, memory, engine)
+    return Plan(
+        config,
+        policy,
+        task,
+        spec,
+        profile,
+        options,
+        prompting,
+        evaluation,
+        space,
+        budget,
+        memory,
+        engine,
+        retention,
+    )
 
 
 def refuse_unknown_fields(kind: type[Any], settings: Mapping[str, Any]) -> None:

@@ -17,10 +17,11 @@ from eggym.budget import Budget
 from eggym.config import CONFIG, DEFAULT_BUDGET, RunConfig, bare_name, refuse_other, refuse_unknown_fields
 from eggym.engine import parse_memory
 from eggym.errors import BadValue, EggymError
+from eggym.evaluation import OTHERS
 from eggym.files import read_json, sha256_json, write_bytes, write_json
 from eggym.outcome import summary
 from eggym.record import RECORD_FILE, Measured, Record, load_measured
-from eggym.registry import reference
+from eggym.registry import reference, with_options
 from eggym.report import picture_svg, write_report
 from eggym.result import finished_record
 from eggym.task import Task
@@ -33,6 +34,7 @@ DEFAULT_WORKERS = 2
 MOST_SEEDS = 1000
 SUMMARY = "summary.json"
 PICTURE = "picture.svg"
+_RETENTION = "eval.retention"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,16 @@ class DuelConfig:
     def run(self, task: str, learner: str, seed: int) -> RunConfig:
         """Return the configuration of one run."""
         shared = ("model", "budget", "data", "split", "memory", "device", "dtype")
-        return RunConfig(
-            task, learner, seed=seed, set=self._settings(learner), **{name: getattr(self, name) for name in shared}
-        )
+        settings = self._settings(learner)
+        if settings.get(_RETENTION) == OTHERS:
+            settings[_RETENTION] = ",".join(sorted(map(self._elsewhere, set(self.task) - {task})))
+        return RunConfig(task, learner, seed=seed, set=settings, **{name: getattr(self, name) for name in shared})
+
+    def _elsewhere(self, task: str) -> str:
+        """Return a task as this duel asks it: with the options that it gives to all its tasks."""
+        given = {name.removeprefix("task."): value for name, value in self.set.items() if name.startswith("task.")}
+        data = {} if self.data is None else {"data": self.data}
+        return with_options(task, {**data, **given})
 
     def _settings(self, learner: str) -> dict[str, Any]:
         """Leave the settings of the other learners to them; what belongs to nobody is refused by the run."""

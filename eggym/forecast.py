@@ -7,6 +7,7 @@ grow or shrink as the policy learns; for RL they assume that every group is info
 import time
 from dataclasses import dataclass
 
+from eggym.beyond import n_episodes
 from eggym.budget import Budget, FlopModel, Meter
 from eggym.config import Plan
 from eggym.errors import BadValue
@@ -46,14 +47,17 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
     meter, cpu_s, prompts_P = _probe(plan)
     n_probe = meter.spend.episodes
     n_points = plan.evaluation.points + 1
-    n_evaluated = plan.evaluation.items * (1 + plan.evaluation.replies)
-    evaluation_s = cpu_s / n_probe * n_evaluated
+    n_told = plan.evaluation.items * (1 + plan.evaluation.replies)  # whose replies are kept
+    best = plan.evaluation.checkpoint == "best"
+    n_evaluated = n_told + (plan.evaluation.validation_items if best else 0)
+    episode_s, n_beside = cpu_s / n_probe, n_episodes(plan)
     views = learner.ask(0)
     weights = plan.policy.weights_bytes
     asked = views or PolicyViews(plan.evaluation.items, 1)
     rows, _ = plan.rollout(meter).room(asked, prompts_P)
     if views is None:
-        return Forecast(None, 0, 0, 0, 0.0, evaluation_s, 0, 0.0, plan.memory + weights, rows, n_evaluated * 400)
+        evaluation_s = episode_s * (n_evaluated + n_beside)
+        return Forecast(None, 0, 0, 0, 0.0, evaluation_s, 0, 0.0, plan.memory + weights, rows, n_told * 400)
     per_step = views.n_members * views.n_items * views.n_replies
     factor = 1 + _BACKWARD if isinstance(views, PolicyViews) else 1  # who asks for the policy itself will train on it
     share = per_step / n_probe
@@ -71,12 +75,12 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
         int(steps * cost["tokens"]),
         int(steps * cost["flops"]),
         steps * cost["cpu-s"],
-        evaluation_s * n_points,
+        episode_s * (n_points * n_evaluated + 2 * n_beside),
         int(plan.budget.limit * factor // cost[plan.budget.axis]) if cost[plan.budget.axis] else 0,
         plan.budget.limit / cost[plan.budget.axis] if cost[plan.budget.axis] else 0.0,
         plan.memory + weights,
         rows,
-        steps * per_step * 60 + n_points * n_evaluated * 400 + 3 * weights,
+        steps * per_step * 60 + n_points * n_told * 400 + (4 if best else 3) * weights,
     )
 
 

@@ -7,6 +7,7 @@ only when its name is asked for. What is registered in this process lives here.
 import inspect
 import re
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from eggym import plugins
@@ -14,7 +15,7 @@ from eggym.contract import check_settings
 from eggym.errors import BadValue, EggymError, TaskFault, unknown
 from eggym.plugins import ID, Table, check_id
 from eggym.source import FILE_REFERENCE, check_reference, load_file, named, told
-from eggym.task import Task
+from eggym.task import Task, label_of
 from eggym.values import as_meant
 
 if TYPE_CHECKING:
@@ -92,6 +93,12 @@ def task_class(ref: str) -> type[Task]:
         return _by_id(ref)
     _check_free(found, f"{found.__name__} in {ref}")
     return found
+
+
+def with_options(ref: str, options: Mapping[str, Any]) -> str:
+    """Return a reference of a task with more options; those that it has already stay."""
+    bare, own = _with_options(ref)
+    return label_of(bare, {**options, **own})
 
 
 def load_learner(name: str) -> "LearnerSpec":

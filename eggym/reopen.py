@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from eggym.budget import Budget
-from eggym.config import EngineOptions, Evaluation, Plan, RunConfig, bare_name
+from eggym.config import EngineOptions, Plan, RunConfig, bare_name
 from eggym.errors import BadValue, UnknownName
+from eggym.evaluation import Evaluation
 from eggym.learner import Learner, LearnerSpec
 from eggym.policy import Policy, Prompting, load_policy, model_sha256
 from eggym.record import Record, find_runs, load_record
@@ -62,7 +63,7 @@ class Reopened:
             self.record.learner.profile,
             self.options,
             Prompting.of(task, config["prompt"]),
-            Evaluation(**config["eval"]),
+            Evaluation(**{**config["eval"], "retention": ""}),  # what is made again is training
             self.space,
             Budget.parse(config["budget"]),
             config["memory"],

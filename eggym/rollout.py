@@ -53,7 +53,8 @@ class Rollout:
         parties = [[member] for member in range(views.n_members)] if alone else [list(range(views.n_members))]
         with views.attach(self.engine.policy.model) as attached:
             plays = [_Play(self, views, attached, members, items_P, prompts_P, step).play() for members in parties]
-        episodes = _judged(self.task, plays)
+        with self.engine.meter.phase("grading", counted=False):  # the rollout around it is
+            episodes = _judged(self.task, plays)
         for episode in episodes:
             self.engine.meter.episode(episode)
         _refuse_errors(self.task, episodes)
