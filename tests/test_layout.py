@@ -31,7 +31,7 @@ FLOORS = (
     ("env", "chat", "vector", "sampling", "budget", "cache", "lanes", "step", "stops", "machine", "doctor"),
     ("learner", "plugins", "registry", "gymnasium_hook", "dataset", "gym_task", "session", "engine"),
     ("recording", "completion", "endpoint"),
-    ("rollout", "score", "record", "stats", "fitness", "checkpoint", "replies", "config"),
+    ("rollout", "score", "record", "stats", "many", "fitness", "checkpoint", "replies", "config"),
     ("check_sample", "check_child", "check_replies", "check_blind", "check_rules", "check", "play"),
     ("evaluate", "drift", "forecast", "result", "train"),
     (
