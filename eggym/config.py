@@ -23,6 +23,7 @@ from eggym.splits import check_split
 from eggym.step import refuse_without_compiler
 from eggym.task import Task
 from eggym.values import as_meant
+from eggym.variant import labelled, sections, split_variant
 from eggym.views import ParameterSpace
 
 DEFAULT_BUDGET = "2e11flops"
@@ -43,7 +44,7 @@ class RunConfig:
     """One learner on one task with one seed, as the user said it."""
 
     task: str  # id, module:name or file
-    learner: str
+    learner: str  # name, module:name or file; with @VARIANT for settings of its own
     model: str = "embedded-v0"
     seed: int = 0
     budget: str = DEFAULT_BUDGET
@@ -73,6 +74,16 @@ class Plan:
     engine: EngineOptions = EngineOptions()
     retention: tuple[Task, ...] = ()  # those of evaluation.retention
 
+    @property
+    def variant(self) -> str | None:
+        """The name of the variant, where the learner was asked for as ``NAME@VARIANT``."""
+        return split_variant(self.config.learner)[1]
+
+    @property
+    def label(self) -> str:
+        """The learner's name as it is shown: with its variant."""
+        return labelled(self.spec.name, self.variant)
+
     def rollout(self, meter: Meter, purpose: str = "train") -> Rollout:
         """Return how episodes are played in this run; ``purpose`` names the stream of random numbers."""
         engine = Engine(self.policy, meter, self.memory, self.engine.compile)
@@ -91,6 +102,7 @@ class Plan:
                 "stop": list(prompting["stop"]),
             },
             "learner": self.spec.name,
+            "variant": self.variant,
             "profile": self.profile,
             "options": options_dict(self.options),
             "model": self.config.model,
@@ -221,25 +233,23 @@ def refuse_other(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]
 def _sections(config: RunConfig, spec: LearnerSpec) -> dict[str, Any]:
     """Sort the settings by section; those of other learners are left to them."""
     found: dict[str, Any] = {name: {} for name in SECTIONS[:-1]} | {"options": {}, "profile": None}
-    own = (spec.name, bare_name(config.learner))
+    own = sections(config.learner, spec.name)
+    by_section: dict[str, dict[str, Any]] = {section: {} for section in own}
     for name, value in config.set.items():
         section, _, rest = name.partition(".")
         if section == "profile" and not rest:
             found["profile"] = str(value)
         elif section in own and rest:
-            found["options"][rest] = value
+            by_section[section][rest] = value
         elif section in SECTIONS and rest:
             found[section][rest] = value
         elif section in learner_table() and rest:  # a setting of a learner that does not take part: it must exist
             load_learner(section).kind_of(rest)
         else:
-            raise unknown("setting", name, [f"{section}." for section in (*SECTIONS[:-1], own[1])])
+            raise unknown("setting", name, [f"{section}." for section in (*SECTIONS[:-1], *own)])
+    for section in own:
+        found["options"] |= by_section[section]
     return found
-
-
-def bare_name(learner: str) -> str:
-    """Return the name under which a learner is set: that of the learner inside ``random-reward:``, or of a file."""
-    return learner.removeprefix("random-reward:")
 
 
 def _task(config: RunConfig, overrides: Mapping[str, Any]) -> Task:

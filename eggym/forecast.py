@@ -98,7 +98,7 @@ def refuse_short(plan: Plan, found: Forecast, force: bool) -> None:
     rather = "" if force else ", or use --force"
     raise BadValue(
         f"budget {plan.budget} is good for about {found.steps} update{'' if found.steps == 1 else 's'} of "
-        f"{plan.spec.name} on {plan.task.id}; "
+        f"{plan.label} on {plan.task.id}; "
         f"{least} {'is' if least == 1 else 'are'} the least: raise --budget{better}{rather}"
     )
 

@@ -17,6 +17,7 @@ from eggym.plugins import ID, Table, check_id
 from eggym.source import FILE_REFERENCE, check_reference, load_file, named, told
 from eggym.task import Task, label_of
 from eggym.values import as_meant
+from eggym.variant import WRAPPER, split_variant
 
 if TYPE_CHECKING:
     from eggym.learner import LearnerSpec
@@ -25,7 +26,6 @@ AnyTask = TypeVar("AnyTask", bound=Task)
 
 _TASK_LEAVES = ("eggym.envs",)
 _LEARNER_LEAVES = ("eggym.es", "eggym.agents")
-_WRAPPER = "random-reward"  # written before another learner's name: random-reward:eggroll
 _OPTIONS = re.compile(r"(?P<ref>[^@]*(?:@[^@]*)*)@(?P<options>[A-Za-z_]\w*=.*)", re.DOTALL)
 _NAMED = re.compile(r"(^|,)\s*([A-Za-z_]\w*)=")
 _SPEC_FIELDS = ("name", "kind", "options", "build", "resolve")
@@ -104,10 +104,13 @@ def with_options(ref: str, options: Mapping[str, Any]) -> str:
 def load_learner(name: str) -> "LearnerSpec":
     """Return a learner by name, by ``module:NAME``, from a file, or ``random-reward:`` before any of these.
 
+    A variant, ``eggroll@t1``, is the learner itself: only its settings differ.
+
     Raises: as `load_task`.
     """
     check_reference(name, "learner")
-    if name.split(":", 1)[0] == _WRAPPER:
+    name, _ = split_variant(name)
+    if name.split(":", 1)[0] == WRAPPER:
         return _random_reward(name.partition(":")[2])
     file = FILE_REFERENCE.fullmatch(name)
     if file:
@@ -286,9 +289,9 @@ def _spec_from_file(path: str, name: str | None) -> "LearnerSpec":
 
 def _random_reward(inner: str) -> "LearnerSpec":
     if not inner:
-        raise BadValue(f"{_WRAPPER} needs another learner's name behind it, such as {_WRAPPER}:eggroll")
-    wrap = named(_learners()[_WRAPPER][0], "learner")
-    return _as_spec(wrap(load_learner(inner)), f"{_WRAPPER}:{inner}")
+        raise BadValue(f"{WRAPPER} needs another learner's name behind it, such as {WRAPPER}:eggroll")
+    wrap = named(_learners()[WRAPPER][0], "learner")
+    return _as_spec(wrap(load_learner(inner)), f"{WRAPPER}:{inner}")
 
 
 def _is_environment(value: Any) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eggym.budget import Budget
-from eggym.config import EngineOptions, Plan, RunConfig, bare_name
+from eggym.config import EngineOptions, Plan, RunConfig
 from eggym.errors import BadValue, UnknownName
 from eggym.evaluation import Evaluation
 from eggym.learner import Learner, LearnerSpec
@@ -16,6 +16,7 @@ from eggym.policy import Policy, Prompting, load_policy, model_sha256
 from eggym.record import Record, find_runs, load_record
 from eggym.registry import load_learner, load_task
 from eggym.train import identify
+from eggym.variant import bare_name
 from eggym.views import ParameterSpace
 
 
@@ -56,7 +57,9 @@ class Reopened:
         difficulty = {**config["difficulty"], **({"data": where.data} if where.data else {})}
         task = load_task(where.task or self.record.task.id, **difficulty)
         plan = Plan(
-            RunConfig(task.id, self.spec.name, self.record.model.name, self.record.seed, split=config["split"]),
+            RunConfig(
+                task.id, self.record.learner.label, self.record.model.name, self.record.seed, split=config["split"]
+            ),
             self.policy,
             task,
             self.spec,

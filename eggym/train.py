@@ -106,7 +106,7 @@ def run_plan(plan: Plan, folder: Path, watch: Watch, force: bool = False) -> Rec
 
 def default_folder(plan: Plan) -> Path:
     """Return the folder of a run for which none was named: its own, for every other configuration."""
-    name = f"{plan.task.id.rpartition('/')[2]}-{plan.spec.name.replace(':', '-')}-{plan.config.seed}"
+    name = f"{plan.task.id.rpartition('/')[2]}-{plan.label.replace(':', '-').replace('@', '-')}-{plan.config.seed}"
     return Path("runs") / f"{name}-{sha256_json(identify(plan))[:6]}"
 
 

@@ -30,7 +30,7 @@ FLOORS = (
         "rows",
     ),
     ("env", "chat", "vector", "sampling", "budget", "cache", "lanes", "step", "stops", "machine", "doctor"),
-    ("learner", "plugins", "registry", "gymnasium_hook", "dataset", "gym_task", "session", "engine"),
+    ("learner", "plugins", "variant", "registry", "gymnasium_hook", "dataset", "gym_task", "session", "engine"),
     ("recording", "completion", "endpoint"),
     (
         "rollout",
@@ -62,7 +62,8 @@ FLOORS = (
         "probe",
     ),
     ("outside", "to_trl", "to_verifiers", "verifiers_taskset"),
-    ("gap", "outcome", "transcripts", "curves", "picture", "against", "report", "worker", "duel", "talks", "served"),
+    ("gap", "outcome", "transcripts", "curves", "picture", "against", "report"),
+    ("worker", "pool", "duel", "talks", "served"),
     ("bench_arms", "bench_naive", "bench_parts", "bench_play", "bench_memory", "bench"),
     ("bench_answers", "bench_exam", "bench_rates", "bench_graders", "bench_envs", "bench_peer", "bench_sandbox"),
     (
