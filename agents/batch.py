@@ -7,7 +7,7 @@ to end over its segments; _M: of a pass.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -109,7 +109,7 @@ class _Row:
 
     segment: Segment
     sample: int
-    tokens: slice = field(default_factory=lambda: slice(0))  # of the sample's action tokens
+    tokens: slice  # of the sample's action tokens
 
 
 def batch_objective(

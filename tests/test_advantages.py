@@ -68,6 +68,8 @@ def test_a_group_that_agrees_gets_exactly_nothing(mode):
     mixed = of([[0.1] * 3, [0.0, 1.0, 0.0]], mode)
     assert mode == "whiten" or not mixed[0].any()
     assert mixed[1].all()
+    by_turn = turn_advantages([[[0.1]] * 3], mode, 1.0)  # in float64 the mean of three 0.1 is another number
+    assert not any(one.any() for one in by_turn[0])
 
 
 @pytest.mark.parametrize("mode", ADVANTAGES)

@@ -34,6 +34,17 @@ def test_a_learner_lifts_the_embedded_base(tmp_path, learner, budget):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("learner", ["dapo", "rloo", "cispo", "gspo", "reinforce_pp", "ppo"])
+def test_every_policy_gradient_lifts_the_embedded_base(tmp_path, learner):
+    assert gains(tmp_path, learner, "tiny-programs", "4e10flops", [0]).low > 0.2
+
+
+def test_a_learner_that_does_nothing_gains_nothing(tmp_path):
+    found = gains(tmp_path, "frozen", "tiny-programs", "4e10flops", [0])
+    assert found.low <= 0 <= found.high
+
+
+@pytest.mark.slow
 def test_full_rank_evolution_learns_too(tmp_path):
     found = gains(tmp_path, "openai-es", "tiny-programs", "6e10flops", [0], **{"openai-es.items": 8})
     assert found.low > 0.1
