@@ -15,7 +15,7 @@ from eggym.budget import Budget
 from eggym.config import CONFIG, DEFAULT_BUDGET, RunConfig, refuse_other, refuse_unknown_fields
 from eggym.engine import parse_memory
 from eggym.errors import BadValue
-from eggym.evaluation import OTHERS
+from eggym.evaluation import OTHERS, retention_names
 from eggym.files import read_json, sha256_json, write_bytes, write_json
 from eggym.outcome import summary
 from eggym.pool import Entry, Pool, Watch
@@ -72,10 +72,19 @@ class DuelConfig:
     def run(self, task: str, learner: str, seed: int) -> RunConfig:
         """Return the configuration of one run."""
         shared = ("model", "budget", "data", "split", "memory", "device", "dtype")
-        settings = self._settings(learner)
-        if settings.get(_RETENTION) == OTHERS:
-            settings[_RETENTION] = ",".join(sorted(map(self._elsewhere, set(self.task) - {task})))
+        settings = {**self._settings(learner), **self._retention(task)}
         return RunConfig(task, learner, seed=seed, set=settings, **{name: getattr(self, name) for name in shared})
+
+    def _retention(self, task: str) -> dict[str, str]:
+        """Return the setting with the other tasks by name, where it says "others"."""
+        given = self.set.get(_RETENTION)
+        names = retention_names(given) if isinstance(given, str) else []
+        if OTHERS not in names:
+            return {}
+        if len(self.task) == 1:
+            raise BadValue(f"{_RETENTION}=others needs a duel of several tasks, and {task!r} is the only one")
+        others = [self._elsewhere(other) for other in self.task if other != task]
+        return {_RETENTION: ",".join(sorted({*names, *others} - {OTHERS}))}
 
     def _elsewhere(self, task: str) -> str:
         """Return a task as this duel asks it: with the options that it gives to all its tasks."""

@@ -32,7 +32,7 @@ class Forecast:
     evaluation_seconds: float
     most_steps: int  # if no pass of the learner cost anything
     cost_share: float  # how much of a step the budget buys: 1 is one step
-    memory_bytes: int  # granted to the engine, and the model beside it
+    memory_bytes: int  # granted to the engine, the model beside it, and copies of weights that are kept in host memory
     rows: int  # that the memory plan lets decode together
     disk_bytes: int
 
@@ -53,11 +53,12 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
     episode_s, n_beside = cpu_s / n_probe, n_episodes(plan)
     views = learner.ask(0)
     weights = plan.policy.weights_bytes
+    memory = plan.memory + weights + _kept(plan, best)
     asked = views or PolicyViews(plan.evaluation.items, 1)
     rows, _ = plan.rollout(meter).room(asked, prompts_P)
     if views is None:
         evaluation_s = episode_s * (n_evaluated + n_beside)
-        return Forecast(None, 0, 0, 0, 0.0, evaluation_s, 0, 0.0, plan.memory + weights, rows, n_told * 400)
+        return Forecast(None, 0, 0, 0, 0.0, evaluation_s, 0, 0.0, memory, rows, n_told * 400)
     per_step = views.n_members * views.n_items * views.n_replies
     factor = 1 + _BACKWARD if isinstance(views, PolicyViews) else 1  # who asks for the policy itself will train on it
     share = per_step / n_probe
@@ -78,7 +79,7 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
         episode_s * (n_points * n_evaluated + 2 * n_beside),
         int(plan.budget.limit * factor // cost[plan.budget.axis]) if cost[plan.budget.axis] else 0,
         plan.budget.limit / cost[plan.budget.axis] if cost[plan.budget.axis] else 0.0,
-        plan.memory + weights,
+        memory,
         rows,
         steps * per_step * 60 + n_points * n_told * 400 + (4 if best else 3) * weights,
     )
@@ -105,6 +106,12 @@ def refuse_short(plan: Plan, found: Forecast, force: bool) -> None:
 
 def _steps(budget: Budget, cost: dict[str, float]) -> int:
     return int(budget.limit // cost[budget.axis]) if cost[budget.axis] > 0 else 0
+
+
+def _kept(plan: Plan, best: bool) -> int:
+    """Return the bytes of start weights, and of the best so far, that lie in the memory of the model: on a CPU."""
+    each = sum(weight.numel() * weight.element_size() for weight in plan.space.select(plan.policy.model).values())
+    return each * (2 if best else 1) if plan.policy.device.type == "cpu" else 0
 
 
 def _probe(plan: Plan) -> tuple[Meter, float, list[list[int]]]:

@@ -23,12 +23,13 @@ from eggym.config import CONFIG, Plan, RunConfig, refuse_other, refuse_unknown_f
 from eggym.digest import digest
 from eggym.drift import KL_BASE, start_drift
 from eggym.episode import EpisodeBatch
-from eggym.errors import BadValue, EggymError
+from eggym.errors import EggymError
 from eggym.evaluate import Evaluator, evaluation_items
-from eggym.files import read_json, sha256_json, unwritable, write_json
+from eggym.files import read_json, sha256_json, write_json
 from eggym.fitness import FitnessLog
 from eggym.forecast import Forecast, forecast, refuse_short
 from eggym.learner import Learner
+from eggym.lock import alone
 from eggym.policy import model_sha256
 from eggym.record import RECORD_FILE, Record
 from eggym.replies import EVALUATIONS, append_lines, cut_file, cut_shards, write_shard
@@ -39,7 +40,6 @@ from eggym.training_items import training_item
 from eggym.usage import family_cpu_s, reset_peak_memory
 from eggym.views import Views
 
-_LOCK_TRIES = 50  # tenths of a second
 CHECKPOINT_EVERY_S = 20.0  # of wall time; when a checkpoint falls changes nothing in the result
 
 
@@ -140,34 +140,6 @@ def look_ahead(plan: Plan, force: bool) -> Forecast:
 def roll_out(plan: Plan, meter: Meter, views: Views, items: Sequence[Item], step: int) -> EpisodeBatch:
     """Return the episodes of one training step."""
     return plan.rollout(meter).run(views, items, step)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold a run folder: two processes in one would spoil it.
-
-    Raises:
-        BadValue: another process holds it.
-    """
-    import fcntl
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / ".lock").open("w")
-    except (OSError, ValueError) as problem:  # ValueError: a NUL in the path
-        raise unwritable(folder, problem) from problem
-    with handle as lock:
-        for attempt in range(_LOCK_TRIES):
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as problem:  # perhaps a process that is just being stopped
-                if attempt == _LOCK_TRIES - 1:
-                    raise BadValue(
-                        f"another process is running in {folder}; wait for it, or choose another --out"
-                    ) from problem
-                time.sleep(0.1)
-        yield
 
 
 @dataclass

@@ -216,7 +216,12 @@ def test_a_duel_knows_the_others_and_a_run_does_not():
     assert duel.run("guess", "frozen", 1).set == {"eval.retention": "tiny-orders,tiny-programs"}
     turned = DuelConfig(task=tasks[::-1], learner=("eggroll",), set=settings)
     assert turned.run("guess", "frozen", 1).set["eval.retention"] == "tiny-orders,tiny-programs"
-    assert DuelConfig(task=("guess",), set=settings).run("guess", "frozen", 0).set["eval.retention"] == ""
+    more = DuelConfig(task=tasks, set={"eval.retention": "corridor, others"}).run("guess", "frozen", 0)
+    assert more.set["eval.retention"] == "corridor,tiny-orders,tiny-programs"
+    with pytest.raises(
+        BadValue, match=r"eval\.retention=others needs a duel of several tasks, and 'guess' is the only"
+    ):
+        DuelConfig(task=("guess",), set=settings).run("guess", "frozen", 0)
 
 
 def test_the_others_have_the_options_that_the_duel_gives_to_all():

@@ -43,6 +43,12 @@ def score_as(monkeypatch, means):
     monkeypatch.setattr(module, "score_of", lambda *a: real(*a).model_copy(update={"mean": next(found)}))
 
 
+@pytest.fixture(scope="module")
+def shared():
+    """A plan whose weights are whatever the test before left."""
+    return plan()
+
+
 @pytest.mark.parametrize(
     ("means", "place"),
     [
@@ -53,8 +59,8 @@ def score_as(monkeypatch, means):
         ([None] * 5, 0),
     ],
 )
-def test_the_weights_of_the_first_best_point_count(monkeypatch, means, place):
-    asked = plan()
+def test_the_weights_of_the_first_best_point_count(shared, monkeypatch, means, place):
+    asked = shared  # its weights are moved below, whatever they were
     score_as(monkeypatch, means)
     parameters, held = asked.space.select(asked.policy.model), []
     choice = Choice(asked, Meter(FlopModel.of(asked.policy.model)), parameters)

@@ -12,7 +12,7 @@ LEAVES = ("envs", "es", "agents", "leaderboards")
 
 # A core file imports from lower floors, or from those left of it on its own.
 FLOORS = (
-    ("errors", "seeding", "counter", "files", "source", "origin", "wording", "values", "timing", "usage"),
+    ("errors", "seeding", "counter", "files", "lock", "source", "origin", "wording", "values", "timing", "usage"),
     (
         "item",
         "splits",
