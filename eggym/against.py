@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from eggym.arena import Arena, Side
 from eggym.curves import Line
-from eggym.outcome import Arena, Side
 from eggym.picture import HEIGHT, WIDTH, Scale, band, labels, rewards_axis, stroke, tick_at, words_at
 from eggym.score import Mode
 from eggym.stats import mean_t

@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eggym.arena import FROZEN, Arena, Side
+from eggym.axes import Axis, places
 from eggym.gap import true_mean
-from eggym.outcome import FROZEN, Arena, Side
 from eggym.record import Measured, Record
 from eggym.score import Mode
 from eggym.stats import mean_t
 
-Axis = Literal["flops", "episodes", "tokens", "cpu-s"]
-AXES: dict[Axis, str] = {"flops": "FLOPs", "episodes": "episodes", "tokens": "tokens", "cpu-s": "CPU-seconds"}
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]  # places and values
 _GRID_POINTS = 40
 
@@ -53,20 +51,6 @@ def lines(arena: Arena, mode: Mode, axis: Axis, measured: Mapping[str, Measured]
     return found
 
 
-def has_axis(arenas: Sequence[Arena], axis: Axis, measured: Mapping[str, Measured]) -> bool:
-    """Is this axis known for every learner that moves?"""
-    sides = [side for arena in arenas for side in arena.sides if side.records[0].learner.name != FROZEN]
-    return all(_xs(record, axis, measured) is not None for side in sides for record in side.records)
-
-
-def _xs(record: Record, axis: Axis, measured: Mapping[str, Measured]) -> NDArray[np.float64] | None:
-    if axis != "cpu-s":
-        found: NDArray[np.float64] = record.curve("greedy")[axis]
-        return found
-    times = measured[record.id].cpu_s_at_points if record.id in measured else []
-    return np.array(times) if len(times) == len(record.points) else None
-
-
 def _ys(record: Record, mode: Mode, truth: bool) -> NDArray[np.float64]:
     if not truth:
         return record.curve(mode)["mean"]
@@ -75,7 +59,7 @@ def _ys(record: Record, mode: Mode, truth: bool) -> NDArray[np.float64]:
 
 
 def _line(side: Side, css: str, mode: Mode, axis: Axis, measured: Mapping[str, Measured], truth: bool) -> Line | None:
-    seeds = [(_xs(record, axis, measured), _ys(record, mode, truth)) for record in side.records]
+    seeds = [(places(record, axis, measured), _ys(record, mode, truth)) for record in side.records]
     known = [(x, y) for x, y in seeds if x is not None]
     if side.records[0].learner.name == FROZEN:
         known = [(np.zeros(1), y[-1:]) for _, y in seeds]
@@ -97,5 +81,5 @@ def _on_common_grid(known: Sequence[Curve]) -> Curve:
     For the eye alone: areas are computed from steps.
     """
     x = np.linspace(max(x[0] for x, _ in known), min(x[-1] for x, _ in known), _GRID_POINTS)
-    ys = np.array([[*np.interp(x, places, y), y[-1]] for places, y in known])
-    return np.append(x, np.mean([places[-1] for places, _ in known])), ys
+    ys = np.array([[*np.interp(x, own, y), y[-1]] for own, y in known])
+    return np.append(x, np.mean([own[-1] for own, _ in known])), ys

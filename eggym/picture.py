@@ -14,9 +14,10 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from eggym.curves import AXES, Axis, Line, lines
+from eggym.arena import Arena
+from eggym.axes import AXES, Axis
+from eggym.curves import Line, lines
 from eggym.gap import true_mean
-from eggym.outcome import Arena
 from eggym.record import Measured
 from eggym.stats import FEWEST, mean_t
 from eggym.wording import amount, short

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from eggym.against import ladder_panel, ladder_svgs, ladders
-from eggym.curves import AXES, Axis, has_axis
+from eggym.arena import FROZEN, Arena, arrange
+from eggym.axes import AXES, Axis, axes_of
 from eggym.errors import EggymError
 from eggym.files import write_bytes
-from eggym.outcome import FROZEN, Arena, arrange, summary
+from eggym.outcome import summary
 from eggym.picture import STYLE, describe, panel, panel_svgs, sheet_svg
 from eggym.record import Measured, Record, find_runs, load_record
 from eggym.transcripts import examples
@@ -39,7 +40,7 @@ def write_report(duel_folder: Path, records: Sequence[Record], measured: Mapping
     found = summary(records, measured)
     verdicts = [_verdict(task) for task in found["tasks"]]
     folders = _folders(duel_folder)
-    axes = [axis for axis in AXES if has_axis(arenas, axis, measured)]
+    axes = axes_of(arenas, measured)
     page = _template().render(
         found=found,
         subtitle=_subtitle(arenas),
@@ -61,7 +62,7 @@ def picture_svg(records: Sequence[Record]) -> str:
     """Return the headline picture as one SVG file, readable on white and on dark; the axis is that of the budget."""
     arenas = arrange(records)
     found = summary(records, {})
-    axis = _first_axis(arenas, [axis for axis in AXES if axis != "cpu-s"])
+    axis = _first_axis(arenas, axes_of(arenas, {}))
     verdicts = map(_verdict, found["tasks"])
     panels = [panel(arena, axis, {}, verdict, arenas) for arena, verdict in zip(arenas, verdicts, strict=True)]
     panels += map(ladder_panel, ladders(arenas))

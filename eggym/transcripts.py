@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eggym.outcome import Arena, Side
+from eggym.arena import Arena, Side
 from eggym.replies import EVALUATIONS
 
 _LONGEST = 700  # characters of a text that are shown

@@ -1,154 +1,25 @@
-"""The report and what it stands on: outcome, curves, picture, transcripts. All records here are made up."""
+"""The report and what it stands on: curves, picture, transcripts. All records here are made up."""
 
 import base64
 import hashlib
 import itertools
 import json
 import math
-import random
 import re
 from html.parser import HTMLParser
 
 import pytest
+from made_up import BUDGET, LEARNERS, TASKS, a_duel, measurement, run
 
-from eggym.curves import has_axis, lines
-from eggym.errors import BadValue
-from eggym.files import canonical_json, sha256_json, write_json
-from eggym.outcome import arrange, summary
-from eggym.record import Measured, Record, run_id
+from eggym.arena import arrange
+from eggym.axes import has_axis
+from eggym.curves import lines
+from eggym.files import canonical_json, write_json
+from eggym.outcome import summary
+from eggym.record import Record
 from eggym.report import picture_svg, write_report
-from eggym.score import Spent
 from eggym.transcripts import clipped, examples
 from eggym.wording import amount, short
-
-TASKS = ("eggym/tiny-arithmetic-v0", "eggym/tiny-orders-v0", "eggym/tiny-programs-v0")
-LEARNERS = {"eggroll": "es", "dr_grpo": "rl", "frozen": "control"}
-BUDGET = 3e11
-N_ITEMS = 40
-
-
-def spent(share, kind):
-    episodes = int(share * (9000 if kind == "es" else 2400))
-    flops = int(share * BUDGET)
-    counts = {"episodes": episodes, "prompt_tokens": 9 * episodes, "action_tokens": 11 * episodes, "env_tokens": 0}
-    return Spent(
-        **counts,
-        rollout_flops=flops,
-        learner_flops=0,
-        flops=flops,
-        computed_flops=2 * flops,
-        reward_calls=episodes,
-    )
-
-
-def score(mean, temperature):
-    n_right = None if mean is None else round(mean * N_ITEMS)
-    rewards = [None] * N_ITEMS if mean is None else [float(index < n_right) for index in range(N_ITEMS)]
-    return {
-        "temperature": temperature,
-        "mean": mean,
-        "se": None if mean is None else 0.05,
-        "n_items": N_ITEMS,
-        "n_replies": N_ITEMS,
-        "states": {"correct": N_ITEMS},
-        "rewards": rewards,
-    }
-
-
-def run(task, learner, seed, means, kind=None, options=None, **changes):
-    """A record whose greedy rewards are ``means``, evaluated at equal shares of the budget."""
-    kind = kind or LEARNERS[learner]
-    options = options if options is not None else {"lr": 0.1}
-    config = {"learner": learner, "seed": seed, "task": task, "options": options}
-    shares = [index / max(len(means) - 1, 1) for index in range(len(means))]
-    points = [
-        {
-            "step": index,
-            "fraction": share,
-            "spent": spent(share, kind),
-            "greedy": score(mean, 0.0),
-            "sampled": score(mean if mean is None else 0.8 * mean, 1.0),
-        }
-        for index, (share, mean) in enumerate(zip(shares, means, strict=True))
-    ]
-    code = {"eggym": "0.1.0", "git_commit": None, "git_dirty": None, "python": "3.11", "libraries": {"torch": "2.13.0"}}
-    fields = {
-        "id": run_id(sha256_json(config), seed, f"digest {task}", "m"),
-        "config": config,
-        "seed": seed,
-        "learner": {"name": learner, "kind": kind, "profile": "tiny", "options": options},
-        "task": {
-            "id": task,
-            "difficulty": {},
-            "digest": f"digest {task}",
-            "floor": 0.0,
-            "reward_range": [0.0, 1.0],
-            "data": None,
-        },
-        "model": {
-            "name": "embedded-v0",
-            "sha256": "m",
-            "n_parameters": 300_000,
-            "n_trainable": 250_000,
-            "dtype": "f32",
-        },
-        "budget": {"axis": "flops", "limit": BUDGET},
-        "spent": points[-1]["spent"],
-        "evaluation_spent": spent(0.1, kind),
-        "n_steps": len(means) - 1,
-        "training_states": {"correct": 1},
-        "primary": "greedy",
-        "points": points,
-        "weights_sha256": "w",
-        "files": {},
-        "provenance": {**code, "config_sha256": sha256_json(config)},
-    }
-    return Record.model_validate_json(canonical_json({**fields, **changes}))
-
-
-def measurement(record, seconds=12.0):
-    return Measured(
-        started="2026-01-01T00:00:00+00:00",
-        finished="2026-01-01T00:00:20+00:00",
-        cpu_s=seconds,
-        wall_s=20.0,
-        phases={"rollout": 9.0},
-        peak_rss_bytes=400 * 2**20,
-        sessions=1,
-        host={"cpu": "test"},
-        cpu_s_at_points=[seconds * point.fraction for point in record.points],
-    )
-
-
-def learning(start, end, seed, n=9):
-    """A curve that rises fast, then slowly, with some noise on the way."""
-    rng = random.Random(repr((start, end, seed)))
-    way = [1 - math.exp(-3.5 * index / (n - 1)) for index in range(n)]
-    noise = [0.0, *(rng.gauss(0, 0.012) for _ in range(n - 2)), 0.0]
-    return [start + (end - start) * share / way[-1] + wobble for share, wobble in zip(way, noise, strict=True)]
-
-
-# by task: what ES and RL reach with three seeds; ES is ahead, nobody is, RL is ahead
-ENDS = {
-    TASKS[0]: ((0.72, 0.70, 0.74), (0.55, 0.56, 0.53)),
-    TASKS[1]: ((0.66, 0.62, 0.69), (0.63, 0.66, 0.65)),
-    TASKS[2]: ((0.48, 0.47, 0.50), (0.63, 0.60, 0.62)),
-}
-
-
-def a_duel(seeds=3, random_reward=False):
-    """Three tasks, three learners."""
-    records = []
-    for task, (es, rl) in ENDS.items():
-        for seed in range(1, seeds + 1):
-            records += [
-                run(task, "eggroll", seed, learning(0.31, es[seed - 1], seed)),
-                run(task, "dr_grpo", seed, learning(0.31, rl[seed - 1], seed)),
-                run(task, "frozen", seed, [0.31]),
-            ]
-            if random_reward:
-                records.append(run(task, "random-reward:eggroll", seed, learning(0.31, 0.3, seed), kind="control"))
-    return records, {record.id: measurement(record) for record in records}
 
 
 @pytest.fixture(scope="module")
@@ -177,101 +48,6 @@ class Tags(HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
-
-
-# -- outcome ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_summary_of_a_known_duel():
-    # differences 0.2, 0.25, 0.3: mean 0.25, SE 0.05/sqrt(3), half width 4.302653 * 0.028868 = 0.12421
-    ends = {"eggroll": (0.5, 0.6, 0.7), "dr_grpo": (0.3, 0.35, 0.4), "frozen": (0.25, 0.25, 0.25)}
-    records = [
-        run(TASKS[0], name, seed, [0.25, end]) for name, row in ends.items() for seed, end in enumerate(row, start=1)
-    ]
-    found = summary(records, {records[0].id: measurement(records[0], 30.0)})
-    (task,) = found["tasks"]
-    (pair,) = task["comparisons"]
-    assert (pair["es"], pair["rl"], pair["verdict"], pair["n"]) == ("eggroll", "dr_grpo", "ES ahead", 3)
-    assert [pair[key] for key in ("difference", "low", "high")] == pytest.approx([0.25, 0.12579, 0.37421], abs=1e-4)
-    assert pair["seeds_needed"] is None
-    es = task["learners"][0]
-    assert es["end"]["greedy"]["mean"] == pytest.approx(0.6)
-    assert es["end"]["sampled"]["mean"] == pytest.approx(0.48)
-    assert es["gain"]["greedy"]["difference"] == pytest.approx(0.35)
-    assert es["area"]["mean"] == pytest.approx(0.25)  # two points, read as steps: the start counts until the end
-    assert (es["cpu_s"], es["peak_rss_bytes"], es["spent"]["episodes"]) == (30.0, 400 * 2**20, 9000)
-    assert task["learners"][1]["cpu_s"] is None  # nothing was measured there
-    assert found["headline"] == "At 3e11 FLOPs, eggroll beats dr_grpo on tiny-arithmetic."
-    assert json.loads(canonical_json(found)) == found
-
-
-def test_every_verdict_is_said(duel):
-    found = summary(*duel)
-    assert [one["verdict"] for one in found["verdicts"]] == ["ES ahead", "not resolved", "RL ahead"]
-    assert found["headline"] == (
-        "At 3e11 FLOPs, eggroll is ahead on tiny-arithmetic; dr_grpo is ahead on tiny-programs; "
-        "tiny-orders is not resolved."
-    )
-    assert re.fullmatch(
-        r"not resolved: eggroll - dr_grpo = [+-]0\.\d{3}, 95 % interval .* over 3 seeds(; about \d+ seeds .*)?",
-        found["verdicts"][1]["sentence"],
-    )
-
-
-def test_two_seeds_are_never_a_verdict():
-    found = summary(*a_duel(seeds=2))
-    assert {one["verdict"] for one in found["verdicts"]} == {"not resolved"}
-    assert found["verdicts"][0]["sentence"].endswith("over 2 seeds; an interval needs at least 3")
-    assert "is not resolved on all three tasks" in found["headline"]
-
-
-def test_swapping_the_sides_swaps_the_verdict():
-    rows = [(seed, 0.5 + 0.01 * seed, 0.3) for seed in (1, 2, 3)]
-    for high, low, verdict in (("eggroll", "dr_grpo", "ES ahead"), ("dr_grpo", "eggroll", "RL ahead")):
-        runs = [run(TASKS[0], name, seed, [0.2, v]) for seed, a, b in rows for name, v in ((high, a), (low, b))]
-        assert summary(runs, {})["verdicts"][0]["verdict"] == verdict
-
-
-def test_without_a_frozen_run_the_own_start_stands_for_it():
-    runs = [run(TASKS[0], "eggroll", seed, [0.25, 0.5]) for seed in (1, 2, 3)]
-    found = summary(runs, {})
-    (side,) = found["tasks"][0]["learners"]
-    assert (side["gain_over"], side["gain"]["greedy"]["difference"]) == ("own start", 0.25)
-    assert found["headline"] == "eggroll on tiny-arithmetic: no pair of ES and RL to compare."
-
-
-def test_one_learner_with_two_settings_is_two_sides():
-    runs = [run(TASKS[0], "eggroll", 1, [0.2, 0.3], options={"lr": lr, "rank": 1}) for lr in (0.1, 0.2)]
-    assert [side.label for side in arrange(runs)[0].sides] == ["eggroll lr=0.1", "eggroll lr=0.2"]
-
-
-def test_the_same_run_given_twice_counts_once(duel):
-    records, measured = duel
-    assert summary(records + records[:4], measured) == summary(records, measured)
-
-
-def test_what_cannot_be_compared_is_refused():
-    with pytest.raises(BadValue, match="no finished run"):
-        arrange([])
-    one, other = (run(TASKS[0], "eggroll", 1, [0.2, 0.3], config={"x": x}, id=i, provenance=p) for x, i, p in _twins())
-    with pytest.raises(BadValue, match=r"two different runs of eggroll on eggym/tiny-arithmetic-v0 with seed 1 \("):
-        arrange([one, other])
-    with pytest.raises(BadValue, match="different primary metrics"):
-        arrange([one, run(TASKS[0], "dr_grpo", 1, [0.2], primary="sampled")])
-
-
-def _twins():
-    code = run(TASKS[0], "eggroll", 1, [0.2]).provenance.model_dump()
-    for x in (1, 2):
-        digest = sha256_json({"x": x})
-        yield x, run_id(digest, 1, f"digest {TASKS[0]}", "m"), {**code, "config_sha256": digest}
-
-
-def test_a_run_without_a_final_reward_is_left_out_and_counted():
-    runs = [run(TASKS[0], name, seed, [0.2, 0.5]) for name in ("eggroll", "dr_grpo") for seed in (1, 2)]
-    runs += [run(TASKS[0], "eggroll", 3, [0.2, None]), run(TASKS[0], "dr_grpo", 3, [0.2, 0.5])]
-    (pair,) = summary(runs, {})["tasks"][0]["comparisons"]
-    assert (pair["n"], pair["verdict"]) == (2, "not resolved")
 
 
 # -- curves and picture -----------------------------------------------------------------------------------------------
