@@ -50,7 +50,7 @@ def write_report(duel_folder: Path, records: Sequence[Record], measured: Mapping
         whiskers=_whiskers(found),
         shades=_CSS_OF,
         settings=_settings(arenas),
-        examples=[(arena.task, examples(arena, folders)) for arena in arenas],
+        examples=examples(arenas, folders),
         provenance=_provenance(records, measured),
     )
     path = duel_folder / REPORT_FILE

@@ -142,11 +142,44 @@ def test_examples_are_the_first_of_each_kind(tmp_path, duel):
     records, _ = duel
     save_runs(tmp_path, records, replies_of)
     folders = {record.id: tmp_path / str(index) for index, record in enumerate(records)}
-    shown = examples(arrange(records)[0], folders)
-    assert [one.why for one in shown] == ["all learned it", "learned only by eggroll", "lost by dr_grpo"]
-    assert [one.before.text for one in shown] == ["before 1", "before 2", "before 3"]
-    assert shown[1].after == (("eggroll", shown[1].after[0][1]), ("dr_grpo", shown[1].after[1][1]))
+    ((task, shown),) = examples(arrange(records)[:1], folders)
+    assert task == TASKS[0]
+    kinds = ["all learned it", "learned only by eggroll", "all learned it", "lost by dr_grpo", "still wrong for all"]
+    assert [one.why for one in shown] == kinds
+    assert [one.before.text for one in shown] == ["before 1", "before 2", "before 4", "before 3", "before 0"]
+    assert [label for label, _ in shown[1].after] == ["eggroll", "dr_grpo"]
     assert (shown[1].after[0][1].text, shown[1].after[1][1].reward) == ("eggroll 2", 0.0)
+
+
+def test_a_report_has_twelve_examples_and_tasks_take_turns(tmp_path, duel):
+    records, _ = duel
+    save_runs(tmp_path, records, lambda record: [*replies_of(record), *replies_of_more(record)])
+    folders = {record.id: tmp_path / str(index) for index, record in enumerate(records)}
+    arenas = arrange(records)
+    assert [len(shown) for _, shown in examples(arenas, folders)] == [4, 4, 4]
+    assert [len(shown) for _, shown in examples(arenas, folders, most=4)] == [2, 1, 1]
+    # the first of the kinds is the worst
+    assert [one.kind for one in examples(arenas, folders, most=1)[0][1]] == ["lost"]
+    assert {one.kind for one in examples(arenas, folders)[0][1]} == {"lost", "learned", "wrong"}
+
+
+def replies_of_more(record):
+    return [told(point, item, f"{item} {point}", 0.0) for item in range(10, 30) for point in (0, 2)]
+
+
+def test_examples_are_of_the_checkpoint_that_counts(tmp_path):
+    runs = [run(TASKS[0], name, 1, [0.2, 0.9, 0.4], chosen=1) for name in ("eggroll", "dr_grpo")]
+    save_runs(tmp_path, runs, replies_of)
+    ((_, shown),) = examples(arrange(runs), {one.id: tmp_path / str(index) for index, one in enumerate(runs)})
+    assert all(one.after[0][1].text.startswith("between") for one in shown)
+
+
+def test_a_baseline_stands_beside_the_contenders_and_stops_nothing(tmp_path, duel):
+    runs = [one for one in duel[0] if one.task.id == TASKS[0]]
+    runs += [run(TASKS[0], name, 1, [0.2, 0.5], kind="baseline") for name in ("best-of-n", "sft")]
+    save_runs(tmp_path, runs, lambda record: [] if record.learner.name == "best-of-n" else replies_of(record))
+    ((_, shown),) = examples(arrange(runs), {one.id: tmp_path / str(index) for index, one in enumerate(runs)})
+    assert [label for label, _ in shown[0].after] == ["eggroll", "dr_grpo", "sft"]
 
 
 def test_missing_and_torn_replies_do_not_stop_a_report(tmp_path, duel):
@@ -167,7 +200,7 @@ def test_several_turns_are_shown_with_what_the_environment_said(tmp_path, duel):
         records,
         lambda _: [told(0, 0, "1", 0.0), {**told(1, 0, "", 1.0), "turns": turns}],
     )
-    (shown,) = examples(arrange(records)[0], {record.id: tmp_path / str(i) for i, record in enumerate(records)})
+    ((_, (shown,)),) = examples(arrange(records), {record.id: tmp_path / str(i) for i, record in enumerate(records)})
     assert shown.after[0][1].text == "5\n> lower\n3"
 
 
