@@ -52,13 +52,14 @@ def axes_of(arenas: Sequence[Arena], measured: Mapping[str, Measured]) -> list[A
 
 
 def common_end(arena: Arena, axis: Axis, measured: Mapping[str, Measured]) -> float:
-    """Return the place that every run of a task reached, save those of the control that never changes."""
-    ends = [places(record, axis, measured) for record in _moving(arena)]
+    """Return the place that every run of ES and RL reached on a task; of all that moved, where there are none."""
+    contenders = [record for side in arena.sides if side.kind in ("es", "rl") for record in side.records]
+    ends = [places(record, axis, measured) for record in contenders or _moving(arena)]
     return min((float(x[-1]) for x in ends if x is not None), default=0.0)
 
 
 def areas(side: Side, mode: Mode, ends: Mapping[Axis, float], measured: Mapping[str, Measured]) -> dict[str, Any]:
-    """Return the mean height of the learning curve on each axis, up to the place that every run reached.
+    """Return the mean height of the learning curve on each axis, up to the place that all of ES and RL reached.
 
     A mean with its t interval over seeds, and ``to``, that place. Learning early counts; nothing is extrapolated.
     """

@@ -31,8 +31,8 @@ class Line:
 
     @property
     def flat(self) -> bool:
-        """Is it the control that never changes?"""
-        return self.side.records[0].learner.name == FROZEN
+        """Is it the control that never changes, or a baseline that trains nothing?"""
+        return self.side.records[0].learner.name == FROZEN or (self.side.kind == "baseline" and len(self.x) == 1)
 
 
 def lines(arena: Arena, mode: Mode, axis: Axis, measured: Mapping[str, Measured], truth: bool = False) -> list[Line]:
@@ -40,14 +40,18 @@ def lines(arena: Arena, mode: Mode, axis: Axis, measured: Mapping[str, Measured]
 
     ``truth``: of the true reward instead, where the reward is a proxy; NaN where it is none.
     """
+    css = shades(arena.sides)
+    found = [_line(side, css[side.label], mode, axis, measured, truth) for side in arena.sides]
+    return [line for line in found if line is not None]
+
+
+def shades(sides: Sequence[Side]) -> dict[str, str]:
+    """Return the class that colours every learner: by its kind, three shades in turn; controls have one."""
     count = {"es": 0, "rl": 0, "baseline": 0, "control": 0}
-    found = []
-    for side in arena.sides:
-        css = "ctl" if side.kind == "control" else f"{side.kind}{count[side.kind] % 3}"
+    found: dict[str, str] = {}
+    for side in sides:
+        found[side.label] = "ctl" if side.kind == "control" else f"{side.kind}{count[side.kind] % 3}"
         count[side.kind] += 1
-        line = _line(side, css, mode, axis, measured, truth)
-        if line is not None:
-            found.append(line)
     return found
 
 

@@ -62,6 +62,7 @@ FLOORS = (
         "drawing",
         "picture",
         "against",
+        "plots",
         "page_parts",
         "report",
         "worker",
