@@ -63,9 +63,9 @@ def _lines(told: Sequence[Mapping[str, Any]], arena: Arena) -> tuple[list[Series
     for one in told:
         for when, dots in (("start", _START), ("end", "")):
             means = {int(k): found[when]["mean"] for k, found in one["beyond"]["pass_at"].items() if found is not None}
-            known = [(place[k], mean) for k, mean in sorted(means.items()) if mean is not None]
+            known = {place[k]: mean for k, mean in sorted(means.items()) if mean is not None}
             label = one["learner"] if when == "end" else ""
-            series.append(Series(label, css[one["learner"]], *map(list, zip(*known, strict=True)), dots))
+            series.append(Series(label, css[one["learner"]], list(known), list(known.values()), dots))
     return series, [(place[k], f"{k}") for k in ks]
 
 
@@ -84,7 +84,7 @@ def _plot(title: str, subtitle: str, series: Sequence[Series], ticks: Sequence[t
 
 def _names(series: Sequence[Series], scale: Scale) -> list[str]:
     """Name the lines in the order in which they stand most of the way, moved apart where they would touch."""
-    named = sorted((one for one in series if one.label), key=lambda one: -one.y[-1] * 1000 - sum(one.y) / len(one.y))
+    named = sorted((one for one in series if one.label and one.y), key=lambda one: (-one.y[-1], -sum(one.y)))
     places = apart([scale.y(one.y[-1]) for one in named], TOP + 4, HEIGHT - BOTTOM - 2)
     return [
         words_at(scale.right + 10, place + 4, name_of(one.label), one.css, 12)
@@ -93,5 +93,5 @@ def _names(series: Sequence[Series], scale: Scale) -> list[str]:
 
 
 def _told(title: str, series: Sequence[Series]) -> str:
-    ends = [f"{one.label} from {one.y[0]:.2f} to {one.y[-1]:.2f}" for one in series if one.label]
+    ends = [f"{one.label} from {one.y[0]:.2f} to {one.y[-1]:.2f}" for one in series if one.label and one.y]
     return f"{title}: {', '.join(ends)}."

@@ -9,7 +9,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from made_up import BUDGET, LEARNERS, TASKS, a_duel, measurement, run
+from made_up import BUDGET, LEARNERS, TASKS, TUNING, a_duel, changed, measurement, run
 
 from eggym.arena import arrange
 from eggym.axes import has_axis
@@ -218,7 +218,12 @@ def test_the_page_is_whole_small_and_loads_nothing(tmp_path, duel):
     assert not {name for name in attributes if name in {"src", "href", "style"} or name.startswith("on")}
     assert "http" not in page.replace("http-equiv", "") and "@import" not in page and "url(" not in page
     assert all(names.get("aria-label") for tag, names in tags if names.get("role") == "img")
-    assert len([tag for tag, _ in tags if tag == "table"]) == 2
+    headings = re.findall("<h2>(.*?)</h2>", page)
+    assert headings == [
+        "Who is ahead", "Every learner", "Over all 3 tasks", "On the way", "Where the time went", "Before and after",
+        "Settings",
+    ]  # fmt: skip
+    assert page.count("<table>") == page.count("<caption>") == 6
     assert [names["id"] for tag, names in tags if tag == "input" and "checked" in names] == ["axis-flops"]
     assert write_report(tmp_path, *duel).read_text() == page
 
@@ -248,7 +253,7 @@ def test_a_proxy_is_told_with_its_truth(tmp_path, capsys):
     assert found["tasks"][0]["comparisons"][0]["true"]["difference"] == pytest.approx(-0.1)
     page = write_report(tmp_path, proxies, {}).read_text()
     Tags(page)
-    assert page.count("<table>") == 3 and "Proxy and truth" in page and "+0.90" in page
+    assert "Proxy and truth" in page and "+0.90" in page
     assert 'stroke-dasharray="0.1 4.5"' in page and "Dotted: the true reward" in page
     print_summary(Console(width=100), found)
     assert re.search(r"eggroll +0\.20 +0\.90 +0\.30 +0\.10 +-0\.10 +0\.80 \+0\.90", capsys.readouterr().out)
@@ -309,3 +314,66 @@ def test_a_duel_without_measurements_or_without_any_reward_makes_a_page(tmp_path
     page = write_report(tmp_path, records, {}).read_text()
     assert 'axis-cpu-s"' not in page
     assert "nan" not in page.replace("resonan", "")
+
+
+def test_what_changed_beside_the_reward_is_shown(tmp_path):
+    records = [
+        run(task, name, seed, [0.25, 0.5], beyond=changed(seed), tuning=TUNING)
+        for task in TASKS[:2]
+        for name in ("eggroll", "dr_grpo")
+        for seed in (1, 2, 3)
+    ]
+    page = write_report(tmp_path, records, {record.id: measurement(record) for record in records}).read_text()
+    Tags(page)
+    for words in (
+        "Beyond the reward",
+        "Kept of tiny-orders",
+        "pass@64",
+        "How options were chosen",
+        "diverged at step 3",
+    ):
+        assert words in page
+    assert page.count("pass@k against k") == 2 and page.count("Change of the weights by layer") == 2
+    # KL 0.01, 0.02, 0.03: SE 0.01/sqrt(3), half width 4.302653 * 0.0057735 = 0.02484
+    assert "<td>0.02<small>\N{MINUS SIGN}0.00484 to 0.0448</small></td>" in page
+    assert "0.25 → <b>0.50</b>" in page  # pass@1, before and after
+    assert 'tr class="chosen"' in page and "2 trials on tiny-orders" in page
+
+
+def test_what_was_not_asked_for_has_no_section(tmp_path, duel):
+    page = write_report(tmp_path, *duel).read_text()
+    assert "Beyond the reward" not in page and "How options were chosen" not in page and "pass@" not in page
+
+
+def test_a_profile_needs_two_tasks(tmp_path, duel):
+    def has_profile(records):
+        return "Performance profiles" in write_report(tmp_path, records, {}).read_text()
+
+    assert has_profile(duel[0])
+    assert not has_profile([record for record in duel[0] if record.task.id == TASKS[0]])
+
+
+def test_a_baseline_is_green_and_dashed_or_a_level(tmp_path):
+    runs = [run(TASKS[0], name, seed, [0.2, 0.5]) for name in ("eggroll", "dr_grpo") for seed in (1, 2, 3)]
+    trained = [run(TASKS[0], "sft", seed, [0.2, 0.4], kind="baseline") for seed in (1, 2, 3)]
+    asked = [run(TASKS[0], "best-prompt", seed, [0.3], kind="baseline") for seed in (1, 2, 3)]
+    page = write_report(tmp_path, [*runs, *trained, *asked], {}).read_text()
+    assert "Green, dashed: baselines" in page
+    assert re.search(r'class="baseline0" fill="none"[^>]*stroke-dasharray="6 5"', page)
+    # not trained: one level all across, like the frozen base
+    assert re.search(r'class="baseline1" [^>]*stroke-dasharray="5 4" d="M30 [\d.]+H', page)
+
+
+def test_options_that_differ_by_task_are_told_by_task(tmp_path):
+    runs = [run(task, "eggroll", 1, [0.2, 0.5], options={"lr": lr}) for task, lr in ((TASKS[0], 0.1), (TASKS[1], 0.2))]
+    assert "tiny-arithmetic: 0.1; tiny-orders: 0.2" in write_report(tmp_path, runs, {}).read_text()
+
+
+def test_evil_names_are_escaped_in_every_section(tmp_path):
+    evil = "<script>x</script>"
+    gone = {**changed(), "retention": {evil: changed()["train"]}, "weight_change": {"all": 0.1, evil: 0.2}}
+    told = {**TUNING, "task": evil, "split": evil, "space": {evil: [evil]}}
+    told["trials"] = [{"options": {evil: evil}, "score": None, "run": evil, "flops": 1}]
+    runs = [run(TASKS[0], "eggroll", 1, [0.2, 0.5], beyond=gone, tuning={**told, "chosen": 0})]
+    timed = {runs[0].id: measurement(runs[0]).model_copy(update={"phases": {evil: 1.0}})}
+    assert "<script" not in write_report(tmp_path, runs, timed).read_text()
