@@ -18,20 +18,20 @@ from eggym.record import Measured, Record
 from eggym.score import Mode
 from eggym.stats import area_under, mean_t, time_to_target
 
-Axis = Literal["flops", "episodes", "tokens", "cpu-s", "wall-s"]
+Axis = Literal["flops", "episodes", "tokens", "cpu-s", "s"]
 AXES: dict[Axis, str] = {
     "flops": "FLOPs",
     "episodes": "episodes",
     "tokens": "tokens",
     "cpu-s": "CPU-seconds",
-    "wall-s": "wall seconds",
+    "s": "wall seconds",
 }
 TARGET = 0.5  # share of the way from the frozen base to the largest reward
 
 
 def places(record: Record, axis: Axis, measured: Mapping[str, Measured]) -> NDArray[np.float64] | None:
     """Return what was spent in training up to each point of a run; None where it was not measured."""
-    if axis not in ("cpu-s", "wall-s"):
+    if axis not in ("cpu-s", "s"):
         found: NDArray[np.float64] = record.curve("greedy")[axis]
         return found
     if record.id not in measured:

@@ -184,7 +184,7 @@ def test_seconds_are_axes_where_they_were_measured():
     timed = {one.id: measurement(one, 12.0).model_copy(update={"wall_s_at_points": [0.0, 3.0, 8.0]}) for one in runs}
     es = summary(runs, timed)["tasks"][0]["learners"][0]
     assert es["areas"]["cpu-s"]["to"] == 12.0
-    assert es["areas"]["wall-s"]["mean"] == pytest.approx((3 * 0.2 + 5 * 0.4) / 8)
+    assert es["areas"]["s"]["mean"] == pytest.approx((3 * 0.2 + 5 * 0.4) / 8)
 
 
 def test_the_target_lies_halfway_from_the_frozen_base_to_the_top():
