@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from eggym.beyond import known
 from eggym.wording import amount, short, size
 
 _NAMES = 15  # characters of the first column
@@ -56,6 +55,8 @@ def _truth_row(one: Mapping[str, Any], mode: str) -> list[Text | str]:
 
 def _print_beyond(console: Console, summary: Mapping[str, Any]) -> None:
     """Print what the runs changed beside their reward, if it was asked for."""
+    from eggym.beyond import known  # with numpy, which a listing does without
+
     table = _table("KL", "weights", "train-test", "distinct", "pass@1", "most", "kept least")
     for task in summary["tasks"]:
         told = [one for one in task["learners"] if known(one["beyond"]) and one["learner"] != "frozen"]
