@@ -89,7 +89,7 @@ def provenance(records: Sequence[Record], measured: Mapping[str, Measured]) -> d
 
 def number(value: float | None, places: int = 2) -> str:
     """Return a number with its places, or a dash."""
-    return _NONE if value is None else f"{value:.{places}f}"
+    return _NONE if value is None else f"{value:.{places}f}".replace("-", _MINUS)
 
 
 def signed(value: float | None, places: int = 2) -> str:
@@ -108,6 +108,14 @@ def interval(found: Mapping[str, Any] | None, how: str = "number") -> str:
         return ""
     write: Callable[[float], str] = {"number": number, "signed": signed, "small": small}[how]
     return f"{write(found['low'])} to {write(found['high'])}".replace("-", _MINUS)
+
+
+def half_width(found: Mapping[str, Any] | None, how: str = "number") -> str:
+    """Return ``± 0.05``, half of an interval that lies evenly around its mean; or nothing where there is none."""
+    if found is None or found["low"] is None:
+        return ""
+    write: Callable[[float], str] = {"number": number, "small": small}[how]
+    return f"\N{PLUS-MINUS SIGN} {write((found['high'] - found['low']) / 2)}"
 
 
 def p_value(value: float | None) -> str:
@@ -133,6 +141,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "signed": signed,
     "small": small,
     "interval": interval,
+    "half": half_width,
     "p": p_value,
     "mib": mib,
     "short": short,

@@ -3,6 +3,9 @@
 A pair is decided on its seeds: the paired t interval of 95 % excludes zero, and, where a duel asks about several pairs,
 so does the p value after Holm's adjustment over all of them (tasks and pairs of learners together). Which pairs count
 was known before the runs; how many of them look good was not, and does not matter. "Not resolved" is an answer.
+
+Where every seed shows the very same difference (one item of forty, say, on a task that both have solved), seeds have no
+spread to go by: then the interval over items has to exclude zero too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +20,7 @@ from eggym.stats import Comparison, mean_t, paired, paired_items, seeds_needed
 
 VERDICTS = {"a": "ES ahead", "b": "RL ahead", None: "not resolved"}
 LEVEL = 0.95
+_ROUNDING = 1e-9
 
 
 def compare_all(arenas: Sequence[Arena]) -> list[list[dict[str, Any]]]:
@@ -28,7 +32,14 @@ def compare_all(arenas: Sequence[Arena]) -> list[list[dict[str, Any]]]:
     }
     differences = {name: paired(es.finals(mode), rl.finals(mode)) for name, (es, rl, mode) in found.items()}
     adjusted = holm({name: one.p for name, one in differences.items()})
-    judge = _Judge(adjusted, {name for name, p in adjusted.items() if p < 1 - LEVEL and differences[name].resolved})
+    judge = _Judge(
+        adjusted,
+        {
+            name
+            for name, p in adjusted.items()
+            if p < 1 - LEVEL and differences[name].resolved and not _items_object(*found[name], differences[name])
+        },
+    )
     told = iter([judge.pair(name, *sides, differences[name]) for name, sides in found.items()])
     return [[next(told) for _ in arena.pairs()] for arena in arenas]
 
@@ -42,8 +53,10 @@ class _Judge:
     def pair(self, name: str, es: Side, rl: Side, mode: Mode, found: Comparison) -> dict[str, Any]:
         """Return the numbers of one pair."""
         side = found.resolved if name in self._passed else None
-        more = None if side else seeds_needed(found.per_seed.values(), self._next_level())
-        sentence = _sentence(es, rl, found, self._adjustment(name, found), more)
+        objected = _items_object(es, rl, mode, found)
+        more = None if side or objected else seeds_needed(found.per_seed.values(), self._next_level())
+        note = "; the same in every seed, and over items the interval includes zero" * objected
+        sentence = _sentence(es, rl, found, self._adjustment(name, found) + note, more)
         return {
             "es": es.label,
             "rl": rl.label,
@@ -77,6 +90,14 @@ class _Judge:
 def comparison(found: Comparison) -> dict[str, Any]:
     """Return a paired difference as numbers."""
     return {"difference": found.difference, "low": found.low, "high": found.high, "n": found.n}
+
+
+def _items_object(es: Side, rl: Side, mode: Mode, found: Comparison) -> bool:
+    """Whether seeds without spread show a difference that the choice of items may have made."""
+    if found.low is None or found.high is None or found.high - found.low > _ROUNDING:
+        return False
+    items = _items(es, rl, mode)
+    return items is not None and items["low"] is not None and items["low"] <= 0 <= items["high"]
 
 
 def _true_difference(es: Side, rl: Side, mode: Mode) -> dict[str, Any]:

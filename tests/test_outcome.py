@@ -150,6 +150,17 @@ def test_a_pair_that_does_not_pass_the_adjustment_is_not_resolved():
     assert summary(several((0.15, 0.2, 0.25)), {})["verdicts"][0]["verdict"] == "ES ahead"
 
 
+def test_one_item_more_in_every_seed_is_no_verdict():
+    # one of forty items in each of three seeds: no spread over seeds, p = 0. Over items: mean 1/40, SE 1/40, t(39) 2.02
+    (pair,) = summary(several((0.025, 0.025, 0.025)), {})["tasks"][0]["comparisons"]
+    assert pair["p"] == pytest.approx(0, abs=1e-12) and pair["low"] == pytest.approx(0.025)
+    assert pair["items"]["low"] == pytest.approx(0.025 - 2.0227 * 0.025, abs=1e-5)
+    assert (pair["verdict"], pair["seeds_needed"]) == ("not resolved", None)
+    assert pair["sentence"].endswith("the same in every seed, and over items the interval includes zero")
+    # ten of forty items are another matter
+    assert summary(several((0.25, 0.25, 0.25)), {})["verdicts"][0]["verdict"] == "ES ahead"
+
+
 def test_pairs_without_a_test_do_not_count_among_the_comparisons():
     runs = several((0.15, 0.2, 0.25), (0.1, 0.2))
     first, second = (task["comparisons"][0] for task in summary(runs, {})["tasks"])

@@ -335,7 +335,7 @@ def test_what_changed_beside_the_reward_is_shown(tmp_path):
         assert words in page
     assert page.count("pass@k against k") == 2 and page.count("Change of the weights by layer") == 2
     # KL 0.01, 0.02, 0.03: SE 0.01/sqrt(3), half width 4.302653 * 0.0057735 = 0.02484
-    assert "<td>0.02<small>\N{MINUS SIGN}0.00484 to 0.0448</small></td>" in page
+    assert "<td>0.02<small>\N{PLUS-MINUS SIGN} 0.0248</small></td>" in page
     assert "0.25 → <b>0.50</b>" in page  # pass@1, before and after
     assert 'tr class="chosen"' in page and "2 trials on tiny-orders" in page
 
