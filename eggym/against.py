@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from eggym.curves import Line
-from eggym.outcome import Arena, Side
-from eggym.picture import HEIGHT, WIDTH, Scale, band, labels, rewards_axis, stroke, tick_at, words_at
+from eggym.arena import Arena, Side
+from eggym.curves import Line, shades
+from eggym.drawing import HEIGHT, WIDTH, Scale, band, labels, rewards_axis, stroke, tick_at, words_at
 from eggym.score import Mode
 from eggym.stats import mean_t
 from eggym.task import label_of
@@ -80,7 +80,7 @@ def ladder_panel(ladder: Ladder) -> str:
 
 
 def ladder_svgs(arenas: Sequence[Arena]) -> list[str]:
-    """Return the panel of every ladder as an ``<svg>`` for a page that brings the styles of `eggym.picture`."""
+    """Return the panel of every ladder as an ``<svg>`` for a page that brings the styles of `eggym.drawing`."""
     return [
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(describe_ladder(one), quote=True)}">'
         f"{ladder_panel(one)}</svg>"
@@ -125,15 +125,12 @@ def _lines(ladder: Ladder) -> list[Line]:
         side.label: [other for arena in ladder.arenas for other in arena.sides if other.label == side.label]
         for side in ladder.arenas[0].sides
     }
-    count = {"es": 0, "rl": 0, "baseline": 0, "control": 0}
-    found: list[Line] = []
-    for sides in everywhere.values():
-        kind = sides[0].kind
-        css = "ctl" if kind == "control" else f"{kind}{count[kind] % 3}"
-        count[kind] += 1
-        if len(sides) == len(ladder.arenas):
-            found.append(_line(sides, css, ladder.arenas[0].primary))
-    return found
+    css = shades(ladder.arenas[0].sides)
+    return [
+        _line(sides, css[label], ladder.arenas[0].primary)
+        for label, sides in everywhere.items()
+        if len(sides) == len(ladder.arenas)
+    ]
 
 
 def _line(sides: Sequence[Side], css: str, mode: Mode) -> Line:

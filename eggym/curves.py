@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eggym.arena import FROZEN, Arena, Side
+from eggym.axes import Axis, places
 from eggym.gap import true_mean
-from eggym.outcome import FROZEN, Arena, Side
 from eggym.record import Measured, Record
 from eggym.score import Mode
 from eggym.stats import mean_t
 
-Axis = Literal["flops", "episodes", "tokens", "cpu-s"]
-AXES: dict[Axis, str] = {"flops": "FLOPs", "episodes": "episodes", "tokens": "tokens", "cpu-s": "CPU-seconds"}
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]  # places and values
 _GRID_POINTS = 40
 
@@ -33,8 +31,8 @@ class Line:
 
     @property
     def flat(self) -> bool:
-        """Is it the control that never changes?"""
-        return self.side.records[0].learner.name == FROZEN
+        """Is it the control that never changes, or a baseline that trains nothing?"""
+        return self.side.records[0].learner.name == FROZEN or (self.side.kind == "baseline" and len(self.x) == 1)
 
 
 def lines(arena: Arena, mode: Mode, axis: Axis, measured: Mapping[str, Measured], truth: bool = False) -> list[Line]:
@@ -42,29 +40,19 @@ def lines(arena: Arena, mode: Mode, axis: Axis, measured: Mapping[str, Measured]
 
     ``truth``: of the true reward instead, where the reward is a proxy; NaN where it is none.
     """
+    css = shades(arena.sides)
+    found = [_line(side, css[side.label], mode, axis, measured, truth) for side in arena.sides]
+    return [line for line in found if line is not None]
+
+
+def shades(sides: Sequence[Side]) -> dict[str, str]:
+    """Return the class that colours every learner: by its kind, three shades in turn; controls have one."""
     count = {"es": 0, "rl": 0, "baseline": 0, "control": 0}
-    found = []
-    for side in arena.sides:
-        css = "ctl" if side.kind == "control" else f"{side.kind}{count[side.kind] % 3}"
+    found: dict[str, str] = {}
+    for side in sides:
+        found[side.label] = "ctl" if side.kind == "control" else f"{side.kind}{count[side.kind] % 3}"
         count[side.kind] += 1
-        line = _line(side, css, mode, axis, measured, truth)
-        if line is not None:
-            found.append(line)
     return found
-
-
-def has_axis(arenas: Sequence[Arena], axis: Axis, measured: Mapping[str, Measured]) -> bool:
-    """Is this axis known for every learner that moves?"""
-    sides = [side for arena in arenas for side in arena.sides if side.records[0].learner.name != FROZEN]
-    return all(_xs(record, axis, measured) is not None for side in sides for record in side.records)
-
-
-def _xs(record: Record, axis: Axis, measured: Mapping[str, Measured]) -> NDArray[np.float64] | None:
-    if axis != "cpu-s":
-        found: NDArray[np.float64] = record.curve("greedy")[axis]
-        return found
-    times = measured[record.id].cpu_s_at_points if record.id in measured else []
-    return np.array(times) if len(times) == len(record.points) else None
 
 
 def _ys(record: Record, mode: Mode, truth: bool) -> NDArray[np.float64]:
@@ -75,7 +63,7 @@ def _ys(record: Record, mode: Mode, truth: bool) -> NDArray[np.float64]:
 
 
 def _line(side: Side, css: str, mode: Mode, axis: Axis, measured: Mapping[str, Measured], truth: bool) -> Line | None:
-    seeds = [(_xs(record, axis, measured), _ys(record, mode, truth)) for record in side.records]
+    seeds = [(places(record, axis, measured), _ys(record, mode, truth)) for record in side.records]
     known = [(x, y) for x, y in seeds if x is not None]
     if side.records[0].learner.name == FROZEN:
         known = [(np.zeros(1), y[-1:]) for _, y in seeds]
@@ -97,5 +85,5 @@ def _on_common_grid(known: Sequence[Curve]) -> Curve:
     For the eye alone: areas are computed from steps.
     """
     x = np.linspace(max(x[0] for x, _ in known), min(x[-1] for x, _ in known), _GRID_POINTS)
-    ys = np.array([[*np.interp(x, places, y), y[-1]] for places, y in known])
-    return np.append(x, np.mean([places[-1] for places, _ in known])), ys
+    ys = np.array([[*np.interp(x, own, y), y[-1]] for own, y in known])
+    return np.append(x, np.mean([own[-1] for own, _ in known])), ys

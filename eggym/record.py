@@ -179,6 +179,7 @@ class Measured(Strict):
     sessions: Count  # how often the run was started or resumed
     host: dict[str, str]
     cpu_s_at_points: list[float] = Field(default_factory=list)  # training CPU seconds up to each point of the record
+    wall_s_at_points: list[float] = Field(default_factory=list)  # training wall seconds up to each point
 
 
 def run_id(config_sha256: str, seed: int, task_digest: str, model_sha256: str) -> str:

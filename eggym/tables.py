@@ -18,10 +18,7 @@ def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
     """Print every learner of every task, the paired differences and the verdicts."""
     primary = summary["primary"]
     other, label = ("sampled", "T=1") if primary == "greedy" else ("greedy", "greedy")
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("", overflow="fold", min_width=_NAMES)
-    for name in ("start", "end", label, "gain", "episodes", "tokens", "FLOPs", "CPU s", "memory"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = _table("start", "end", label, "gain", "episodes", "tokens", "FLOPs", "CPU s", "memory")
     for task in summary["tasks"]:
         table.add_row(Text(_lines(short(task["task"])), "bold"))
         for one in task["learners"]:
@@ -29,6 +26,8 @@ def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
     console.print(table)
     console.print(_legend(summary, label), style="dim", highlight=False)
     _print_truths(console, summary)
+    _print_beyond(console, summary)
+    _print_overall(console, summary)
     for verdict in summary["verdicts"]:
         console.print(_verdict(verdict), soft_wrap=True, highlight=False)
 
@@ -36,10 +35,7 @@ def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
 def _print_truths(console: Console, summary: Mapping[str, Any]) -> None:
     """Print true rewards and gaps, if a task tells them."""
     mode = summary["primary"]
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("", overflow="fold", min_width=_NAMES)
-    for name in ("reward", "at end", "true", "at end", "gap", "at end", "change"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = _table("reward", "at end", "true", "at end", "gap", "at end", "change")
     for task in summary["tasks"]:
         told = [one for one in task["learners"] if "gap" in one]
         if told:
@@ -55,6 +51,73 @@ def _truth_row(one: Mapping[str, Any], mode: str) -> list[Text | str]:
     places = [kind[when][mode]["mean"] for kind in (one, one["true"], one["gap"]) for when in ("start", "end")]
     change = "" if one["learner"] == "frozen" else _interval(one["gap"]["change"][mode], "mean")
     return [Text(_lines(" " + one["learner"]), _STYLES.get(one["kind"], "")), *map(_number, places), change]
+
+
+def _print_beyond(console: Console, summary: Mapping[str, Any]) -> None:
+    """Print what the runs changed beside their reward, if it was asked for."""
+    from eggym.beyond_summary import known  # with numpy, which a listing does without
+
+    table = _table("KL", "weights", "train-test", "distinct", "pass@1", "most", "kept least")
+    for task in summary["tasks"]:
+        told = [one for one in task["learners"] if known(one["beyond"]) and one["learner"] != "frozen"]
+        if told:
+            table.add_row(Text(_lines(short(task["task"])), "bold"))
+        for one in told:
+            table.add_row(Text(_lines(" " + one["learner"]), _STYLES.get(one["kind"], "")), *_beyond(one["beyond"]))
+    if table.row_count:
+        console.print(table)
+        console.print(
+            "KL to the base per token; relative change of the weights; reward on training minus held-out items; "
+            "distinct answers; pass@1 and pass@k at the largest k; the largest loss on another task. Before→after.\n",
+            style="dim",
+            highlight=False,
+        )
+
+
+def _beyond(found: Mapping[str, Any]) -> list[str]:
+    ks = list(found["pass_at"])
+    changes = [one["change"]["mean"] for one in found["retention"].values() if one is not None]
+    least = min((value for value in changes if value is not None), default=None)
+    return [
+        *("-" if found[name] is None else f"{found[name]['mean']:.3g}" for name in ("kl_base", "weight_change")),
+        *map(_arrow, (found["train_gap"], found["distinct"])),
+        _arrow(found["pass_at"].get("1")),
+        f"{_arrow(found['pass_at'][ks[-1]])} @{ks[-1]}" if len(ks) > 1 else "-",
+        "-" if least is None else f"{least:+.2f}",
+    ]
+
+
+def _arrow(found: Mapping[str, Any] | None) -> str:
+    return "-" if found is None else f"{_number(found['start']['mean'])}→{_number(found['end']['mean'])}"
+
+
+def _print_overall(console: Console, summary: Mapping[str, Any]) -> None:
+    """Print the aggregates over two or more tasks."""
+    found = summary["overall"]
+    if found["tasks"] < 2 or not found["learners"]:
+        return
+    table = _table("runs", "IQM", "optimality gap")
+    for one in found["learners"]:
+        gap = one["optimality_gap"]
+        half = "" if gap["low"] is None else f" ±{(gap['high'] - gap['low']) / 2:.2f}"
+        cells = (str(one["runs"]), _number(one["iqm"]), f"{_number(gap['mean'])}{half}")
+        table.add_row(Text(_lines(" " + one["learner"]), _STYLES.get(one["kind"], "")), *cells)
+    console.print(Text(f"over {found['tasks']} tasks", "bold"))
+    console.print(table)
+    for pair in found["pairs"]:
+        chance = pair["probability_of_improvement"]
+        sure = "" if chance["low"] is None else f", 95 % interval {chance['low']:.2f} to {chance['high']:.2f}"
+        text = f"P({pair['es']} > {pair['rl']}) = {_number(chance['mean'])}{sure}"
+        console.print(text, style="dim", highlight=False)
+    console.print()
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("", overflow="fold", min_width=_NAMES)
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
 
 
 def print_plan(console: Console, rows: Sequence[Mapping[str, Any]], n_workers: int) -> None:

@@ -105,6 +105,9 @@ def play(
 
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders of runs such as a duel's.")],
+    target: Annotated[
+        float, typer.Option(help="What counts as learnt: a share of the way from the frozen base to the top.")
+    ] = 0.5,
     as_json: Json = False,
 ) -> None:
     """Compare finished runs, wherever they lie.
@@ -121,7 +124,7 @@ def compare(
         raise UnknownName(f"no finished run in {', '.join(map(str, runs))}: there is no record.json at or below it")
     records = [load_record(path) for path in dict.fromkeys(found)]
     measured = {record.id: load_measured(path) for record, path in zip(records, dict.fromkeys(found), strict=True)}
-    numbers = summary(records, {name: one for name, one in measured.items() if one is not None})
+    numbers = summary(records, {name: one for name, one in measured.items() if one is not None}, target)
     if as_json:
         print_json(numbers)
     else:

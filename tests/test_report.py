@@ -1,154 +1,25 @@
-"""The report and what it stands on: outcome, curves, picture, transcripts. All records here are made up."""
+"""The report and what it stands on: curves, picture, transcripts. All records here are made up."""
 
 import base64
 import hashlib
 import itertools
 import json
 import math
-import random
 import re
 from html.parser import HTMLParser
 
 import pytest
+from made_up import BUDGET, LEARNERS, TASKS, TUNING, a_duel, changed, measurement, run
 
-from eggym.curves import has_axis, lines
-from eggym.errors import BadValue
-from eggym.files import canonical_json, sha256_json, write_json
-from eggym.outcome import arrange, summary
-from eggym.record import Measured, Record, run_id
+from eggym.arena import arrange
+from eggym.axes import has_axis
+from eggym.curves import lines
+from eggym.files import canonical_json, write_json
+from eggym.outcome import summary
+from eggym.record import Record
 from eggym.report import picture_svg, write_report
-from eggym.score import Spent
 from eggym.transcripts import clipped, examples
 from eggym.wording import amount, short
-
-TASKS = ("eggym/tiny-arithmetic-v0", "eggym/tiny-orders-v0", "eggym/tiny-programs-v0")
-LEARNERS = {"eggroll": "es", "dr_grpo": "rl", "frozen": "control"}
-BUDGET = 3e11
-N_ITEMS = 40
-
-
-def spent(share, kind):
-    episodes = int(share * (9000 if kind == "es" else 2400))
-    flops = int(share * BUDGET)
-    counts = {"episodes": episodes, "prompt_tokens": 9 * episodes, "action_tokens": 11 * episodes, "env_tokens": 0}
-    return Spent(
-        **counts,
-        rollout_flops=flops,
-        learner_flops=0,
-        flops=flops,
-        computed_flops=2 * flops,
-        reward_calls=episodes,
-    )
-
-
-def score(mean, temperature):
-    n_right = None if mean is None else round(mean * N_ITEMS)
-    rewards = [None] * N_ITEMS if mean is None else [float(index < n_right) for index in range(N_ITEMS)]
-    return {
-        "temperature": temperature,
-        "mean": mean,
-        "se": None if mean is None else 0.05,
-        "n_items": N_ITEMS,
-        "n_replies": N_ITEMS,
-        "states": {"correct": N_ITEMS},
-        "rewards": rewards,
-    }
-
-
-def run(task, learner, seed, means, kind=None, options=None, **changes):
-    """A record whose greedy rewards are ``means``, evaluated at equal shares of the budget."""
-    kind = kind or LEARNERS[learner]
-    options = options if options is not None else {"lr": 0.1}
-    config = {"learner": learner, "seed": seed, "task": task, "options": options}
-    shares = [index / max(len(means) - 1, 1) for index in range(len(means))]
-    points = [
-        {
-            "step": index,
-            "fraction": share,
-            "spent": spent(share, kind),
-            "greedy": score(mean, 0.0),
-            "sampled": score(mean if mean is None else 0.8 * mean, 1.0),
-        }
-        for index, (share, mean) in enumerate(zip(shares, means, strict=True))
-    ]
-    code = {"eggym": "0.1.0", "git_commit": None, "git_dirty": None, "python": "3.11", "libraries": {"torch": "2.13.0"}}
-    fields = {
-        "id": run_id(sha256_json(config), seed, f"digest {task}", "m"),
-        "config": config,
-        "seed": seed,
-        "learner": {"name": learner, "kind": kind, "profile": "tiny", "options": options},
-        "task": {
-            "id": task,
-            "difficulty": {},
-            "digest": f"digest {task}",
-            "floor": 0.0,
-            "reward_range": [0.0, 1.0],
-            "data": None,
-        },
-        "model": {
-            "name": "embedded-v0",
-            "sha256": "m",
-            "n_parameters": 300_000,
-            "n_trainable": 250_000,
-            "dtype": "f32",
-        },
-        "budget": {"axis": "flops", "limit": BUDGET},
-        "spent": points[-1]["spent"],
-        "evaluation_spent": spent(0.1, kind),
-        "n_steps": len(means) - 1,
-        "training_states": {"correct": 1},
-        "primary": "greedy",
-        "points": points,
-        "weights_sha256": "w",
-        "files": {},
-        "provenance": {**code, "config_sha256": sha256_json(config)},
-    }
-    return Record.model_validate_json(canonical_json({**fields, **changes}))
-
-
-def measurement(record, seconds=12.0):
-    return Measured(
-        started="2026-01-01T00:00:00+00:00",
-        finished="2026-01-01T00:00:20+00:00",
-        cpu_s=seconds,
-        wall_s=20.0,
-        phases={"rollout": 9.0},
-        peak_rss_bytes=400 * 2**20,
-        sessions=1,
-        host={"cpu": "test"},
-        cpu_s_at_points=[seconds * point.fraction for point in record.points],
-    )
-
-
-def learning(start, end, seed, n=9):
-    """A curve that rises fast, then slowly, with some noise on the way."""
-    rng = random.Random(repr((start, end, seed)))
-    way = [1 - math.exp(-3.5 * index / (n - 1)) for index in range(n)]
-    noise = [0.0, *(rng.gauss(0, 0.012) for _ in range(n - 2)), 0.0]
-    return [start + (end - start) * share / way[-1] + wobble for share, wobble in zip(way, noise, strict=True)]
-
-
-# by task: what ES and RL reach with three seeds; ES is ahead, nobody is, RL is ahead
-ENDS = {
-    TASKS[0]: ((0.72, 0.70, 0.74), (0.55, 0.56, 0.53)),
-    TASKS[1]: ((0.66, 0.62, 0.69), (0.63, 0.66, 0.65)),
-    TASKS[2]: ((0.48, 0.47, 0.50), (0.63, 0.60, 0.62)),
-}
-
-
-def a_duel(seeds=3, random_reward=False):
-    """Three tasks, three learners."""
-    records = []
-    for task, (es, rl) in ENDS.items():
-        for seed in range(1, seeds + 1):
-            records += [
-                run(task, "eggroll", seed, learning(0.31, es[seed - 1], seed)),
-                run(task, "dr_grpo", seed, learning(0.31, rl[seed - 1], seed)),
-                run(task, "frozen", seed, [0.31]),
-            ]
-            if random_reward:
-                records.append(run(task, "random-reward:eggroll", seed, learning(0.31, 0.3, seed), kind="control"))
-    return records, {record.id: measurement(record) for record in records}
 
 
 @pytest.fixture(scope="module")
@@ -177,101 +48,6 @@ class Tags(HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
-
-
-# -- outcome ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_summary_of_a_known_duel():
-    # differences 0.2, 0.25, 0.3: mean 0.25, SE 0.05/sqrt(3), half width 4.302653 * 0.028868 = 0.12421
-    ends = {"eggroll": (0.5, 0.6, 0.7), "dr_grpo": (0.3, 0.35, 0.4), "frozen": (0.25, 0.25, 0.25)}
-    records = [
-        run(TASKS[0], name, seed, [0.25, end]) for name, row in ends.items() for seed, end in enumerate(row, start=1)
-    ]
-    found = summary(records, {records[0].id: measurement(records[0], 30.0)})
-    (task,) = found["tasks"]
-    (pair,) = task["comparisons"]
-    assert (pair["es"], pair["rl"], pair["verdict"], pair["n"]) == ("eggroll", "dr_grpo", "ES ahead", 3)
-    assert [pair[key] for key in ("difference", "low", "high")] == pytest.approx([0.25, 0.12579, 0.37421], abs=1e-4)
-    assert pair["seeds_needed"] is None
-    es = task["learners"][0]
-    assert es["end"]["greedy"]["mean"] == pytest.approx(0.6)
-    assert es["end"]["sampled"]["mean"] == pytest.approx(0.48)
-    assert es["gain"]["greedy"]["difference"] == pytest.approx(0.35)
-    assert es["area"]["mean"] == pytest.approx(0.25)  # two points, read as steps: the start counts until the end
-    assert (es["cpu_s"], es["peak_rss_bytes"], es["spent"]["episodes"]) == (30.0, 400 * 2**20, 9000)
-    assert task["learners"][1]["cpu_s"] is None  # nothing was measured there
-    assert found["headline"] == "At 3e11 FLOPs, eggroll beats dr_grpo on tiny-arithmetic."
-    assert json.loads(canonical_json(found)) == found
-
-
-def test_every_verdict_is_said(duel):
-    found = summary(*duel)
-    assert [one["verdict"] for one in found["verdicts"]] == ["ES ahead", "not resolved", "RL ahead"]
-    assert found["headline"] == (
-        "At 3e11 FLOPs, eggroll is ahead on tiny-arithmetic; dr_grpo is ahead on tiny-programs; "
-        "tiny-orders is not resolved."
-    )
-    assert re.fullmatch(
-        r"not resolved: eggroll - dr_grpo = [+-]0\.\d{3}, 95 % interval .* over 3 seeds(; about \d+ seeds .*)?",
-        found["verdicts"][1]["sentence"],
-    )
-
-
-def test_two_seeds_are_never_a_verdict():
-    found = summary(*a_duel(seeds=2))
-    assert {one["verdict"] for one in found["verdicts"]} == {"not resolved"}
-    assert found["verdicts"][0]["sentence"].endswith("over 2 seeds; an interval needs at least 3")
-    assert "is not resolved on all three tasks" in found["headline"]
-
-
-def test_swapping_the_sides_swaps_the_verdict():
-    rows = [(seed, 0.5 + 0.01 * seed, 0.3) for seed in (1, 2, 3)]
-    for high, low, verdict in (("eggroll", "dr_grpo", "ES ahead"), ("dr_grpo", "eggroll", "RL ahead")):
-        runs = [run(TASKS[0], name, seed, [0.2, v]) for seed, a, b in rows for name, v in ((high, a), (low, b))]
-        assert summary(runs, {})["verdicts"][0]["verdict"] == verdict
-
-
-def test_without_a_frozen_run_the_own_start_stands_for_it():
-    runs = [run(TASKS[0], "eggroll", seed, [0.25, 0.5]) for seed in (1, 2, 3)]
-    found = summary(runs, {})
-    (side,) = found["tasks"][0]["learners"]
-    assert (side["gain_over"], side["gain"]["greedy"]["difference"]) == ("own start", 0.25)
-    assert found["headline"] == "eggroll on tiny-arithmetic: no pair of ES and RL to compare."
-
-
-def test_one_learner_with_two_settings_is_two_sides():
-    runs = [run(TASKS[0], "eggroll", 1, [0.2, 0.3], options={"lr": lr, "rank": 1}) for lr in (0.1, 0.2)]
-    assert [side.label for side in arrange(runs)[0].sides] == ["eggroll lr=0.1", "eggroll lr=0.2"]
-
-
-def test_the_same_run_given_twice_counts_once(duel):
-    records, measured = duel
-    assert summary(records + records[:4], measured) == summary(records, measured)
-
-
-def test_what_cannot_be_compared_is_refused():
-    with pytest.raises(BadValue, match="no finished run"):
-        arrange([])
-    one, other = (run(TASKS[0], "eggroll", 1, [0.2, 0.3], config={"x": x}, id=i, provenance=p) for x, i, p in _twins())
-    with pytest.raises(BadValue, match=r"two different runs of eggroll on eggym/tiny-arithmetic-v0 with seed 1 \("):
-        arrange([one, other])
-    with pytest.raises(BadValue, match="different primary metrics"):
-        arrange([one, run(TASKS[0], "dr_grpo", 1, [0.2], primary="sampled")])
-
-
-def _twins():
-    code = run(TASKS[0], "eggroll", 1, [0.2]).provenance.model_dump()
-    for x in (1, 2):
-        digest = sha256_json({"x": x})
-        yield x, run_id(digest, 1, f"digest {TASKS[0]}", "m"), {**code, "config_sha256": digest}
-
-
-def test_a_run_without_a_final_reward_is_left_out_and_counted():
-    runs = [run(TASKS[0], name, seed, [0.2, 0.5]) for name in ("eggroll", "dr_grpo") for seed in (1, 2)]
-    runs += [run(TASKS[0], "eggroll", 3, [0.2, None]), run(TASKS[0], "dr_grpo", 3, [0.2, 0.5])]
-    (pair,) = summary(runs, {})["tasks"][0]["comparisons"]
-    assert (pair["n"], pair["verdict"]) == (2, "not resolved")
 
 
 # -- curves and picture -----------------------------------------------------------------------------------------------
@@ -366,11 +142,44 @@ def test_examples_are_the_first_of_each_kind(tmp_path, duel):
     records, _ = duel
     save_runs(tmp_path, records, replies_of)
     folders = {record.id: tmp_path / str(index) for index, record in enumerate(records)}
-    shown = examples(arrange(records)[0], folders)
-    assert [one.why for one in shown] == ["all learned it", "learned only by eggroll", "lost by dr_grpo"]
-    assert [one.before.text for one in shown] == ["before 1", "before 2", "before 3"]
-    assert shown[1].after == (("eggroll", shown[1].after[0][1]), ("dr_grpo", shown[1].after[1][1]))
+    ((task, shown),) = examples(arrange(records)[:1], folders)
+    assert task == TASKS[0]
+    kinds = ["all learned it", "learned only by eggroll", "all learned it", "lost by dr_grpo", "still wrong for all"]
+    assert [one.why for one in shown] == kinds
+    assert [one.before.text for one in shown] == ["before 1", "before 2", "before 4", "before 3", "before 0"]
+    assert [label for label, _ in shown[1].after] == ["eggroll", "dr_grpo"]
     assert (shown[1].after[0][1].text, shown[1].after[1][1].reward) == ("eggroll 2", 0.0)
+
+
+def test_a_report_has_twelve_examples_and_tasks_take_turns(tmp_path, duel):
+    records, _ = duel
+    save_runs(tmp_path, records, lambda record: [*replies_of(record), *replies_of_more(record)])
+    folders = {record.id: tmp_path / str(index) for index, record in enumerate(records)}
+    arenas = arrange(records)
+    assert [len(shown) for _, shown in examples(arenas, folders)] == [4, 4, 4]
+    assert [len(shown) for _, shown in examples(arenas, folders, most=4)] == [2, 1, 1]
+    # the first of the kinds is the worst
+    assert [one.kind for one in examples(arenas, folders, most=1)[0][1]] == ["lost"]
+    assert {one.kind for one in examples(arenas, folders)[0][1]} == {"lost", "learned", "wrong"}
+
+
+def replies_of_more(record):
+    return [told(point, item, f"{item} {point}", 0.0) for item in range(10, 30) for point in (0, 2)]
+
+
+def test_examples_are_of_the_checkpoint_that_counts(tmp_path):
+    runs = [run(TASKS[0], name, 1, [0.2, 0.9, 0.4], chosen=1) for name in ("eggroll", "dr_grpo")]
+    save_runs(tmp_path, runs, replies_of)
+    ((_, shown),) = examples(arrange(runs), {one.id: tmp_path / str(index) for index, one in enumerate(runs)})
+    assert all(one.after[0][1].text.startswith("between") for one in shown)
+
+
+def test_a_baseline_stands_beside_the_contenders_and_stops_nothing(tmp_path, duel):
+    runs = [one for one in duel[0] if one.task.id == TASKS[0]]
+    runs += [run(TASKS[0], name, 1, [0.2, 0.5], kind="baseline") for name in ("best-of-n", "sft")]
+    save_runs(tmp_path, runs, lambda record: [] if record.learner.name == "best-of-n" else replies_of(record))
+    ((_, shown),) = examples(arrange(runs), {one.id: tmp_path / str(index) for index, one in enumerate(runs)})
+    assert [label for label, _ in shown[0].after] == ["eggroll", "dr_grpo", "sft"]
 
 
 def test_missing_and_torn_replies_do_not_stop_a_report(tmp_path, duel):
@@ -391,7 +200,7 @@ def test_several_turns_are_shown_with_what_the_environment_said(tmp_path, duel):
         records,
         lambda _: [told(0, 0, "1", 0.0), {**told(1, 0, "", 1.0), "turns": turns}],
     )
-    (shown,) = examples(arrange(records)[0], {record.id: tmp_path / str(i) for i, record in enumerate(records)})
+    ((_, (shown,)),) = examples(arrange(records), {record.id: tmp_path / str(i) for i, record in enumerate(records)})
     assert shown.after[0][1].text == "5\n> lower\n3"
 
 
@@ -409,7 +218,12 @@ def test_the_page_is_whole_small_and_loads_nothing(tmp_path, duel):
     assert not {name for name in attributes if name in {"src", "href", "style"} or name.startswith("on")}
     assert "http" not in page.replace("http-equiv", "") and "@import" not in page and "url(" not in page
     assert all(names.get("aria-label") for tag, names in tags if names.get("role") == "img")
-    assert len([tag for tag, _ in tags if tag == "table"]) == 2
+    headings = re.findall("<h2>(.*?)</h2>", page)
+    assert headings == [
+        "Who is ahead", "Every learner", "Over all 3 tasks", "On the way", "Where the time went", "Before and after",
+        "Settings",
+    ]  # fmt: skip
+    assert page.count("<table>") == page.count("<caption>") == 6
     assert [names["id"] for tag, names in tags if tag == "input" and "checked" in names] == ["axis-flops"]
     assert write_report(tmp_path, *duel).read_text() == page
 
@@ -439,7 +253,7 @@ def test_a_proxy_is_told_with_its_truth(tmp_path, capsys):
     assert found["tasks"][0]["comparisons"][0]["true"]["difference"] == pytest.approx(-0.1)
     page = write_report(tmp_path, proxies, {}).read_text()
     Tags(page)
-    assert page.count("<table>") == 3 and "Proxy and truth" in page and "+0.90" in page
+    assert "Proxy and truth" in page and "+0.90" in page
     assert 'stroke-dasharray="0.1 4.5"' in page and "Dotted: the true reward" in page
     print_summary(Console(width=100), found)
     assert re.search(r"eggroll +0\.20 +0\.90 +0\.30 +0\.10 +-0\.10 +0\.80 \+0\.90", capsys.readouterr().out)
@@ -500,3 +314,66 @@ def test_a_duel_without_measurements_or_without_any_reward_makes_a_page(tmp_path
     page = write_report(tmp_path, records, {}).read_text()
     assert 'axis-cpu-s"' not in page
     assert "nan" not in page.replace("resonan", "")
+
+
+def test_what_changed_beside_the_reward_is_shown(tmp_path):
+    records = [
+        run(task, name, seed, [0.25, 0.5], beyond=changed(seed), tuning=TUNING)
+        for task in TASKS[:2]
+        for name in ("eggroll", "dr_grpo")
+        for seed in (1, 2, 3)
+    ]
+    page = write_report(tmp_path, records, {record.id: measurement(record) for record in records}).read_text()
+    Tags(page)
+    for words in (
+        "Beyond the reward",
+        "Kept of tiny-orders",
+        "pass@64",
+        "How options were chosen",
+        "diverged at step 3",
+    ):
+        assert words in page
+    assert page.count("pass@k against k") == 2 and page.count("Change of the weights by layer") == 2
+    # KL 0.01, 0.02, 0.03: SE 0.01/sqrt(3), half width 4.302653 * 0.0057735 = 0.02484
+    assert "<td>0.02<small>\N{PLUS-MINUS SIGN} 0.0248</small></td>" in page
+    assert "0.25 → <b>0.50</b>" in page  # pass@1, before and after
+    assert 'tr class="chosen"' in page and "2 trials on tiny-orders" in page
+
+
+def test_what_was_not_asked_for_has_no_section(tmp_path, duel):
+    page = write_report(tmp_path, *duel).read_text()
+    assert "Beyond the reward" not in page and "How options were chosen" not in page and "pass@" not in page
+
+
+def test_a_profile_needs_two_tasks(tmp_path, duel):
+    def has_profile(records):
+        return "Performance profiles" in write_report(tmp_path, records, {}).read_text()
+
+    assert has_profile(duel[0])
+    assert not has_profile([record for record in duel[0] if record.task.id == TASKS[0]])
+
+
+def test_a_baseline_is_green_and_dashed_or_a_level(tmp_path):
+    runs = [run(TASKS[0], name, seed, [0.2, 0.5]) for name in ("eggroll", "dr_grpo") for seed in (1, 2, 3)]
+    trained = [run(TASKS[0], "sft", seed, [0.2, 0.4], kind="baseline") for seed in (1, 2, 3)]
+    asked = [run(TASKS[0], "best-prompt", seed, [0.3], kind="baseline") for seed in (1, 2, 3)]
+    page = write_report(tmp_path, [*runs, *trained, *asked], {}).read_text()
+    assert "Green, dashed: baselines" in page
+    assert re.search(r'class="baseline0" fill="none"[^>]*stroke-dasharray="6 5"', page)
+    # not trained: one level all across, like the frozen base
+    assert re.search(r'class="baseline1" [^>]*stroke-dasharray="5 4" d="M30 [\d.]+H', page)
+
+
+def test_options_that_differ_by_task_are_told_by_task(tmp_path):
+    runs = [run(task, "eggroll", 1, [0.2, 0.5], options={"lr": lr}) for task, lr in ((TASKS[0], 0.1), (TASKS[1], 0.2))]
+    assert "tiny-arithmetic: 0.1; tiny-orders: 0.2" in write_report(tmp_path, runs, {}).read_text()
+
+
+def test_evil_names_are_escaped_in_every_section(tmp_path):
+    evil = "<script>x</script>"
+    gone = {**changed(), "retention": {evil: changed()["train"]}, "weight_change": {"all": 0.1, evil: 0.2}}
+    told = {**TUNING, "task": evil, "split": evil, "space": {evil: [evil]}}
+    told["trials"] = [{"options": {evil: evil}, "score": None, "run": evil, "flops": 1}]
+    runs = [run(TASKS[0], "eggroll", 1, [0.2, 0.5], beyond=gone, tuning={**told, "chosen": 0})]
+    timed = {runs[0].id: measurement(runs[0]).model_copy(update={"phases": {evil: 1.0}})}
+    assert "<script" not in write_report(tmp_path, runs, timed).read_text()

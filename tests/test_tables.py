@@ -1,9 +1,11 @@
 """Names in the tables of the terminal: long ones break where they have parts."""
 
 import pytest
+from made_up import TASKS, a_duel, changed, run
 from rich.console import Console
 
-from eggym.tables import print_plan
+from eggym.outcome import summary
+from eggym.tables import print_plan, print_summary
 
 ROW = {"runs": 1, "steps": 5, "episodes": 10, "tokens": 10, "flops": 10, "total_seconds": 1.0, "disk_bytes": 1,
        "memory_bytes": 1, "rows": 1}  # fmt: skip
@@ -21,3 +23,30 @@ def test_a_long_name_is_not_broken_within_a_word(task, learner, words):
     print_plan(console, [{"task": task, "learner": learner, **ROW}], 1)
     shown = console.export_text().split()
     assert set(words) <= set(shown)
+
+
+def shown(found, width=100):
+    console = Console(width=width, record=True, file=None)
+    print_summary(console, found)
+    return console.export_text()
+
+
+def test_the_summary_of_a_duel_fits_100_columns_and_tells_all_tasks():
+    text = shown(summary(*a_duel()))
+    tables = text[: text.index("tiny-arithmetic: ES ahead")]
+    assert max(map(len, tables.splitlines())) <= 100
+    assert "over 3 tasks" in text and "optimality gap" in text and "P(eggroll > dr_grpo) = 0." in text
+    assert "adjusted for 3 comparisons (Holm)" in text
+    assert "KL" not in text  # nothing of that was asked for
+
+
+def test_what_changed_beside_the_reward_is_one_row_a_learner():
+    runs = [run(TASKS[0], "eggroll", seed, [0.25, 0.5], beyond=changed(seed, 0.3)) for seed in (1, 2, 3)]
+    text = shown(summary(runs, {}))
+    assert max(map(len, text.splitlines())) <= 100
+    row = next(line for line in text.splitlines() if "0.25→0.50" in line)
+    # KL 0.02, weights 0.2, gap 0 to 0.25, distinct 0.8 to 0.5, pass@1, pass@64, kept 0.5 to 0.3
+    assert row.split() == [
+        "eggroll", "0.02", "0.2", "0.00→0.25", "0.80→0.50", "0.25→0.50", "0.75→0.90", "@64", "-0.20",
+    ]  # fmt: skip
+    assert "over 1 tasks" not in text

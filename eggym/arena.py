@@ -1,0 +1,129 @@
+"""Runs arranged: by task, then by learner, then by seed; and what may not be compared."""
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eggym.errors import BadValue
+from eggym.files import sha256_json
+from eggym.record import Record
+from eggym.score import Mode, Point
+
+FROZEN = "frozen"  # the control that never changes
+_OWN = ("learner", "variant", "options", "profile", "seed", "tuning")  # what the runs of a comparison may differ in
+_KINDS = ("es", "rl", "baseline", "control")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One learner on one task, over seeds."""
+
+    label: str  # the learner's name, and its variant's; with its distinguishing options if it takes part twice
+    kind: str
+    records: tuple[Record, ...]  # in the order of their seeds
+
+    def finals(self, mode: Mode) -> dict[int, float | None]:
+        """Return the mean reward that counts (at the end of the budget, or of the chosen checkpoint), by seed."""
+        return {record.seed: record.final(mode).mean for record in self.records}
+
+    def starts(self, mode: Mode) -> dict[int, float | None]:
+        """Return the mean reward before any update, by seed."""
+        return {record.seed: record.start(mode).mean for record in self.records}
+
+
+@dataclass(frozen=True, slots=True)
+class Arena:
+    """One task and everyone who learned it."""
+
+    task: str
+    sides: tuple[Side, ...]  # ES, then RL, then baselines, then controls
+
+    @property
+    def primary(self) -> Mode:
+        """The metric that decides."""
+        return self.sides[0].records[0].primary
+
+    @property
+    def frozen(self) -> Side | None:
+        """The control that never changes, if it was run."""
+        return next((side for side in self.sides if side.records[0].learner.name == FROZEN), None)
+
+    def pairs(self) -> list[tuple[Side, Side]]:
+        """Return every pair of an ES and an RL learner."""
+        return list(itertools.product(self._of("es"), self._of("rl")))
+
+    def _of(self, kind: str) -> list[Side]:
+        return [side for side in self.sides if side.kind == kind]
+
+
+def arrange(records: Sequence[Record]) -> list[Arena]:
+    """Arrange runs by task and learner, both in the order of their first appearance (learners: ES, RL,
+    baselines, controls).
+
+    Raises:
+        BadValue: there is no run; two runs of one learner on one task share a seed; the primary metrics differ; the
+            runs of a task differ in more than learner and seed, in their budget or model for example.
+    """
+    if not records:
+        raise BadValue("there is no finished run to compare; give a folder that holds record.json files")
+    if len({record.primary for record in records}) > 1:
+        raise BadValue("the runs have different primary metrics, greedy and sampled; compare runs of one kind")
+    unique = list({record.id: record for record in records}.values())
+    tasks = _group(unique, lambda record: (record.task.label, record.task.digest))
+    several = {key[0] for key in tasks if sum(other[0] == key[0] for other in tasks) > 1}
+    arenas = [
+        Arena(f"{name} {digest[:6]}" if name in several else name, _sides(runs))
+        for (name, digest), runs in tasks.items()
+    ]
+    for runs in tasks.values():
+        _refuse_unequal(runs)
+    return arenas
+
+
+def _refuse_unequal(runs: Sequence[Record]) -> None:
+    first, *others = runs
+    for other in others:
+        keys = (first.config.keys() | other.config.keys()) - set(_OWN)
+        for key in sorted(keys):
+            if first.config.get(key) != other.config.get(key):
+                raise BadValue(
+                    f"runs {first.id} ({first.learner.name}) and {other.id} ({other.learner.name}) on {first.task.id} "
+                    f"cannot be compared: {key} is {first.config.get(key)!r} and {other.config.get(key)!r}"
+                )
+
+
+def counted(record: Record) -> Point:
+    """Return the point of the curve that counts: the last, or the one that the checkpoint rule chose."""
+    return next((point for point in record.points if point.step == record.chosen), record.points[-1])
+
+
+def _sides(records: Sequence[Record]) -> tuple[Side, ...]:
+    groups = _group(records, lambda record: (record.learner.label, sha256_json(record.learner.options)))
+    sides = [
+        Side(_label(runs[0], [other[0] for other in groups.values()]), runs[0].learner.kind, _by_seed(runs))
+        for runs in groups.values()
+    ]
+    return tuple(sorted(sides, key=lambda side: (_KINDS.index(side.kind), side.label != FROZEN)))
+
+
+def _label(record: Record, all_learners: Sequence[Record]) -> str:
+    name, options = record.learner.label, record.learner.options
+    others = [other.learner.options for other in all_learners if other.learner.label == name]
+    differing = [key for key in options if any(other.get(key) != options[key] for other in others)]
+    return " ".join([name, *(f"{key}={options[key]}" for key in differing)])
+
+
+def _by_seed(runs: Sequence[Record]) -> tuple[Record, ...]:
+    for seed, same in _group(runs, lambda record: record.seed).items():
+        if len(same) > 1:
+            what = f"{same[0].learner.label} on {same[0].task.id} with seed {seed}"
+            raise BadValue(f"there are two different runs of {what} ({same[0].id}, {same[1].id}); give one of them")
+    return tuple(sorted(runs, key=lambda record: record.seed))
+
+
+def _group(records: Iterable[Record], key: Callable[[Record], Any]) -> dict[Any, list[Record]]:
+    groups: dict[Any, list[Record]] = {}
+    for record in records:
+        groups.setdefault(key(record), []).append(record)
+    return groups
