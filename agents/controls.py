@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eggym.episode import EpisodeBatch
+from eggym.errors import BadValue
 from eggym.learner import Learner, LearnerSpec
 from eggym.policy import Policy
 from eggym.seeding import stream
@@ -55,12 +56,12 @@ class RandomReward:
         return self._inner.ask(step)
 
     def tell(self, batch: EpisodeBatch) -> Mapping[str, float]:
-        """Shuffle the verdicts, then tell."""
-        verdicts = [episode.verdict for episode in batch.episodes]
-        stream(self._seed, "random-reward", batch.step).shuffle(verdicts)
+        """Shuffle what is told, verdicts with their penalties, then tell."""
+        told = [(episode.verdict, episode.penalty) for episode in batch.episodes]
+        stream(self._seed, "random-reward", batch.step).shuffle(told)
         episodes = [
-            dataclasses.replace(episode, verdict=verdict)
-            for episode, verdict in zip(batch.episodes, verdicts, strict=True)
+            dataclasses.replace(episode, verdict=verdict, penalty=penalty)
+            for episode, (verdict, penalty) in zip(batch.episodes, told, strict=True)
         ]
         return self._inner.tell(dataclasses.replace(batch, episodes=episodes))
 
@@ -77,7 +78,13 @@ FROZEN = LearnerSpec("frozen", "control", NoOptions, Frozen)
 
 
 def RANDOM_REWARD(inner: LearnerSpec) -> LearnerSpec:  # named in the table beside the constants
-    """Return the control of a learner."""
+    """Return the control of a learner.
+
+    Raises:
+        BadValue: a baseline, which does not learn from the rewards of what it tried.
+    """
+    if inner.kind == "baseline":
+        raise BadValue(f"{inner.name} is a baseline and has no control; give random-reward a learner such as eggroll")
 
     def build(policy: Policy, space: ParameterSpace, seed: int, options: Any) -> Learner:
         return RandomReward(inner.build(policy, space, seed, options), seed)

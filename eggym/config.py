@@ -27,7 +27,7 @@ from eggym.views import ParameterSpace
 DEFAULT_BUDGET = "2e11flops"
 CONFIG = "config.json"  # in a run folder: the identity of the run
 # what --set may begin with, besides a learner's name
-SECTIONS = ("task", "prompt", "eval", "space", "engine", "profile")
+SECTIONS = ("task", "prompt", "eval", "space", "engine", "reward", "profile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,18 @@ class EngineOptions:
     """How a model is computed where that may change a last bit: equal for all learners of a comparison."""
 
     compile: bool = False  # fuse the engine's passes with torch.compile: needs a C++ compiler, and a minute once
+
+
+@dataclass(frozen=True, slots=True)
+class RewardOptions:
+    """What every learner of a comparison is told beside the verdict (`eggym.kl_reward`)."""
+
+    kl: float = 0.0  # beta: off the reward for each nat that a reply is likelier than under the start weights
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        if not self.kl >= 0:
+            raise BadValue(f"reward.kl must be at least 0, got {self.kl!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +105,7 @@ class Plan:
     budget: Budget
     memory: int
     engine: EngineOptions = EngineOptions()
+    reward: RewardOptions = RewardOptions()
 
     def rollout(self, meter: Meter, purpose: str = "train") -> Rollout:
         """Return how episodes are played in this run; ``purpose`` names the stream of random numbers."""
@@ -121,6 +134,7 @@ class Plan:
             "eval": dataclasses.asdict(self.evaluation),
             "memory": self.memory,
             "engine": dataclasses.asdict(self.engine),
+            "reward": dataclasses.asdict(self.reward),
             "device": self.policy.device.type,
             "dtype": self.policy.dtype_name,
         }
@@ -140,6 +154,7 @@ def resolve(config: RunConfig) -> Plan:
     evaluation = fields_of(Evaluation, "eval", sections["eval"])
     space = fields_of(ParameterSpace, "space", sections["space"])
     engine = fields_of(EngineOptions, "engine", sections["engine"])
+    reward = fields_of(RewardOptions, "reward", sections["reward"])
     prompting = Prompting.of(task, sections["prompt"])
     policy = load_policy(config.model, config.device, config.dtype)
     if engine.compile:
@@ -147,7 +162,9 @@ def resolve(config: RunConfig) -> Plan:
     profile = sections["profile"] or profile_for(policy.n_parameters)
     options = spec.resolve(profile, sections["options"])
     space.install(policy.model)  # before anything hashes or counts the weights
-    return Plan(config, policy, task, spec, profile, options, prompting, evaluation, space, budget, memory, engine)
+    return Plan(
+        config, policy, task, spec, profile, options, prompting, evaluation, space, budget, memory, engine, reward
+    )
 
 
 def refuse_unknown_fields(kind: type[Any], settings: Mapping[str, Any]) -> None:

@@ -7,11 +7,12 @@ grow or shrink as the policy learns; for RL they assume that every group is info
 import time
 from dataclasses import dataclass
 
+from eggym.asking import HeldOutViews, OracleViews, PromptedViews
 from eggym.budget import Budget, FlopModel, Meter
 from eggym.config import Plan
 from eggym.errors import BadValue
-from eggym.learner import Learner, profile_for
-from eggym.views import PolicyViews
+from eggym.learner import Learner, Prompter, profile_for
+from eggym.views import PolicyViews, Views
 
 FEWEST_STEPS = 5  # below, a comparison says nothing
 _PROBE = 32  # items
@@ -48,14 +49,15 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
     n_points = plan.evaluation.points + 1
     n_evaluated = plan.evaluation.items * (1 + plan.evaluation.replies)
     evaluation_s = cpu_s / n_probe * n_evaluated
-    views = learner.ask(0)
+    views = learner.preview() if isinstance(learner, Prompter) else learner.ask(0)
     weights = plan.policy.weights_bytes
     asked = views or PolicyViews(plan.evaluation.items, 1)
     rows, _ = plan.rollout(meter).room(asked, prompts_P)
     if views is None:
         return Forecast(None, 0, 0, 0, 0.0, evaluation_s, 0, 0.0, plan.memory + weights, rows, n_evaluated * 400)
-    per_step = views.n_members * views.n_items * views.n_replies
-    factor = 1 + _BACKWARD if isinstance(views, PolicyViews) else 1  # who asks for the policy itself will train on it
+    n_items = plan.evaluation.items if isinstance(views, HeldOutViews) else views.n_items
+    per_step = views.n_members * n_items * views.n_replies
+    factor = _forwards(views) + (plan.reward.kl > 0 and not isinstance(views, OracleViews))
     share = per_step / n_probe
     cost = {
         "episodes": float(per_step),
@@ -97,6 +99,17 @@ def refuse_short(plan: Plan, found: Forecast, force: bool) -> None:
         f"{plan.spec.name} on {plan.task.id}; "
         f"{least} {'is' if least == 1 else 'are'} the least: raise --budget{better}{rather}"
     )
+
+
+def _forwards(views: Views) -> int:
+    """Return what an episode costs, in forward passes over it: who asks for the policy itself will train on it."""
+    if isinstance(views, OracleViews):
+        return _BACKWARD
+    return 1 + _BACKWARD if isinstance(views, PolicyViews) and not _untrained(views) else 1
+
+
+def _untrained(views: Views) -> bool:
+    return isinstance(views, HeldOutViews | PromptedViews)
 
 
 def _steps(budget: Budget, cost: dict[str, float]) -> int:

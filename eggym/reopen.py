@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eggym.budget import Budget
-from eggym.config import EngineOptions, Evaluation, Plan, RunConfig, bare_name
+from eggym.config import EngineOptions, Evaluation, Plan, RewardOptions, RunConfig, bare_name
 from eggym.errors import BadValue, UnknownName
 from eggym.learner import Learner, LearnerSpec
 from eggym.policy import Policy, Prompting, load_policy, model_sha256
@@ -67,6 +67,7 @@ class Reopened:
             Budget.parse(config["budget"]),
             config["memory"],
             EngineOptions(**config.get("engine", {})),
+            RewardOptions(**config.get("reward", {})),
         )
         _refuse_other(self.folder, config, identify(plan))
         return plan
@@ -76,7 +77,7 @@ def reopen(folder: Path, where: Whereabouts) -> Reopened:
     """Look up what a finished run started with.
 
     Raises:
-        EggymError: no finished run, an RL run, or a learner or model that is not the run's.
+        EggymError: no finished run, a run of another kind, or a learner or model that is not the run's.
     """
     record = _record(folder)
     spec = _learner(record, folder, where)
@@ -88,7 +89,7 @@ def reopen(folder: Path, where: Whereabouts) -> Reopened:
 def no_es(folder: Path, what: str) -> BadValue:
     """Return the error for a run whose learner reads more than rewards."""
     return BadValue(
-        f"{folder} is a run of {what}: only ES runs can be replayed, because RL learns from tokens and their "
+        f"{folder} is a run of {what}: only ES runs can be replayed, because the others learn from tokens and their "
         "log-probabilities, which the fitness log does not hold"
     )
 
@@ -98,7 +99,7 @@ def _record(folder: Path) -> Record:
     if inside and folder not in inside:
         raise BadValue(f"{str(folder)!r} holds {len(inside)} runs; give one of them, such as {str(inside[0])!r}")
     record = load_record(folder)
-    if record.learner.kind == "rl":
+    if record.learner.kind in ("rl", "baseline"):
         raise no_es(folder, record.learner.name)
     return record
 

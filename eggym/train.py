@@ -9,11 +9,13 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from eggym.askable import prepared, refuse_unaskable
+from eggym.asking import HeldOutViews
 from eggym.budget import FlopModel, Meter
 from eggym.check import preflight
 from eggym.checkpoint import copy_into, load_checkpoint, remove_checkpoints, save_checkpoint
@@ -26,6 +28,7 @@ from eggym.evaluate import Evaluator, evaluation_items
 from eggym.files import read_json, sha256_json, unwritable, write_json
 from eggym.fitness import FitnessLog
 from eggym.forecast import Forecast, forecast, refuse_short
+from eggym.kl_reward import KlReward
 from eggym.learner import Learner
 from eggym.policy import model_sha256
 from eggym.record import RECORD_FILE, Record
@@ -96,7 +99,7 @@ def run_plan(plan: Plan, folder: Path, watch: Watch, force: bool = False) -> Rec
             refuse_other(folder, read_json(folder / CONFIG), identity)
             remove_checkpoints(folder)
             return finished_record(folder)
-        learner = plan.spec.build(plan.policy, plan.space, plan.config.seed, plan.options)
+        learner = prepared(plan)
         if not begun:
             write_json(folder / CONFIG, identity)
         return _Run(plan, learner, folder, watch, identity).go()
@@ -126,7 +129,8 @@ def look_ahead(plan: Plan, force: bool) -> Forecast:
     """
     preflight(plan.task, plan.config.split)
     evaluation_items(plan)
-    learner = plan.spec.build(plan.policy, plan.space, plan.config.seed, plan.options)
+    learner = prepared(plan)
+    refuse_unaskable(plan, learner)
     found = forecast(plan, learner)
     refuse_short(plan, found, force)
     return found
@@ -146,6 +150,8 @@ def training_item(plan: Plan, number: int) -> Item:
 
 def roll_out(plan: Plan, meter: Meter, views: Views, items: Sequence[Item], step: int) -> EpisodeBatch:
     """Return the episodes of one training step."""
+    if isinstance(views, HeldOutViews):
+        return replace(plan.rollout(meter, "evaluation").run(views, items, step=0), step=step)
     return plan.rollout(meter).run(views, items, step)
 
 
@@ -199,6 +205,7 @@ class _Run:
         self.meter = Meter(FlopModel.of(model))
         self.evaluation_meter = Meter(FlopModel.of(model))
         self.evaluator = Evaluator(self.plan, self.evaluation_meter)
+        self.kl_reward = KlReward(self.plan) if self.plan.reward.kl else None
         # from the start weights, which a resumed run holds until its checkpoint is loaded (and with it the meter)
         with self.evaluation_meter.watch(model), self.meter.phase("evaluation", counted=False):
             self.drift = start_drift(self.plan, self.evaluation_meter)
@@ -252,16 +259,18 @@ class _Run:
                 views = self.learner.ask(self.step)
             if views is None:
                 return False
-            items = [training_item(plan, self.n_used + slot) for slot in range(views.n_items)]
+            items = self._items(views)
             with self.meter.phase("rollout"):
                 batch = roll_out(plan, self.meter, views, items, self.step)
+            with self.meter.phase("kl_reward"):
+                penalty = {} if self.kl_reward is None else self.kl_reward.apply(views, batch)
             rewards_N_P_G = batch.rewards_N_P_G()
             # before tell: the log and the start weights rebuild the run
             self.fitness.append(self.step, [item.index for item in items], rewards_N_P_G)
             write_shard(self.folder, batch)
             with self.meter.phase("tell"):
                 metrics = dict(self.learner.tell(batch))
-        metrics |= self._drifted()
+        metrics |= penalty | self._drifted()
         self._refuse_divergence(metrics)
         for episode in batch.episodes:
             self.states[episode.verdict.state.value] = self.states.get(episode.verdict.state.value, 0) + 1
@@ -274,6 +283,11 @@ class _Run:
         self.dearest = max(self.dearest, self.meter.on(plan.budget.axis) - before)
         self.watch(Event("step", self.step, self.fraction, reward))
         return True
+
+    def _items(self, views: Views) -> Sequence[Item]:
+        if isinstance(views, HeldOutViews):
+            return self.evaluator.items
+        return [training_item(self.plan, self.n_used + slot) for slot in range(views.n_items)]
 
     def _drifted(self) -> dict[str, float]:
         """Return how far the policy now is from its start; this is evaluation, and costs the budget nothing."""
@@ -292,7 +306,7 @@ class _Run:
 
     def _evaluate(self) -> None:
         with self.evaluation_meter.watch(self.plan.policy.model), self.meter.phase("evaluation", counted=False):
-            found = self.evaluator.run(len(self.points))
+            found = self.evaluator.run(len(self.points), self.learner)
         append_lines(self.folder / EVALUATIONS, found.lines)
         spent = Spent(**self.meter.spend.as_dict())
         point = Point(step=self.step, fraction=self.fraction, spent=spent, greedy=found.greedy, sampled=found.sampled)
