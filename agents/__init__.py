@@ -6,6 +6,10 @@ name -> ("module:LearnerSpec", one line).
 LEARNERS: dict[str, tuple[str, str]] = {
     "dr_grpo": ("eggym.agents.grpo:DR_GRPO", "group-centred policy gradient, no length or spread normalisation"),
     "grpo": ("eggym.agents.grpo:GRPO", "group-relative policy optimisation"),
+    "best-of-n": (
+        "eggym.agents.best_of_n:SPEC",
+        "baseline: the best of n replies by reward, an upper bound",
+    ),
     "sft": ("eggym.agents.sft:SPEC", "baseline: supervised fine-tuning on the best replies that the task knows"),
     "frozen": ("eggym.agents.controls:FROZEN", "control: never changes the policy"),
     "random-reward": ("eggym.agents.controls:RANDOM_REWARD", "control: another learner fed with shuffled rewards"),

@@ -7,7 +7,7 @@ from eggym.config import Plan
 from eggym.demonstration import demonstrate, has_oracle
 from eggym.errors import BadValue
 from eggym.evaluate import evaluation_items
-from eggym.kl_reward import refuse_greedy
+from eggym.kl_reward import applies, refuse_greedy
 from eggym.learner import Learner, Prompter
 from eggym.policy import Prompting
 from eggym.seeding import stream
@@ -37,7 +37,7 @@ def refuse_unaskable(plan: Plan, learner: Learner) -> None:
     for views in (learner.ask(0), learner.preview() if isinstance(learner, Prompter) else None):
         if isinstance(views, OracleViews):
             _refuse_silent(plan, views)
-        elif views is not None and plan.reward.kl:
+        elif views is not None and plan.reward.kl and applies(views):
             refuse_greedy(plan.spec.name, views)
 
 

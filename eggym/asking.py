@@ -2,7 +2,7 @@
 
 `OracleViews`: the best replies that the task knows, in place of sampled ones. `HeldOutViews`: replies to the items of
 the evaluation, paid by the training budget. `PromptedViews`: members that differ in how they are prompted, not in
-weights.
+weights. The last two are for learners that never change a weight.
 """
 
 from dataclasses import dataclass
@@ -36,6 +36,9 @@ class PromptedViews(PolicyViews):
     """Members with the policy's weights, each asked by a prompting of its own; they share random numbers."""
 
     promptings_N: tuple[Prompting, ...] = ()
+
+
+UNTRAINED = (HeldOutViews, PromptedViews)  # who asks for these leaves the weights alone
 
 
 def promptings(views: Views, own: Prompting) -> tuple[Prompting, ...]:

@@ -7,10 +7,11 @@ grow or shrink as the policy learns; for RL they assume that every group is info
 import time
 from dataclasses import dataclass
 
-from eggym.asking import HeldOutViews, OracleViews, PromptedViews
+from eggym.asking import UNTRAINED, HeldOutViews, OracleViews
 from eggym.budget import Budget, FlopModel, Meter
 from eggym.config import Plan
 from eggym.errors import BadValue
+from eggym.kl_reward import applies
 from eggym.learner import Learner, Prompter, profile_for
 from eggym.views import PolicyViews, Views
 
@@ -57,7 +58,7 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
         return Forecast(None, 0, 0, 0, 0.0, evaluation_s, 0, 0.0, plan.memory + weights, rows, n_evaluated * 400)
     n_items = plan.evaluation.items if isinstance(views, HeldOutViews) else views.n_items
     per_step = views.n_members * n_items * views.n_replies
-    factor = _forwards(views) + (plan.reward.kl > 0 and not isinstance(views, OracleViews))
+    factor = _forwards(views) + (plan.reward.kl > 0 and applies(views))
     share = per_step / n_probe
     cost = {
         "episodes": float(per_step),
@@ -105,11 +106,7 @@ def _forwards(views: Views) -> int:
     """Return what an episode costs, in forward passes over it: who asks for the policy itself will train on it."""
     if isinstance(views, OracleViews):
         return _BACKWARD
-    return 1 + _BACKWARD if isinstance(views, PolicyViews) and not _untrained(views) else 1
-
-
-def _untrained(views: Views) -> bool:
-    return isinstance(views, HeldOutViews | PromptedViews)
+    return 1 + _BACKWARD if isinstance(views, PolicyViews) and not isinstance(views, UNTRAINED) else 1
 
 
 def _steps(budget: Budget, cost: dict[str, float]) -> int:

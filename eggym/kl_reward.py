@@ -7,7 +7,8 @@ the token was drawn, by the member that drew it; the start's take one more pass,
 the learner's. One episode is single, so k1 may be negative.
 
 Verdicts stay as they were. What a learner is told is what ``fitness.bin`` holds, so that an ES run can be replayed.
-Left out: greedy replies, which have no log-probabilities (refused), and those of an oracle, which nobody sampled.
+Left out: greedy replies, which have no log-probabilities (refused), those of an oracle, which nobody sampled, and those
+of learners that never leave the start (`eggym.asking.UNTRAINED`), where it is 0 and no pass is spent on it.
 """
 
 import math
@@ -17,7 +18,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from eggym.asking import OracleViews
+from eggym.asking import UNTRAINED, OracleViews
 from eggym.config import Plan
 from eggym.drift import passes, reply_logits
 from eggym.episode import Episode, EpisodeBatch, Segment
@@ -53,12 +54,13 @@ class KlReward:
     def apply(self, views: Views, batch: EpisodeBatch) -> dict[str, float]:
         """Set each episode's penalty, and take it off its last turn; return the means over the judged episodes.
 
-        kl_reward: nats of an episode, before beta; told_reward: what the learner is told. Nothing for an oracle.
+        kl_reward: nats of an episode, before beta; told_reward: what the learner is told. Where it does not
+        apply: nothing.
 
         Raises:
             BadValue: the replies are greedy.
         """
-        if isinstance(views, OracleViews):
+        if not applies(views):
             return {}
         refuse_greedy(self._name, views)
         apart = log_ratios(self._policy, self._start, batch.episodes, views.temperature)
@@ -70,6 +72,11 @@ class KlReward:
             return {KL_REWARD: 0.0}
         means = [math.fsum(values) / len(known) for values in zip(*known, strict=True)]
         return {KL_REWARD: means[0], TOLD_REWARD: means[1]}
+
+
+def applies(views: Views) -> bool:
+    """Say whether replies of these views are sampled from weights that may have moved."""
+    return not isinstance(views, (OracleViews, *UNTRAINED))
 
 
 def refuse_greedy(learner: str, views: Views) -> None:

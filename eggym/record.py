@@ -38,6 +38,7 @@ class LearnerInfo(Strict):
     kind: Literal["es", "rl", "baseline", "control"]
     profile: str
     options: dict[str, Any]  # resolved: defaults, profile, overrides
+    note: str = ""  # what must be said wherever its scores are shown
 
 
 class TaskInfo(Strict):

@@ -106,7 +106,11 @@ def _record(run: Finished) -> Record:
         config=run.identity,
         seed=plan.config.seed,
         learner=LearnerInfo(
-            name=plan.spec.name, kind=plan.spec.kind, profile=plan.profile, options=options_dict(plan.options)
+            name=plan.spec.name,
+            kind=plan.spec.kind,
+            profile=plan.profile,
+            options=options_dict(plan.options),
+            note=plan.spec.note,
         ),
         task=TaskInfo(
             id=plan.task.id,
