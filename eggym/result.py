@@ -44,6 +44,7 @@ FITNESS = "fitness.bin"
 STEPS = "steps.jsonl"
 CURVE = "curve.csv"
 WEIGHTS = "weights.safetensors"
+PROMPT = "prompt.json"  # of a learner that looked for one
 
 
 class Finished(Protocol):
@@ -150,7 +151,9 @@ def _source(data: Any) -> str | None:
 
 def deterministic_files(folder: Path) -> list[str]:
     """Return the names, relative to a run folder, of the files that repeat byte for byte, the record left out."""
-    single = [name for name in (CONFIG, CURVE, EVALUATIONS, FITNESS, STEPS, WEIGHTS) if (folder / name).exists()]
+    single = [
+        name for name in (CONFIG, CURVE, EVALUATIONS, FITNESS, PROMPT, STEPS, WEIGHTS) if (folder / name).exists()
+    ]
     shards = [f"{SHARDS}/{path.name}" for path in (folder / SHARDS).glob("*.jsonl.gz")]
     return sorted([*single, *shards])
 

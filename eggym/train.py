@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,11 @@ from eggym.files import read_json, sha256_json, unwritable, write_json
 from eggym.fitness import FitnessLog
 from eggym.forecast import Forecast, forecast, refuse_short
 from eggym.kl_reward import KlReward
-from eggym.learner import Learner
+from eggym.learner import Learner, Prompter
 from eggym.policy import model_sha256
 from eggym.record import RECORD_FILE, Record
 from eggym.replies import EVALUATIONS, append_lines, cut_file, cut_shards, write_shard
-from eggym.result import FITNESS, STEPS, finish, finished_record
+from eggym.result import FITNESS, PROMPT, STEPS, finish, finished_record
 from eggym.score import Point, Spent
 from eggym.seeding import stream
 from eggym.task import Item
@@ -234,6 +234,8 @@ class _Run:
                 self._save()
         if self.points[-1].step < self.step:
             self._evaluate()
+        if isinstance(self.learner, Prompter):
+            write_json(self.folder / PROMPT, asdict(self.learner.prompting))
         record = finish(self)
         self.watch(Event("done", self.step, 1.0, record.final(record.primary).mean))
         return record
