@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from eggym.episode import EpisodeBatch
+from eggym.episode import Episode, EpisodeBatch
 from eggym.errors import BadValue
 from eggym.learner import Learner, LearnerSpec
 from eggym.policy import Policy
 from eggym.seeding import stream
+from eggym.task import Verdict
 from eggym.views import ParameterSpace, Views
 
 
@@ -59,10 +60,7 @@ class RandomReward:
         """Shuffle what is told, verdicts with their penalties, then tell."""
         told = [(episode.verdict, episode.penalty) for episode in batch.episodes]
         stream(self._seed, "random-reward", batch.step).shuffle(told)
-        episodes = [
-            dataclasses.replace(episode, verdict=verdict, penalty=penalty)
-            for episode, (verdict, penalty) in zip(batch.episodes, told, strict=True)
-        ]
+        episodes = [_with(episode, *one) for episode, one in zip(batch.episodes, told, strict=True)]
         return self._inner.tell(dataclasses.replace(batch, episodes=episodes))
 
     def state_dict(self) -> dict[str, Any]:
@@ -72,6 +70,19 @@ class RandomReward:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the inner learner."""
         self._inner.load_state_dict(state)
+
+
+def _with(episode: Episode, verdict: Verdict, penalty: float) -> Episode:
+    """Return an episode with another's verdict and penalty; its turns earn nothing until the last.
+
+    They would tell its own.
+    """
+    given = float("nan") if verdict.reward is None else verdict.reward - penalty
+    last = len(episode.turns) - 1
+    turns = [
+        dataclasses.replace(turn, reward=given if place == last else 0.0) for place, turn in enumerate(episode.turns)
+    ]
+    return dataclasses.replace(episode, verdict=verdict, penalty=penalty, turns=turns)
 
 
 FROZEN = LearnerSpec("frozen", "control", NoOptions, Frozen)

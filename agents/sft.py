@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
+from torch import Tensor
 
 from eggym.asking import OracleViews
 from eggym.episode import EpisodeBatch, Segment
@@ -19,8 +19,8 @@ from eggym.learner import LearnerSpec
 from eggym.policy import Policy
 from eggym.verdict import VerdictState
 from eggym.views import ParameterSpace
-from eggym.weights import Weights
 
+from .descent import Descent
 from .scoring import action_logprobs, micro_batches
 
 
@@ -54,14 +54,7 @@ class Sft:
     def __init__(self, policy: Policy, space: ParameterSpace, seed: int, options: Options) -> None:
         """Prepare for one run; ``seed`` is not used, for nothing is random here."""
         self._policy, self._options = policy, options
-        self._weights = Weights(policy.model, space)
-        self._optimizer = torch.optim.AdamW(
-            [torch.nn.Parameter(master) for master in self._weights.masters.values()],
-            lr=options.lr,
-            betas=(options.beta1, options.beta2),
-            weight_decay=options.weight_decay,
-            foreach=False,
-        )
+        self._descent = Descent(policy, space, options)
 
     def ask(self, step: int) -> OracleViews:
         """Return views that the oracle answers."""
@@ -76,49 +69,35 @@ class Sft:
         found = {"dropped": float(len(batch.episodes) - len(kept)), "loss": 0.0, "grad_norm": 0.0}
         segments = [segment for one in kept for segment in one.segments]
         for _ in range(self._options.epochs if segments else 0):
-            found["loss"] = self.backward(segments)
-            found["grad_norm"] = self._step()
+            found["loss"], gradients = self.gradient(segments)
+            found["grad_norm"] = self._descent.step(gradients)
         return found
 
-    def backward(self, segments: list[Segment]) -> float:
-        """Leave the gradient of the loss in the parameters; return the loss. Micro-batches change nothing but bits."""
-        parameters = self._weights.parameters.values()
+    def gradient(self, segments: list[Segment]) -> tuple[float, dict[str, Tensor]]:
+        """Return the loss and its gradient by parameter; micro-batches change nothing but the last bits."""
+        parameters = self._descent.parameters
         n_tokens = sum(sum(segment.actions) for segment in segments)
-        for parameter in parameters:
+        for parameter in parameters.values():
             parameter.requires_grad_(True)
-            parameter.grad = None
         loss = 0.0
         try:
-            for indices in micro_batches(segments, self._options.tokens_per_pass):
+            for indices in micro_batches([[segment] for segment in segments], self._options.tokens_per_pass):
                 part = -action_logprobs(self._policy, [segments[index] for index in indices], 1.0).sum() / n_tokens
                 part.backward()  # type: ignore[no-untyped-call]
                 loss += float(part.detach())
+            return loss, {name: one.grad for name, one in parameters.items() if one.grad is not None}
         finally:
-            for parameter in parameters:
+            for parameter in parameters.values():
                 parameter.requires_grad_(False)
-        return loss
+                parameter.grad = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return masters and optimizer state."""
-        return {"masters": self._weights.state_dict(), "optimizer": self._optimizer.state_dict()}
+        return self._descent.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""
-        self._weights.load_state_dict(state["masters"])
-        self._optimizer.load_state_dict(state["optimizer"])
-
-    def _step(self) -> float:
-        """Clip the gradient, step the masters, show them to the model; return the norm before clipping."""
-        masters = self._optimizer.param_groups[0]["params"]
-        for master, parameter in zip(masters, self._weights.parameters.values(), strict=True):
-            master.grad = None if parameter.grad is None else parameter.grad.float()
-            parameter.grad = None
-        norm = torch.nn.utils.clip_grad_norm_(masters, self._options.max_grad_norm)
-        self._optimizer.step()
-        for master in masters:
-            master.grad = None
-        self._weights.publish()
-        return float(norm)
+        self._descent.load_state_dict(state)
 
 
 SPEC = LearnerSpec(

@@ -79,7 +79,7 @@ def measure(folder: Path, dtype: str, rank: int) -> dict[str, Any]:
     began = time.process_time()
     settings = {
         "space.adapter_rank": rank, "profile": "pretrained", "eggroll.population": 32, "eggroll.items": 1,
-        "prompt.max_new_tokens": 8, "eval.items": 16, "eval.points": 1,
+        "prompt.max_new_tokens": 8, "eval.items": 16, "eval.points": 1, "eval.many": 0, "eval.train_items": 0,
     }  # fmt: skip
     config = RunConfig("tiny-programs", "eggroll", str(folder), budget="32episodes", dtype=dtype, set=settings)
     plan = resolve(config)

@@ -6,7 +6,7 @@ The engine, the loop and hooks on the policy feed the meter; a learner cannot un
   computed, once, attention included and pads, re-reads and refill waste left out; plus what the learner's own
   forward and backward passes process. Formula version 1, per position with c visible positions: ``2 body + 4
   attention c``, and ``2 head`` where logits were needed; backward twice the forward (Kaplan et al. 2020, appendix B,
-  with attention added).
+  with attention added), and the layers' forward once more under gradient checkpointing.
 - *computed FLOPs*, what the passes really multiplied: pads, waste and a population's low-rank terms included. The
   arithmetic of an update (a few operations per weight) is in neither.
 """
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from eggym.episode import Episode, Segment
 from eggym.errors import BadValue
 from eggym.quantised import named_weights
-from eggym.usage import family_cpu_s
+from eggym.usage import Sandboxed, family_cpu_s, sandboxed
 
 FORMULA_VERSION = 1
 Axis = Literal["episodes", "tokens", "flops", "cpu-s", "s"]
@@ -120,6 +120,7 @@ class Spend:
     env_tokens: int = 0
     rollout_flops: int = 0
     learner_flops: int = 0
+    backward_flops: int = 0  # part of learner_flops
     computed_flops: int = 0
     reward_calls: int = 0
 
@@ -145,10 +146,12 @@ class Meter:
     flop_model: FlopModel
     spend: Spend = field(default_factory=Spend)
     seconds: dict[str, float] = field(default_factory=lambda: {"cpu-s": 0.0, "s": 0.0})
-    phases: dict[str, float] = field(default_factory=dict)  # CPU seconds
+    phases: dict[str, float] = field(default_factory=dict)  # CPU seconds; no second belongs to two of them
+    sandbox: Sandboxed = field(default_factory=lambda: Sandboxed(0.0, 0))  # of graders, in counted phases
     row_steps: list[int] = field(default_factory=lambda: [0, 0])  # of decoding: all, and useful ones
     _rolling: bool = False
     _extra: int = 0  # FLOPs that a member adds to each position
+    _inner_s: float = 0.0  # CPU seconds of phases that ended within the present one
 
     def on(self, axis: Axis) -> float:
         """Return what has been spent on an axis."""
@@ -196,16 +199,24 @@ class Meter:
 
     @contextmanager
     def phase(self, name: str, counted: bool = True) -> Iterator[None]:
-        """Measure a phase; ``counted`` says whether its seconds belong to the training budget."""
-        cpu, wall = family_cpu_s(), time.monotonic()
+        """Measure a phase; ``counted``: its seconds, and the programs that graders run in it, belong to training.
+
+        A phase inside another has its seconds to itself: in the budget they are the outer one's, so it is not counted.
+        """
+        cpu, wall, ran = family_cpu_s(), time.monotonic(), sandboxed()
+        before, self._inner_s = self._inner_s, 0.0
         try:
             yield
         finally:
             spent = family_cpu_s() - cpu  # a task's own processes are part of what it costs
-            self.phases[name] = self.phases.get(name, 0.0) + spent
+            self.phases[name] = self.phases.get(name, 0.0) + max(0.0, spent - self._inner_s)
+            self._inner_s = before + spent
             if counted:
                 self.seconds["cpu-s"] += spent
                 self.seconds["s"] += time.monotonic() - wall
+                now = sandboxed()
+                used = (now.cpu_s - ran.cpu_s, now.calls - ran.calls)
+                self.sandbox = Sandboxed(self.sandbox.cpu_s + used[0], self.sandbox.calls + used[1])
 
     @contextmanager
     def watch(self, model: nn.Module) -> Iterator[None]:
@@ -226,6 +237,7 @@ class Meter:
             "spend": asdict(self.spend),
             "seconds": dict(self.seconds),
             "phases": dict(self.phases),
+            "sandbox": list(self.sandbox),
             "row_steps": list(self.row_steps),
         }
 
@@ -234,6 +246,7 @@ class Meter:
         self.spend = Spend(**state["spend"])
         self.seconds = dict(state["seconds"])
         self.phases = dict(state["phases"])
+        self.sandbox = Sandboxed(*state["sandbox"])
         self.row_steps = list(state["row_steps"])
 
     def _body(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
@@ -246,20 +259,35 @@ class Meter:
         if isinstance(mask, Tensor) and mask.ndim == 2:
             lengths = mask.sum(1).tolist()
         pairs = sum(int(n) * (int(n) + 1) // 2 for n in lengths)
-        self._pass(hidden, self.flop_model.forward(int(sum(lengths)), pairs, 0))
+        again = int(hidden.requires_grad and _recomputes(module))
+        self._pass(hidden, self.flop_model.forward(int(sum(lengths)), pairs, 0), again)
 
     def _head(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         if not self._rolling:
             self._pass(output, self.flop_model.forward(0, 0, output.numel() // int(output.shape[-1])))
 
-    def _pass(self, output: Tensor, flops: int) -> None:
+    def _pass(self, output: Tensor, flops: int, again: int = 0) -> None:
+        """Count a pass, and its backward when it comes: twice the forward, and ``again`` forwards made once more."""
         self._learner(flops)
         if output.requires_grad:
-            output.register_hook(lambda gradient: self._learner(2 * flops))  # type: ignore[no-untyped-call]
+            factor = 2 + again
+            output.register_hook(lambda gradient: self._backward(factor * flops))  # type: ignore[no-untyped-call]
+
+    def _backward(self, flops: int) -> None:
+        self.spend.backward_flops += flops
+        self._learner(flops)
 
     def _learner(self, flops: int) -> None:
         self.spend.learner_flops += flops
         self.spend.computed_flops += flops
+
+
+def _recomputes(module: nn.Module) -> bool:
+    """Whether the layers throw their activations away and compute them again for the gradient (all of them, or none).
+
+    That forward does not pass through the module whose hook counts.
+    """
+    return any(getattr(one, "gradient_checkpointing", False) and one.training for one in module.modules())
 
 
 def _active(weight: Tensor, config: Any) -> int:

@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 from eggym.budget import Budget, Meter
 from eggym.engine import DEFAULT_MEMORY, Engine, parse_memory
 from eggym.errors import BadValue, RunMismatch, unknown
+from eggym.evaluation import Evaluation, labels, retention_tasks
 from eggym.learner import LearnerSpec, options_dict, profile_for, typed
 from eggym.policy import Policy, Prompting, load_policy
 from eggym.registry import learner_table, load_learner, load_task
@@ -22,35 +23,13 @@ from eggym.splits import check_split
 from eggym.step import refuse_without_compiler
 from eggym.task import Task
 from eggym.values import as_meant
+from eggym.variant import labelled, sections, split_variant
 from eggym.views import ParameterSpace
 
 DEFAULT_BUDGET = "2e11flops"
 CONFIG = "config.json"  # in a run folder: the identity of the run
 # what --set may begin with, besides a learner's name
 SECTIONS = ("task", "prompt", "eval", "space", "engine", "reward", "profile")
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """How a policy is evaluated: the same items and random numbers for every learner of a comparison."""
-
-    split: str = "test"
-    items: int = 200
-    replies: int = 1  # at temperature 1; greedy takes one
-    points: int = 8  # besides the start: after each 1/points of the budget
-    primary: str = "greedy"
-    drift: int = 16  # held-out prompts on which the KL to the start is followed, every step; 0: not at all
-
-    def __post_init__(self) -> None:
-        """Refuse values outside their range."""
-        check_split(self.split)
-        for name in ("items", "replies", "points"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise BadValue(f"eval.{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
-        if not isinstance(self.drift, int) or self.drift < 0:
-            raise BadValue(f"eval.drift must be a whole number of at least 0, got {self.drift!r}")
-        if self.primary not in ("greedy", "sampled"):
-            raise BadValue(f"eval.primary must be greedy or sampled, got {self.primary!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +56,7 @@ class RunConfig:
     """One learner on one task with one seed, as the user said it."""
 
     task: str  # id, module:name or file
-    learner: str
+    learner: str  # name, module:name or file; with @VARIANT for settings of its own
     model: str = "embedded-v0"
     seed: int = 0
     budget: str = DEFAULT_BUDGET
@@ -105,7 +84,18 @@ class Plan:
     budget: Budget
     memory: int
     engine: EngineOptions = EngineOptions()
+    retention: tuple[Task, ...] = ()  # those of evaluation.retention
     reward: RewardOptions = RewardOptions()
+
+    @property
+    def variant(self) -> str | None:
+        """The name of the variant, where the learner was asked for as ``NAME@VARIANT``."""
+        return split_variant(self.config.learner)[1]
+
+    @property
+    def label(self) -> str:
+        """The learner's name as it is shown: with its variant."""
+        return labelled(self.spec.name, self.variant)
 
     def rollout(self, meter: Meter, purpose: str = "train") -> Rollout:
         """Return how episodes are played in this run; ``purpose`` names the stream of random numbers."""
@@ -125,13 +115,14 @@ class Plan:
                 "stop": list(prompting["stop"]),
             },
             "learner": self.spec.name,
+            "variant": self.variant,
             "profile": self.profile,
             "options": options_dict(self.options),
             "model": self.config.model,
             "space": dataclasses.asdict(self.space),
             "budget": str(self.budget),
             "seed": self.config.seed,
-            "eval": dataclasses.asdict(self.evaluation),
+            "eval": {**dataclasses.asdict(self.evaluation), "retention": labels(self.retention)},
             "memory": self.memory,
             "engine": dataclasses.asdict(self.engine),
             "reward": dataclasses.asdict(self.reward),
@@ -152,6 +143,7 @@ def resolve(config: RunConfig) -> Plan:
     sections = _sections(config, spec)
     task = _task(config, sections["task"])
     evaluation = fields_of(Evaluation, "eval", sections["eval"])
+    retention = retention_tasks(evaluation, task)
     space = fields_of(ParameterSpace, "space", sections["space"])
     engine = fields_of(EngineOptions, "engine", sections["engine"])
     reward = fields_of(RewardOptions, "reward", sections["reward"])
@@ -163,7 +155,20 @@ def resolve(config: RunConfig) -> Plan:
     options = spec.resolve(profile, sections["options"])
     space.install(policy.model)  # before anything hashes or counts the weights
     return Plan(
-        config, policy, task, spec, profile, options, prompting, evaluation, space, budget, memory, engine, reward
+        config,
+        policy,
+        task,
+        spec,
+        profile,
+        options,
+        prompting,
+        evaluation,
+        space,
+        budget,
+        memory,
+        engine,
+        retention,
+        reward,
     )
 
 
@@ -244,25 +249,23 @@ def refuse_other(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]
 def _sections(config: RunConfig, spec: LearnerSpec) -> dict[str, Any]:
     """Sort the settings by section; those of other learners are left to them."""
     found: dict[str, Any] = {name: {} for name in SECTIONS[:-1]} | {"options": {}, "profile": None}
-    own = (spec.name, bare_name(config.learner))
+    own = sections(config.learner, spec.name)
+    by_section: dict[str, dict[str, Any]] = {section: {} for section in own}
     for name, value in config.set.items():
         section, _, rest = name.partition(".")
         if section == "profile" and not rest:
             found["profile"] = str(value)
         elif section in own and rest:
-            found["options"][rest] = value
+            by_section[section][rest] = value
         elif section in SECTIONS and rest:
             found[section][rest] = value
         elif section in learner_table() and rest:  # a setting of a learner that does not take part: it must exist
             load_learner(section).kind_of(rest)
         else:
-            raise unknown("setting", name, [f"{section}." for section in (*SECTIONS[:-1], own[1])])
+            raise unknown("setting", name, [f"{section}." for section in (*SECTIONS[:-1], *own)])
+    for section in own:
+        found["options"] |= by_section[section]
     return found
-
-
-def bare_name(learner: str) -> str:
-    """Return the name under which a learner is set: that of the learner inside ``random-reward:``, or of a file."""
-    return learner.removeprefix("random-reward:")
 
 
 def _task(config: RunConfig, overrides: Mapping[str, Any]) -> Task:

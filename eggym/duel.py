@@ -5,26 +5,26 @@ folder of its own, ``OUT/task/learner/seed-N``, so that the same command continu
 finished, with more seeds or learners too.
 """
 
-import queue
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from eggym import errors
 from eggym.budget import Budget
-from eggym.config import CONFIG, DEFAULT_BUDGET, RunConfig, bare_name, refuse_other, refuse_unknown_fields
+from eggym.config import CONFIG, DEFAULT_BUDGET, RunConfig, refuse_other, refuse_unknown_fields
 from eggym.engine import parse_memory
-from eggym.errors import BadValue, EggymError
+from eggym.errors import BadValue
+from eggym.evaluation import OTHERS
 from eggym.files import read_json, sha256_json, write_bytes, write_json
 from eggym.outcome import summary
+from eggym.pool import Entry, Pool, Watch
 from eggym.record import RECORD_FILE, Measured, Record, load_measured
-from eggym.registry import reference
+from eggym.registry import reference, with_options
 from eggym.report import picture_svg, write_report
 from eggym.result import finished_record
 from eggym.task import Task
-from eggym.worker import Message, Worker
+from eggym.variant import sections
 
 DEFAULT_TASKS = ("eggym/tiny-arithmetic-v0", "eggym/tiny-orders-v0", "eggym/tiny-programs-v0")
 DEFAULT_LEARNERS = ("eggroll", "dr_grpo", "frozen")
@@ -33,6 +33,7 @@ DEFAULT_WORKERS = 2
 MOST_SEEDS = 1000
 SUMMARY = "summary.json"
 PICTURE = "picture.svg"
+_RETENTION = "eval.retention"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,20 @@ class DuelConfig:
     def run(self, task: str, learner: str, seed: int) -> RunConfig:
         """Return the configuration of one run."""
         shared = ("model", "budget", "data", "split", "memory", "device", "dtype")
-        return RunConfig(
-            task, learner, seed=seed, set=self._settings(learner), **{name: getattr(self, name) for name in shared}
-        )
+        settings = self._settings(learner)
+        if settings.get(_RETENTION) == OTHERS:
+            settings[_RETENTION] = ",".join(sorted(map(self._elsewhere, set(self.task) - {task})))
+        return RunConfig(task, learner, seed=seed, set=settings, **{name: getattr(self, name) for name in shared})
+
+    def _elsewhere(self, task: str) -> str:
+        """Return a task as this duel asks it: with the options that it gives to all its tasks."""
+        given = {name.removeprefix("task."): value for name, value in self.set.items() if name.startswith("task.")}
+        data = {} if self.data is None else {"data": self.data}
+        return with_options(task, {**data, **given})
 
     def _settings(self, learner: str) -> dict[str, Any]:
         """Leave the settings of the other learners to them; what belongs to nobody is refused by the run."""
-        others = {bare_name(other) for other in self.learner} - {bare_name(learner)}
+        others = {section for other in self.learner for section in sections(other)} - set(sections(learner))
         return {name: value for name, value in self.set.items() if name.partition(".")[0] not in others}
 
     def folder(self) -> Path:
@@ -96,22 +104,6 @@ class DuelResult:
     measured: dict[str, Measured]  # by run id
     summary: dict[str, Any]
     report: Path
-
-
-@dataclass
-class Entry:
-    """One run of a duel."""
-
-    config: RunConfig
-    folder: Path
-    forecast: dict[str, float]
-    kind: str
-    task: str
-    learner: str
-    finished: bool = False
-
-
-Watch = Callable[[str, Entry, Message], None]  # what happened ("planned", "event", "finished"), to which run
 
 
 def duel(
@@ -158,7 +150,7 @@ def seed_list(seeds: int | Sequence[int]) -> tuple[int, ...]:
 
 def run_duel(config: DuelConfig, folder: Path, force: bool, watch: Watch) -> DuelResult:
     """Run a configured duel; see `duel`."""
-    pool = _Pool(min(config.workers, len(config.task) * len(config.learner) * len(config.seeds)), watch)
+    pool = Pool(min(config.workers, len(config.task) * len(config.learner) * len(config.seeds)), watch)
     try:
         entries = plan_duel(config, folder, force, pool)
         for entry in entries:
@@ -169,13 +161,13 @@ def run_duel(config: DuelConfig, folder: Path, force: bool, watch: Watch) -> Due
     return conclude(folder, [entry.folder for entry in entries])
 
 
-def plan_duel(config: DuelConfig, folder: Path, force: bool, pool: "_Pool | None" = None) -> list[Entry]:
+def plan_duel(config: DuelConfig, folder: Path, force: bool, pool: Pool | None = None) -> list[Entry]:
     """Try every combination of task and learner, and return the runs with their forecasts. Writes nothing.
 
     Raises:
         EggymError: something does not exist, does not fit, or a folder holds another configuration.
     """
-    own = pool or _Pool(config.workers, lambda *_: None)
+    own = pool or Pool(config.workers, lambda *_: None)
     try:
         pairs = [(task, learner) for task in config.task for learner in config.learner]
         plans = own.plan([config.run(task, learner, config.seeds[0]) for task, learner in pairs], force)
@@ -223,79 +215,3 @@ def _check_folder(entry: Entry, identity: dict[str, Any]) -> None:
     if (entry.folder / CONFIG).is_file():
         refuse_other(entry.folder, read_json(entry.folder / CONFIG), {**identity, "seed": entry.config.seed})
         entry.finished = (entry.folder / RECORD_FILE).is_file()
-
-
-class _Pool:
-    """Worker processes and the jobs that they do."""
-
-    def __init__(self, n_workers: int, watch: Watch) -> None:
-        self._inbox: queue.Queue[tuple[Worker, Message]] = queue.Queue()
-        self._workers = [Worker(self._inbox) for _ in range(n_workers)]
-        self._watch = watch
-
-    def plan(self, configs: list[RunConfig], force: bool) -> list[tuple[RunConfig, Message]]:
-        """Plan all; the first refusal ends it."""
-        jobs = [{"do": "plan", "config": asdict(config), "force": force} for config in configs]
-        found = self._do(jobs, lambda number, message: None)
-        return list(zip(configs, found, strict=True))
-
-    def run(self, entries: list[Entry], force: bool) -> None:
-        """Run all, the longest first; the first refusal ends it, and the same command continues."""
-        order = sorted(entries, key=lambda entry: -entry.forecast["total_seconds"])
-        jobs = [
-            {"do": "run", "config": asdict(entry.config), "folder": str(entry.folder), "force": force}
-            for entry in order
-        ]
-
-        def tell(number: int, message: Message) -> None:
-            if message["type"] == "finished":
-                order[number].finished = True
-            self._watch(message["type"], order[number], message)
-
-        self._do(jobs, tell)
-
-    def _do(self, jobs: list[dict[str, Any]], tell: Callable[[int, Message], None]) -> list[Message]:
-        """Give each free worker the next job; return the last message of every job, in order."""
-        results: dict[int, Message] = {}
-        following = iter(range(len(jobs)))
-        for worker in self._workers:
-            self._next(worker, jobs, following)
-        while len(results) < len(jobs):
-            worker, message = self._inbox.get()
-            _raise_trouble(message)
-            tell(message["id"], message)
-            if message["type"] in ("planned", "finished"):
-                results[message["id"]] = message
-                self._next(worker, jobs, following)
-        return [results[number] for number in range(len(jobs))]
-
-    def _next(self, worker: Worker, jobs: list[dict[str, Any]], following: Any) -> None:
-        number = next(following, None)
-        if number is not None:
-            worker.send({**jobs[number], "id": number})
-
-    def stop(self) -> None:
-        for worker in self._workers:
-            worker.stop()
-
-
-class WorkerCrash(EggymError):
-    """A worker process met a bug, or was killed. ``trace`` is its traceback; ``--debug`` shows it."""
-
-    def __init__(self, message: str, trace: str = "") -> None:
-        """Keep the traceback beside the message."""
-        super().__init__(message)
-        self.trace = trace
-
-
-def _raise_trouble(message: Message) -> None:
-    if message["type"] == "refused":
-        kind = getattr(errors, message["error"], EggymError)
-        raise kind(message["message"])
-    if message["type"] == "crashed":
-        raise WorkerCrash(f"a worker failed: {message['message']}; --debug shows where", message["trace"])
-    if message["type"] == "died":
-        raise WorkerCrash(
-            f"a worker process ended with code {message['code']} (out of memory, or killed); "
-            "the same command continues where it was"
-        )

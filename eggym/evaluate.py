@@ -10,6 +10,7 @@ from eggym.episode import EpisodeBatch
 from eggym.errors import BadValue
 from eggym.files import sha256_json
 from eggym.learner import Chooser, Learner, Prompter
+from eggym.passes import distinct, passes
 from eggym.replies import evaluation_lines
 from eggym.score import Score
 from eggym.stats import clustered_mean
@@ -17,7 +18,7 @@ from eggym.task import Item, Task
 from eggym.views import PolicyViews
 
 SAMPLED_TEMPERATURE = 1.0
-_MOST_DRAWS = 20  # for each item that is wanted, where a split is endless
+MOST_DRAWS = 20  # for each item that is wanted, where a split is endless
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,17 @@ def first_items(task: Task, split: str, wanted: int) -> list[Item]:
     """
     available = task.n_items(split)
     found: dict[str, Item] = {}
-    for index in range(_MOST_DRAWS * wanted if available is None else available):
+    for index in range(MOST_DRAWS * wanted if available is None else available):
         item = task.item(split, index)
-        found.setdefault(sha256_json([item.prompt, item.truth]), item)
+        found.setdefault(problem_of(item), item)
         if len(found) == wanted:
             break
     return list(found.values())
+
+
+def problem_of(item: Item) -> str:
+    """Return what is the same for two items that ask the same and want the same."""
+    return sha256_json([item.prompt, item.truth])
 
 
 def evaluate(
@@ -117,7 +123,7 @@ def _parts(batch: EpisodeBatch) -> dict[str, float]:
 
 
 def score_of(temperature: float, batch: EpisodeBatch) -> Score:
-    """Return what the episodes of one evaluation add up to."""
+    """Return what the episodes of one evaluation add up to; with several replies to an item, pass@k too."""
     by_item: list[list[float | None]] = [[] for _ in range(batch.n_items)]
     states: dict[str, int] = {}
     for episode in batch.episodes:
@@ -134,4 +140,6 @@ def score_of(temperature: float, batch: EpisodeBatch) -> Score:
         states=states,
         parts=_parts(batch),
         rewards=[sum(rewards) / len(rewards) if rewards else None for rewards in known],
+        pass_at=passes(batch) if batch.n_replies > 1 else {},
+        distinct=distinct(batch) if batch.n_replies > 1 else None,
     )

@@ -13,7 +13,13 @@ from typing import Annotated, Any
 import typer
 
 Tasks = Annotated[list[str] | None, typer.Option("--task", help="Task: id, my_task.py or module:NAME. Repeatable.")]
-Learners = Annotated[list[str] | None, typer.Option("--learner", help="Learner name. Repeatable.")]
+Learners = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--learner",
+        help="Learner name; NAME@X: the same, set apart by --set NAME@X.a=b. Repeatable.",
+    ),
+]
 Model = Annotated[str | None, typer.Option(help="embedded-v0 (or -v1), a folder, or a hub id.")]
 Data = Annotated[str | None, typer.Option(help="Where a data-set task finds its rows: a JSONL file or folder.")]
 Split = Annotated[str | None, typer.Option(help="train, validation, test or test:SALT.")]

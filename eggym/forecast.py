@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 
 from eggym.asking import UNTRAINED, HeldOutViews, OracleViews
+from eggym.beyond import n_episodes
 from eggym.budget import Budget, FlopModel, Meter
 from eggym.config import Plan
 from eggym.errors import BadValue
@@ -48,14 +49,17 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
     meter, cpu_s, prompts_P = _probe(plan)
     n_probe = meter.spend.episodes
     n_points = plan.evaluation.points + 1
-    n_evaluated = plan.evaluation.items * (1 + plan.evaluation.replies)
-    evaluation_s = cpu_s / n_probe * n_evaluated
+    n_told = plan.evaluation.items * (1 + plan.evaluation.replies)  # whose replies are kept
+    best = plan.evaluation.checkpoint == "best"
+    n_evaluated = n_told + (plan.evaluation.validation_items if best else 0)
+    episode_s, n_beside = cpu_s / n_probe, n_episodes(plan)
     views = learner.preview() if isinstance(learner, Prompter) else learner.ask(0)
     weights = plan.policy.weights_bytes
     asked = views or PolicyViews(plan.evaluation.items, 1)
     rows, _ = plan.rollout(meter).room(asked, prompts_P)
     if views is None:
-        return Forecast(None, 0, 0, 0, 0.0, evaluation_s, 0, 0.0, plan.memory + weights, rows, n_evaluated * 400)
+        evaluation_s = episode_s * (n_evaluated + n_beside)
+        return Forecast(None, 0, 0, 0, 0.0, evaluation_s, 0, 0.0, plan.memory + weights, rows, n_told * 400)
     n_items = plan.evaluation.items if isinstance(views, HeldOutViews) else views.n_items
     per_step = views.n_members * n_items * views.n_replies
     factor = _forwards(views) + (plan.reward.kl > 0 and applies(views))
@@ -74,12 +78,12 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
         int(steps * cost["tokens"]),
         int(steps * cost["flops"]),
         steps * cost["cpu-s"],
-        evaluation_s * n_points,
+        episode_s * (n_points * n_evaluated + 2 * n_beside),
         int(plan.budget.limit * factor // cost[plan.budget.axis]) if cost[plan.budget.axis] else 0,
         plan.budget.limit / cost[plan.budget.axis] if cost[plan.budget.axis] else 0.0,
         plan.memory + weights,
         rows,
-        steps * per_step * 60 + n_points * n_evaluated * 400 + 3 * weights,
+        steps * per_step * 60 + n_points * n_told * 400 + (4 if best else 3) * weights,
     )
 
 
@@ -97,7 +101,7 @@ def refuse_short(plan: Plan, found: Forecast, force: bool) -> None:
     rather = "" if force else ", or use --force"
     raise BadValue(
         f"budget {plan.budget} is good for about {found.steps} update{'' if found.steps == 1 else 's'} of "
-        f"{plan.spec.name} on {plan.task.id}; "
+        f"{plan.label} on {plan.task.id}; "
         f"{least} {'is' if least == 1 else 'are'} the least: raise --budget{better}{rather}"
     )
 

@@ -19,7 +19,7 @@ from eggym.wording import amount, short
 
 FROZEN = "frozen"  # the control that never changes
 _VERDICTS = {"a": "ES ahead", "b": "RL ahead", None: "not resolved"}
-_OWN = ("learner", "options", "profile", "seed")  # what the runs of a comparison may differ in
+_OWN = ("learner", "variant", "options", "profile", "seed", "tuning")  # what the runs of a comparison may differ in
 _KINDS = ("es", "rl", "baseline", "control")
 
 
@@ -27,7 +27,7 @@ _KINDS = ("es", "rl", "baseline", "control")
 class Side:
     """One learner on one task, over seeds."""
 
-    label: str  # the learner's name; with its distinguishing options if it takes part twice
+    label: str  # the learner's name, and its variant's; with its distinguishing options if it takes part twice
     kind: str
     records: tuple[Record, ...]  # in the order of their seeds
 
@@ -149,7 +149,7 @@ def headline(arenas: Sequence[Arena], verdicts: Sequence[Mapping[str, Any]]) -> 
 
 
 def _sides(records: Sequence[Record]) -> tuple[Side, ...]:
-    groups = _group(records, lambda record: (record.learner.name, sha256_json(record.learner.options)))
+    groups = _group(records, lambda record: (record.learner.label, sha256_json(record.learner.options)))
     sides = [
         Side(_label(runs[0], [other[0] for other in groups.values()]), runs[0].learner.kind, _by_seed(runs))
         for runs in groups.values()
@@ -158,8 +158,8 @@ def _sides(records: Sequence[Record]) -> tuple[Side, ...]:
 
 
 def _label(record: Record, all_learners: Sequence[Record]) -> str:
-    name, options = record.learner.name, record.learner.options
-    others = [other.learner.options for other in all_learners if other.learner.name == name]
+    name, options = record.learner.label, record.learner.options
+    others = [other.learner.options for other in all_learners if other.learner.label == name]
     differing = [key for key in options if any(other.get(key) != options[key] for other in others)]
     return " ".join([name, *(f"{key}={options[key]}" for key in differing)])
 
@@ -167,7 +167,7 @@ def _label(record: Record, all_learners: Sequence[Record]) -> str:
 def _by_seed(runs: Sequence[Record]) -> tuple[Record, ...]:
     for seed, same in _group(runs, lambda record: record.seed).items():
         if len(same) > 1:
-            what = f"{same[0].learner.name} on {same[0].task.id} with seed {seed}"
+            what = f"{same[0].learner.label} on {same[0].task.id} with seed {seed}"
             raise BadValue(f"there are two different runs of {what} ({same[0].id}, {same[1].id}); give one of them")
     return tuple(sorted(runs, key=lambda record: record.seed))
 

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from eggym.duel import Entry
+from eggym.pool import Entry
 from eggym.wording import short
 from eggym.worker import Message
 

@@ -24,6 +24,7 @@ from eggym.files import sha256_json
 from eggym.origin import git_state, version
 from eggym.score import Beyond, Count, Mode, Point, Score, Spent, Strict, Tuning
 from eggym.task import label_of
+from eggym.variant import labelled
 
 SCHEMA = 1
 RECORD_FILE = "record.json"
@@ -39,6 +40,12 @@ class LearnerInfo(Strict):
     profile: str
     options: dict[str, Any]  # resolved: defaults, profile, overrides
     note: str = ""  # what must be said wherever its scores are shown
+    variant: str | None = None  # set apart by a name of its own: eggroll@t1 is the variant t1 of eggroll
+
+    @property
+    def label(self) -> str:
+        """The name with the variant's: what tells the sides of a comparison apart."""
+        return labelled(self.name, self.variant)
 
 
 class TaskInfo(Strict):

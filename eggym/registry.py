@@ -7,6 +7,7 @@ only when its name is asked for. What is registered in this process lives here.
 import inspect
 import re
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from eggym import plugins
@@ -14,8 +15,9 @@ from eggym.contract import check_settings
 from eggym.errors import BadValue, EggymError, TaskFault, unknown
 from eggym.plugins import ID, Table, check_id
 from eggym.source import FILE_REFERENCE, check_reference, load_file, named, told
-from eggym.task import Task
+from eggym.task import Task, label_of
 from eggym.values import as_meant
+from eggym.variant import WRAPPER, split_variant
 
 if TYPE_CHECKING:
     from eggym.learner import LearnerSpec
@@ -24,7 +26,6 @@ AnyTask = TypeVar("AnyTask", bound=Task)
 
 _TASK_LEAVES = ("eggym.envs",)
 _LEARNER_LEAVES = ("eggym.es", "eggym.agents")
-_WRAPPER = "random-reward"  # written before another learner's name: random-reward:eggroll
 _OPTIONS = re.compile(r"(?P<ref>[^@]*(?:@[^@]*)*)@(?P<options>[A-Za-z_]\w*=.*)", re.DOTALL)
 _NAMED = re.compile(r"(^|,)\s*([A-Za-z_]\w*)=")
 _SPEC_FIELDS = ("name", "kind", "options", "build", "resolve")
@@ -94,13 +95,22 @@ def task_class(ref: str) -> type[Task]:
     return found
 
 
+def with_options(ref: str, options: Mapping[str, Any]) -> str:
+    """Return a reference of a task with more options; those that it has already stay."""
+    bare, own = _with_options(ref)
+    return label_of(bare, {**options, **own})
+
+
 def load_learner(name: str) -> "LearnerSpec":
     """Return a learner by name, by ``module:NAME``, from a file, or ``random-reward:`` before any of these.
+
+    A variant, ``eggroll@t1``, is the learner itself: only its settings differ.
 
     Raises: as `load_task`.
     """
     check_reference(name, "learner")
-    if name.split(":", 1)[0] == _WRAPPER:
+    name, _ = split_variant(name)
+    if name.split(":", 1)[0] == WRAPPER:
         return _random_reward(name.partition(":")[2])
     file = FILE_REFERENCE.fullmatch(name)
     if file:
@@ -279,9 +289,9 @@ def _spec_from_file(path: str, name: str | None) -> "LearnerSpec":
 
 def _random_reward(inner: str) -> "LearnerSpec":
     if not inner:
-        raise BadValue(f"{_WRAPPER} needs another learner's name behind it, such as {_WRAPPER}:eggroll")
-    wrap = named(_learners()[_WRAPPER][0], "learner")
-    return _as_spec(wrap(load_learner(inner)), f"{_WRAPPER}:{inner}")
+        raise BadValue(f"{WRAPPER} needs another learner's name behind it, such as {WRAPPER}:eggroll")
+    wrap = named(_learners()[WRAPPER][0], "learner")
+    return _as_spec(wrap(load_learner(inner)), f"{WRAPPER}:{inner}")
 
 
 def _is_environment(value: Any) -> bool:

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from eggym.budget import Budget
-from eggym.config import EngineOptions, Evaluation, Plan, RewardOptions, RunConfig, bare_name
+from eggym.config import EngineOptions, Plan, RewardOptions, RunConfig
 from eggym.errors import BadValue, UnknownName
+from eggym.evaluation import Evaluation
 from eggym.learner import Learner, LearnerSpec
 from eggym.policy import Policy, Prompting, load_policy, model_sha256
 from eggym.record import Record, find_runs, load_record
 from eggym.registry import load_learner, load_task
 from eggym.train import identify
+from eggym.variant import bare_name
 from eggym.views import ParameterSpace
 
 
@@ -55,19 +57,21 @@ class Reopened:
         difficulty = {**config["difficulty"], **({"data": where.data} if where.data else {})}
         task = load_task(where.task or self.record.task.id, **difficulty)
         plan = Plan(
-            RunConfig(task.id, self.spec.name, self.record.model.name, self.record.seed, split=config["split"]),
+            RunConfig(
+                task.id, self.record.learner.label, self.record.model.name, self.record.seed, split=config["split"]
+            ),
             self.policy,
             task,
             self.spec,
             self.record.learner.profile,
             self.options,
             Prompting.of(task, config["prompt"]),
-            Evaluation(**config["eval"]),
+            Evaluation(**{**config["eval"], "retention": ""}),  # what is made again is training
             self.space,
             Budget.parse(config["budget"]),
             config["memory"],
             EngineOptions(**config.get("engine", {})),
-            RewardOptions(**config.get("reward", {})),
+            reward=RewardOptions(**config.get("reward", {})),
         )
         _refuse_other(self.folder, config, identify(plan))
         return plan

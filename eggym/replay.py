@@ -1,5 +1,8 @@
 """Replay: the trained weights of an ES run, rebuilt from its seed, its start weights and its rewards alone.
 
+Where the run chose a point by validation, the weights are those of its step; the steps after it are replayed for
+their metrics.
+
 No reply is sampled. Each step of the fitness log becomes the batch that the learner was told, with rewards and nothing
 else; the learner, built as the run built it, moves the weights. Their hash must be that of the record, to the bit, on
 any machine: the update is exact by construction. With ``spot`` some training episodes are sampled again as well
@@ -8,6 +11,7 @@ any machine: the update is exact by construction. With ``spot`` some training ep
 Left out: RL runs, whose updates need tokens and log-probabilities, and unfinished runs, which have no record.
 """
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from eggym.episode import Ending, Episode, EpisodeBatch
 from eggym.errors import BadValue
@@ -39,7 +44,7 @@ class Replayed:
 
     folder: str
     learner: str
-    n_steps: int
+    n_steps: int  # updates up to the weights that count
     recorded: str  # SHA-256 of the trained weights, by the record
     rebuilt: str  # the same, of the weights made from the log
     first_difference: int | None  # the first step whose mean reward or, where weights differ, metrics are not the run's
@@ -100,15 +105,18 @@ def replay(
     folder, record = opened.folder, opened.record
     entries = _entries(folder, record)
     check = SpotCheck(opened.plan(), folder, choose(entries, spot, seed)) if spot else None
-    metrics = list(_told(opened.build(), entries, check, folder))
-    rebuilt = model_sha256(opened.policy.model)
+    n_steps = record.n_steps if record.chosen is None else record.chosen
+    told = _told(opened.build(), entries, check, folder)
+    metrics = list(itertools.islice(told, n_steps))
+    rebuilt, weights = model_sha256(opened.policy.model), _held(opened) if target is not None else {}
+    metrics += told
     equal = rebuilt == record.weights_sha256
     if target is not None:
-        _write(target, opened)
+        _write(target, weights)
     return Replayed(
         folder=str(folder),
         learner=record.learner.name,
-        n_steps=record.n_steps,
+        n_steps=n_steps,
         recorded=record.weights_sha256,
         rebuilt=rebuilt,
         first_difference=_first_difference(folder / STEPS, entries, None if equal else metrics),
@@ -205,9 +213,14 @@ def _target(out: str | Path | None) -> Path | None:
     return target
 
 
-def _write(target: Path, opened: Reopened) -> None:
+def _held(opened: Reopened) -> dict[str, Tensor]:
+    """Return a copy of the weights that the policy holds now and the run may change."""
+    return {name: weight.detach().clone() for name, weight in opened.space.select(opened.policy.model).items()}
+
+
+def _write(target: Path, weights: Mapping[str, Tensor]) -> None:
     try:
         target.mkdir(parents=True)
     except (OSError, ValueError) as problem:
         raise unwritable(target, problem) from problem
-    write_weights(target / WEIGHTS, opened.space.select(opened.policy.model))
+    write_weights(target / WEIGHTS, weights)

@@ -18,6 +18,7 @@ from torch import nn
 
 from eggym.budget import Meter
 from eggym.checkpoint import remove_checkpoints
+from eggym.choice import Choice
 from eggym.config import CONFIG, Plan
 from eggym.errors import BadValue
 from eggym.files import sha256_file, write_bytes, write_json
@@ -37,7 +38,7 @@ from eggym.record import (
     run_id,
 )
 from eggym.replies import EVALUATIONS, SHARDS
-from eggym.score import Point, Spent
+from eggym.score import Beyond, Point, Spent
 from eggym.usage import peak_memory
 
 FITNESS = "fitness.bin"
@@ -59,7 +60,9 @@ class Finished(Protocol):
     states: dict[str, int]
     meter: Meter
     evaluation_meter: Meter
-    parameters: dict[str, nn.Parameter]
+    parameters: dict[str, nn.Parameter]  # as they count: of the last point, or of the chosen one
+    choice: Choice
+    beyond: Beyond | None
 
     def measured_so_far(self) -> dict[str, Any]:
         """Return started, wall, cpu and n of all sessions."""
@@ -111,6 +114,7 @@ def _record(run: Finished) -> Record:
             kind=plan.spec.kind,
             profile=plan.profile,
             options=options_dict(plan.options),
+            variant=plan.variant,
             note=plan.spec.note,
         ),
         task=TaskInfo(
@@ -136,6 +140,8 @@ def _record(run: Finished) -> Record:
         training_states=run.states,
         primary="greedy" if plan.evaluation.primary == "greedy" else "sampled",
         points=run.points,
+        chosen=run.choice.step,
+        beyond=run.beyond,
         weights_sha256=hash_model(plan.policy.model),
         files={name: sha256_file(run.folder / name) for name in deterministic_files(run.folder)},
         provenance=made,
@@ -169,6 +175,8 @@ def _measured(run: Finished) -> Measured:
         peak_rss_bytes=peak_memory(),
         weights_bytes=run.plan.policy.weights_bytes,
         weights_bytes_unquantised=run.plan.policy.n_parameters * run.plan.policy.dtype.itemsize,
+        sandbox_s=run.meter.sandbox.cpu_s,
+        sandbox_calls=run.meter.sandbox.calls,
         sessions=so_far["n"],
         host=_host(),
         cpu_s_at_points=run.point_cpu_s,
@@ -195,9 +203,10 @@ def _curve(points: Sequence[Point]) -> str:
     """The learning curve as CSV, one row for each evaluation."""
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["step", "fraction", "episodes", "tokens", "flops", "greedy", "greedy_se", "sampled", "sampled_se"])
+    scored = ["greedy", "greedy_se", "sampled", "sampled_se"]
+    table.writerow(["step", "fraction", "episodes", "tokens", "flops", *scored, "kl_base"])
     for point in points:
         spent = point.spent
         scores = [point.greedy.mean, point.greedy.se, point.sampled.mean, point.sampled.se]
-        table.writerow([point.step, point.fraction, spent.episodes, spent.tokens, spent.flops, *scores])
+        table.writerow([point.step, point.fraction, spent.episodes, spent.tokens, spent.flops, *scores, point.kl_base])
     return text.getvalue()

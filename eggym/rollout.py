@@ -72,7 +72,8 @@ class Rollout:
         parties = [[member] for member in range(views.n_members)] if alone else [list(range(views.n_members))]
         with views.attach(self.engine.policy.model) as attached:
             plays = [_Play(self, views, attached, members, items_P, prompts, step).play() for members in parties]
-        return _judged(self.task, plays)
+        with self.engine.meter.phase("grading", counted=False):  # the rollout around it is
+            return _judged(self.task, plays)
 
     def room(self, views: Views, prompts_P: Sequence[Sequence[int]]) -> tuple[int, int]:
         """Return how many rows may decode together, and how many positions an episode may have.

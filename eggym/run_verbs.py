@@ -273,7 +273,7 @@ def _show_single_plan(asked: Any, force: bool, as_json: bool) -> None:
     found = look_ahead(plan, force)
     row = {
         "task": plan.task.id,
-        "learner": plan.spec.name,
+        "learner": plan.label,
         "runs": 1,
         **asdict(found),
         "total_seconds": found.total_seconds,

@@ -19,11 +19,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eggym.config import CONFIG, Evaluation, fields_of
+from eggym.config import CONFIG, fields_of
 from eggym.digest import digest
 from eggym.endpoint import Endpoint, EndpointOptions, Spent
 from eggym.errors import BadValue, unknown
 from eggym.evaluate import SAMPLED_TEMPERATURE, first_items, score_of
+from eggym.evaluation import Evaluation
 from eggym.files import canonical_json, sha256_json, unwritable, write_bytes, write_json
 from eggym.policy import Prompting
 from eggym.record import provenance

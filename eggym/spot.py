@@ -28,7 +28,8 @@ from eggym.kl_reward import KlReward
 from eggym.replies import read_shard, shard_line
 from eggym.seeding import stream
 from eggym.task import Item
-from eggym.train import roll_out, training_item
+from eggym.train import roll_out
+from eggym.training_items import training_item
 from eggym.views import Attached, Views
 
 _ROUNDING = 1e-4

@@ -16,9 +16,11 @@ from typing import Any
 
 from eggym.askable import prepared, refuse_unaskable
 from eggym.asking import HeldOutViews
+from eggym.beyond import Sides, refuse_unreadable
 from eggym.budget import FlopModel, Meter
 from eggym.check import preflight
 from eggym.checkpoint import copy_into, load_checkpoint, remove_checkpoints, save_checkpoint
+from eggym.choice import Choice, validation_items
 from eggym.config import CONFIG, Plan, RunConfig, refuse_other, refuse_unknown_fields, resolve
 from eggym.digest import digest
 from eggym.drift import KL_BASE, start_drift
@@ -34,9 +36,9 @@ from eggym.policy import model_sha256
 from eggym.record import RECORD_FILE, Record
 from eggym.replies import EVALUATIONS, append_lines, cut_file, cut_shards, write_shard
 from eggym.result import FITNESS, PROMPT, STEPS, finish, finished_record
-from eggym.score import Point, Spent
-from eggym.seeding import stream
+from eggym.score import Beyond, Point, Spent
 from eggym.task import Item
+from eggym.training_items import training_item
 from eggym.usage import family_cpu_s, reset_peak_memory
 from eggym.views import Views
 
@@ -107,7 +109,7 @@ def run_plan(plan: Plan, folder: Path, watch: Watch, force: bool = False) -> Rec
 
 def default_folder(plan: Plan) -> Path:
     """Return the folder of a run for which none was named: its own, for every other configuration."""
-    name = f"{plan.task.id.rpartition('/')[2]}-{plan.spec.name.replace(':', '-')}-{plan.config.seed}"
+    name = f"{plan.task.id.rpartition('/')[2]}-{plan.label.replace(':', '-').replace('@', '-')}-{plan.config.seed}"
     return Path("runs") / f"{name}-{sha256_json(identify(plan))[:6]}"
 
 
@@ -118,7 +120,8 @@ def identify(plan: Plan) -> dict[str, Any]:
         "tokenizer_sha256": plan.policy.tokenizer_sha256,
         "task_digest": digest(plan.task),
     }
-    return {**plan.identity(), **hashes}
+    others = {"retention_digests": {task.label: digest(task) for task in plan.retention}} if plan.retention else {}
+    return {**plan.identity(), **hashes, **others}
 
 
 def look_ahead(plan: Plan, force: bool) -> Forecast:
@@ -129,23 +132,13 @@ def look_ahead(plan: Plan, force: bool) -> Forecast:
     """
     preflight(plan.task, plan.config.split)
     evaluation_items(plan)
+    validation_items(plan)
+    refuse_unreadable(plan, Meter(FlopModel.of(plan.policy.model)))
     learner = prepared(plan)
     refuse_unaskable(plan, learner)
     found = forecast(plan, learner)
     refuse_short(plan, found, force)
     return found
-
-
-def training_item(plan: Plan, number: int) -> Item:
-    """Return item ``number`` of the training stream: a function of the run's seed, not of the learner."""
-    task, split, seed = plan.task, plan.config.split, plan.config.seed
-    size = task.n_items(split)
-    if size is None:
-        return task.item(split, stream(seed, "item", number).randrange(1 << 40))
-    epoch, place = divmod(number, size)
-    order = list(range(size))
-    stream(seed, "epoch", epoch).shuffle(order)
-    return task.item(split, order[place])
 
 
 def roll_out(plan: Plan, meter: Meter, views: Views, items: Sequence[Item], step: int) -> EpisodeBatch:
@@ -198,6 +191,7 @@ class _Run:
     points: list[Point] = field(default_factory=list)
     states: dict[str, int] = field(default_factory=dict)
     point_cpu_s: list[float] = field(default_factory=list)
+    beyond: Beyond | None = None  # until the end
 
     def __post_init__(self) -> None:
         model = self.plan.policy.model
@@ -206,9 +200,12 @@ class _Run:
         self.evaluation_meter = Meter(FlopModel.of(model))
         self.evaluator = Evaluator(self.plan, self.evaluation_meter)
         self.kl_reward = KlReward(self.plan) if self.plan.reward.kl else None
+        self.choice = Choice(self.plan, self.evaluation_meter, self.parameters)
         # from the start weights, which a resumed run holds until its checkpoint is loaded (and with it the meter)
-        with self.evaluation_meter.watch(model), self.meter.phase("evaluation", counted=False):
+        with self._evaluating():
+            self.sides = Sides(self.plan, self.evaluation_meter, self.parameters)
             self.drift = start_drift(self.plan, self.evaluation_meter)
+        self.kl_base = None if self.drift is None else 0.0  # from the start to the present weights
         self.fitness = FitnessLog(self.folder / FITNESS)
         self.session: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -236,6 +233,7 @@ class _Run:
             self._evaluate()
         if isinstance(self.learner, Prompter):
             write_json(self.folder / PROMPT, asdict(self.learner.prompting))
+        self._conclude()
         record = finish(self)
         self.watch(Event("done", self.step, 1.0, record.final(record.primary).mean))
         return record
@@ -295,8 +293,9 @@ class _Run:
         """Return how far the policy now is from its start; this is evaluation, and costs the budget nothing."""
         if self.drift is None:
             return {}
-        with self.evaluation_meter.watch(self.plan.policy.model), self.meter.phase("evaluation", counted=False):
-            return {KL_BASE: self.drift.measure()}
+        with self._evaluating():
+            self.kl_base = self.drift.measure()
+        return {KL_BASE: self.kl_base}
 
     def _refuse_divergence(self, metrics: dict[str, float]) -> None:
         finite = all(math.isfinite(value) for value in metrics.values())
@@ -306,17 +305,40 @@ class _Run:
                 "not finite; make its step smaller with --set"
             )
 
-    def _evaluate(self) -> None:
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Charge what the model computes, and its seconds, to evaluation."""
         with self.evaluation_meter.watch(self.plan.policy.model), self.meter.phase("evaluation", counted=False):
+            yield
+
+    def _evaluate(self) -> None:
+        with self._evaluating():
             found = self.evaluator.run(len(self.points), self.learner)
+            validation = self.choice.look(self.step, self.learner)
+            if not self.points:
+                self.sides.begin()
         append_lines(self.folder / EVALUATIONS, found.lines)
-        spent = Spent(**self.meter.spend.as_dict())
-        point = Point(step=self.step, fraction=self.fraction, spent=spent, greedy=found.greedy, sampled=found.sampled)
+        point = Point(
+            step=self.step,
+            fraction=self.fraction,
+            spent=Spent(**self.meter.spend.as_dict()),
+            greedy=found.greedy,
+            sampled=found.sampled,
+            validation=validation,
+            kl_base=self.kl_base,
+        )
         self.points.append(point)
         self.point_cpu_s.append(self.meter.seconds["cpu-s"])
         self._save()
         score = found.greedy if self.plan.evaluation.primary == "greedy" else found.sampled
         self.watch(Event("point", self.step, self.fraction, score.mean))
+
+    def _conclude(self) -> None:
+        """Let the policy hold the weights that count, and evaluate what they changed."""
+        self.choice.take()
+        counts = next((point for point in self.points if point.step == self.choice.step), self.points[-1])
+        with self._evaluating():
+            self.beyond = self.sides.end(counts)
 
     def measured_so_far(self) -> dict[str, Any]:
         """Return when the run was started, and the seconds and number of all its sessions."""
@@ -339,6 +361,9 @@ class _Run:
             "evaluation_meter": self.evaluation_meter.state_dict(),
             "weights": {name: weight.data for name, weight in self.parameters.items()},
             "learner": self.learner.state_dict(),
+            "kl_base": self.kl_base,
+            "choice": self.choice.state_dict(),
+            "sides": self.sides.state_dict(),
             "lengths": {name: _length(self.folder / name) for name in (STEPS, EVALUATIONS)},
             "session": self.measured_so_far(),
         }
@@ -360,6 +385,9 @@ class _Run:
         self.evaluation_meter.load_state_dict(state["evaluation_meter"])
         copy_into({name: weight.data for name, weight in self.parameters.items()}, state["weights"])
         self.learner.load_state_dict(state["learner"])
+        self.kl_base = state["kl_base"]
+        self.choice.load_state_dict(state["choice"])
+        self.sides.load_state_dict(state["sides"])
         self.session = state["session"]
         self.fitness.truncate(self.step)
         cut_shards(self.folder, self.step)

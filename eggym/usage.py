@@ -1,13 +1,38 @@
-"""What this process uses, and its children with it: CPU seconds and memory."""
+"""What this process uses, and its children with it: CPU seconds, memory, and runs of model-written programs."""
 
 import contextlib
 import ctypes
 import gc
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
+
+
+class Sandboxed(NamedTuple):
+    """Runs of model-written programs by graders."""
+
+    cpu_s: float  # of the programs, user and system; of what tests or starts them, nothing
+    calls: int
+
+
+_sandboxed = Sandboxed(0.0, 0)
+_lock = threading.Lock()
+
+
+def count_sandboxed(cpu_s: float) -> None:
+    """Count one run of a model-written program; any thread may call this."""
+    global _sandboxed
+    with _lock:
+        _sandboxed = Sandboxed(_sandboxed.cpu_s + cpu_s, _sandboxed.calls + 1)
+
+
+def sandboxed() -> Sandboxed:
+    """Return what this process has counted since it started: who wants a part of it takes a difference."""
+    return _sandboxed
 
 
 def family_cpu_s() -> float:

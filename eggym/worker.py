@@ -99,7 +99,7 @@ def _plan(job: Job) -> Message:
         "type": "planned",
         "task": plan.task.label,
         "kind": plan.spec.kind,
-        "learner": plan.spec.name,
+        "learner": plan.label,
         "identity": identity,
         "forecast": {**asdict(found), "total_seconds": found.total_seconds},
     }

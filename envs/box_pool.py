@@ -16,6 +16,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from eggym.usage import count_sandboxed
+
 from .box_keeper import HostFailure, Keeper
 from .box_runs import CheckRun, ProgramRun
 from .box_standing import Checkers
@@ -174,7 +176,8 @@ class _Batch:
                 part.look()
             if not run.is_over():
                 return
-            self._results[worker.index] = run.result()
+            self._results[worker.index] = found = run.result()
+            count_sandboxed(found.cpu_s)
             self._busy.remove(worker)
             self._pool.give_back(worker)
         except (HostFailure, OSError) as problem:

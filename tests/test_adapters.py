@@ -26,6 +26,8 @@ QUICK = {
     "space.adapter_rank": 4,
     "eval.items": 24,
     "eval.points": 2,
+    "eval.many": 0,
+    "eval.train_items": 0,
     "eggroll.population": 8,
     "eggroll.items": 4,
     "dr_grpo.items": 4,

@@ -20,7 +20,7 @@ from eggym.train import run_plan
 from eggym.views import ParameterSpace
 
 ITEMS = 20
-QUICK = {"eval.items": ITEMS, "eval.points": 4, "eval.drift": 0}
+QUICK = {"eval.items": ITEMS, "eval.points": 4, "eval.drift": 0, "eval.many": 0, "eval.train_items": 0}
 
 
 def train(

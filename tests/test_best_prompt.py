@@ -26,7 +26,14 @@ from eggym.task import Item, Verdict, VerdictState
 from eggym.train import run_plan
 from eggym.views import ParameterSpace, PolicyViews
 
-QUICK = {"eval.items": 16, "eval.points": 2, "eval.drift": 0, "best-prompt.items": 4}
+QUICK = {
+    "eval.items": 16,
+    "eval.points": 2,
+    "eval.drift": 0,
+    "eval.many": 0,
+    "eval.train_items": 0,
+    "best-prompt.items": 4,
+}
 OWN = Prompting(system="own")
 END = Ending.ANSWERED
 
@@ -239,6 +246,12 @@ def test_a_run_stopped_anywhere_continues_to_the_same_bytes(finished, tmp_path, 
 def test_the_forecast_is_that_of_a_comparison():
     plan = resolve(config(budget="2000episodes"))
     assert forecast(plan, prepared(plan)).steps == 2000 // (7 * 4)
+
+
+def test_the_last_point_counts_whatever_the_checkpoint_rule(tmp_path):
+    more = {"best-prompt.most_shots": 0, "best-prompt.systems": "ok", "eval.checkpoint": "best"}
+    record = train(tmp_path / "run", budget="60episodes", **more)
+    assert record.n_steps > 1 and record.chosen is None and record.points[-1].validation is None
 
 
 def test_a_task_without_an_oracle_is_refused_with_the_way_out(tmp_path):

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from eggym.budget import Budget, FlopModel, Meter
 from eggym.episode import Ending, Episode, Segment
 from eggym.errors import BadValue
 from eggym.task import Item, Verdict, VerdictState
+from eggym.usage import count_sandboxed, sandboxed
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def test_the_formula_agrees_with_torchs_counter_on_a_learners_passes(fresh_polic
         forward = meter.spend.learner_flops
         loss.backward()
     # torch counts full squares in attention and skips gradients that nobody needs: the formula is causal and does not
-    assert meter.spend.learner_flops == 3 * forward
+    assert meter.spend.learner_flops == 3 * forward and meter.spend.backward_flops == 2 * forward
     assert counter.get_total_flops() == pytest.approx(meter.spend.learner_flops, rel=0.12)
 
 
@@ -108,9 +110,11 @@ def test_a_meter_continues_from_its_state(policy):
     meter.episode(episode(segment(3, 2)))
     with meter.phase("x"):
         sum(range(10_000))
+        count_sandboxed(0.25)
     other = Meter(meter.flop_model)
     other.load_state_dict(meter.state_dict())
     assert other.spend == meter.spend and other.phases == meter.phases and other.seconds == meter.seconds
+    assert other.sandbox == meter.sandbox == (0.25, 1)
 
 
 def test_uncounted_phases_stay_out_of_the_budget():
@@ -126,3 +130,34 @@ def test_cpu_seconds_of_a_phase_include_those_of_processes_that_it_started():
     with meter.phase("rollout"):
         subprocess.run([sys.executable, "-c", busy], check=True)
     assert meter.seconds["cpu-s"] >= 0.4
+
+
+def test_a_phase_within_another_has_its_seconds_to_itself(monkeypatch):
+    clock = iter([0.0, 1.0, 4.0, 10.0, 20.0, 21.0])  # outer 0 to 10, inner 1 to 4; then outer once more
+    monkeypatch.setattr(sys.modules["eggym.budget"], "family_cpu_s", lambda: next(clock))
+    meter = Meter(FlopModel(1, 1, 1))
+    with meter.phase("rollout"), meter.phase("grading", counted=False):
+        pass
+    with meter.phase("rollout"):
+        pass
+    assert meter.phases == {"rollout": 8.0, "grading": 3.0}
+    assert meter.seconds["cpu-s"] == 11.0  # grading is part of what the budget pays
+
+
+def test_programs_are_counted_by_every_thread_and_only_in_phases_of_training():
+    meter, before = Meter(FlopModel(1, 1, 1)), sandboxed()
+
+    def many():
+        for _ in range(2000):
+            count_sandboxed(0.5)
+
+    with meter.phase("rollout"):
+        threads = [threading.Thread(target=many) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    with meter.phase("evaluation", counted=False):
+        many()
+    assert meter.sandbox == (4000.0, 8000)
+    assert sandboxed().calls - before.calls == 10_000

@@ -8,7 +8,9 @@ import pytest
 
 from eggym.cli import main
 
-QUICK = ["--set", "eval.items=16", "--set", "eval.points=2"]
+QUICK = [
+    "--set", "eval.items=16", "--set", "eval.points=2", "--set", "eval.many=0", "--set", "eval.train_items=0",
+]  # fmt: skip
 SMALL = {
     "eggroll": [*QUICK, "--set", "eggroll.population=8", "--set", "eggroll.items=4"],
     "dr_grpo": [*QUICK, "--set", "dr_grpo.items=4", "--set", "dr_grpo.replies=4"],

@@ -3,14 +3,16 @@
 import pytest
 
 from eggym.cli import main
+from eggym.config import RunConfig, resolve
 from eggym.digest import digest
 from eggym.envs import box_levels, code_grading
 from eggym.envs.box_levels import host_of
 from eggym.envs.box_terms import Check, Limits
 from eggym.envs.code_grading import Grading
 from eggym.errors import BadValue, UnknownName
-from eggym.record import load_record
+from eggym.record import load_measured, load_record
 from eggym.registry import load_task
+from eggym.train import run_plan
 
 TESTS = ("assert f(1) == 2", "assert f(2) == 3", "assert f(3) == 4", "assert f(4) == 5")
 SHORT = Limits(cpu_s=0.5)
@@ -74,9 +76,37 @@ def test_the_record_of_a_run_tells_the_level_and_the_digest_does_not_depend_on_i
     level = box_level("landlock") and box_levels.probe().level
     words = ["train", "--task", "tiny-functions", "--model", "embedded-v2", "--learner", "frozen", "--budget"]
     with pytest.raises(SystemExit) as stop:
-        main([*words, "8episodes", "--set", "eval.items=8", "--out", str(tmp_path / "run"), "--force"])
+        main(
+            [
+                *words,
+                "8episodes",
+                "--set",
+                "eval.items=8",
+                "--set",
+                "eval.many=0",
+                "--out",
+                str(tmp_path / "run"),
+                "--force",
+            ]
+        )
     assert stop.value.code == 0
     assert load_record(tmp_path / "run").task.host == {"sandbox": str(level)}
     before = digest(load_task("tiny-functions"))
     monkeypatch.setattr(box_levels, "probe", lambda: host_of({"a private root": "none"}))
     assert digest(load_task("tiny-functions")) == before
+
+
+def test_the_programs_that_training_ran_are_measured_those_of_evaluation_are_not(box_level, tmp_path):
+    box_level("landlock")
+    settings = {
+        "eval.items": 4, "eval.points": 1, "eval.drift": 0, "eval.many": 2, "eval.many_items": 2, "eval.train_items": 2,
+        "dr_grpo.items": 2, "dr_grpo.replies": 4,
+    }  # fmt: skip
+    for learner, n_steps in (("dr_grpo", 3), ("frozen", 0)):
+        config = RunConfig("tiny-functions", learner, "embedded-v2", budget="24episodes", set=settings)
+        record = run_plan(resolve(config), tmp_path / learner, lambda event: None, force=True)
+        measured = load_measured(tmp_path / learner)
+        ran = record.n_steps * 8 - record.training_states.get("unparsed", 0)  # equal replies are run once
+        assert record.n_steps == n_steps and (0 < measured.sandbox_calls <= ran) == (n_steps > 0)
+        assert (measured.sandbox_s > 0) == (n_steps > 0)
+        assert ("grading" in measured.phases) == (n_steps > 0)

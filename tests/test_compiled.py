@@ -23,7 +23,7 @@ SIZES = {"eggroll": {"population": 4, "items": 3}, "dr_grpo": {"items": 3, "repl
 
 def plan(learner="eggroll", **settings):
     sizes = {f"{learner}.{name}": value for name, value in SIZES[learner].items()}
-    quick = {"eval.items": 8, "eval.points": 1, **sizes, **settings}
+    quick = {"eval.items": 8, "eval.points": 1, "eval.many": 0, "eval.train_items": 0, **sizes, **settings}
     return resolve(RunConfig("tiny-programs", learner, budget="40episodes", set=quick))
 
 

@@ -49,7 +49,7 @@ def one_by_one(policy):
 def plan(learner="eggroll", task="tiny-programs", **settings):
     sizes = {"eggroll": {"population": 4, "items": 3}, "dr_grpo": {"items": 3, "replies": 4}}.get(learner, {})
     given = {f"{learner}.{name}": value for name, value in sizes.items()}
-    quick = {"eval.items": 8, "eval.points": 1, **given, **settings}
+    quick = {"eval.items": 8, "eval.points": 1, "eval.many": 0, "eval.train_items": 0, **given, **settings}
     return resolve(RunConfig(task, learner, budget="40episodes", set=quick))
 
 

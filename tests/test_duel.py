@@ -14,7 +14,8 @@ from eggym.files import sha256_file
 from eggym.record import find_runs
 
 QUICK = {
-    "eval.items": 16, "eval.points": 2, "eggroll.population": 8, "eggroll.items": 4,
+    "eval.items": 16, "eval.points": 2, "eval.many": 0, "eval.train_items": 0,
+    "eggroll.population": 8, "eggroll.items": 4,
     "dr_grpo.items": 4, "dr_grpo.replies": 4,
 }  # fmt: skip
 CALL = {

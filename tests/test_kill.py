@@ -18,6 +18,7 @@ TINY = [
     "--seeds", "1", "--budget", "1200episodes",
     "--set", "eval.items=16", "--set", "eval.points=6", "--set", "eggroll.population=8", "--set", "eggroll.items=4",
     "--set", "dr_grpo.items=4", "--set", "dr_grpo.replies=4",
+    "--set", "eval.many=2", "--set", "eval.many_items=4", "--set", "eval.train_items=4",
 ]  # fmt: skip
 
 

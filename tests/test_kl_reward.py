@@ -27,7 +27,7 @@ SIZES = {
     "openai-es": {"population": 4, "items": 3, "temperature": 1.0},
     "dr_grpo": {"items": 3, "replies": 4},
 }
-QUICK = {"eval.items": 8, "eval.points": 1, "eval.drift": 0, "reward.kl": 0.5}
+QUICK = {"eval.items": 8, "eval.points": 1, "eval.drift": 0, "eval.many": 0, "eval.train_items": 0, "reward.kl": 0.5}
 
 
 def asked(learner="eggroll", **settings):
@@ -56,8 +56,9 @@ def segment(ids, n_prompt, logprobs):
 
 
 def batch_of(segments, reward=1.0):
+    verdict = Verdict(reward, VerdictState.CORRECT)
     episodes = [
-        Episode(Item("p"), 0, 0, number, [one], [Turn("p", "r", reward)], Verdict(reward, VerdictState.CORRECT), END)
+        Episode(Item("p"), 0, 0, number, [one], [Turn("p", "r", reward, sum(one.actions))], verdict, END)
         for number, one in enumerate(segments)
     ]
     return EpisodeBatch(0, episodes, 1, 1, len(segments))
@@ -117,6 +118,16 @@ def test_es_and_rl_are_told_the_same_of_the_same_episode():
         rule.apply(PolicyViews(1, 1), batch)
         found.append(batch.episodes[0].told)
     assert found[0] == found[1] == found[2] != 1.0
+
+
+def test_a_policy_gradient_learns_from_what_is_told_per_turn_too():
+    from eggym.agents.traces import trace
+
+    rule, batch = KlReward(asked("dr_grpo")), batch_of([segment([1, 40, 50, 60, 61, 2], 3, [-0.5, -0.25, -1.0])])
+    rule.apply(PolicyViews(1, 1), batch)
+    (episode,) = batch.episodes
+    found = trace(episode)
+    assert found.reward == np.float32(episode.told) and sum(found.turn_rewards) == pytest.approx(episode.told)
 
 
 def test_the_pass_over_the_start_is_counted_as_the_learners():

@@ -6,7 +6,7 @@ from eggym.config import RunConfig, resolve
 from eggym.stats import mean_t, paired_items
 from eggym.train import run_plan
 
-SET = {"eval.items": 200, "eval.points": 1}
+SET = {"eval.items": 200, "eval.points": 1, "eval.many": 0, "eval.train_items": 0}
 EIGHT = {"eggroll": {"eggroll.items": 8}}
 
 

@@ -74,6 +74,7 @@ def test_gsm8k_runs_end_to_end_and_the_exported_model_loads_alone(checkpoint, tm
         "--learner", "eggroll", "--learner", "dr_grpo",
         "--budget", "64episodes", "--seeds", "1", "--force", "--out", "duel",
         "--set", "prompt.max_new_tokens=12", "--set", "eval.items=6", "--set", "eval.points=1",
+        "--set", "eval.many=0", "--set", "eval.train_items=0",
         "--set", "eggroll.population=8", "--set", "eggroll.items=4", 
         "--set", "dr_grpo.items=4", "--set", "dr_grpo.replies=8",
     )  # fmt: skip

@@ -28,7 +28,7 @@ SMALL = {
     "dr_grpo": {"items": 3, "replies": 4},
     "frozen": {},
 }
-QUICK = {"eval.items": 8, "eval.points": 1, "eval.drift": 2}
+QUICK = {"eval.items": 8, "eval.points": 1, "eval.drift": 2, "eval.many": 0, "eval.train_items": 0}
 EVERY = 10**6  # places
 
 

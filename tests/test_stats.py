@@ -4,9 +4,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats as scipy_stats
 
 from eggym.errors import BadValue
-from eggym.stats import area_under, clustered_mean, item_means, mean_t, on_grid, paired, paired_items, seeds_needed
+from eggym.stats import (
+    area_under,
+    clustered_mean,
+    item_means,
+    mean_t,
+    on_grid,
+    paired,
+    paired_items,
+    seeds_needed,
+    t_test,
+    time_to_target,
+)
 
 NAN = math.nan
 finite = st.floats(-10, 10)
@@ -108,6 +120,22 @@ def test_a_known_paired_difference():
     assert found.detectable == pytest.approx(0.24841, abs=1e-4)
 
 
+def test_the_t_test_is_scipys_and_agrees_with_the_interval():
+    values = [0.1, 0.2, 0.3, 0.45]
+    assert t_test(values) == pytest.approx(scipy_stats.ttest_1samp(values, 0).pvalue, rel=1e-12)
+    # 0.1, 0.2, 0.3: t = 0.2 / 0.057735 = 3.4641 with 2 degrees: p = 1 - t / sqrt(t^2 + 2) = 1 - sqrt(12 / 14)
+    assert paired({1: 0.1, 2: 0.2, 3: 0.3}, {1: 0, 2: 0, 3: 0}).p == pytest.approx(1 - math.sqrt(12 / 14))
+    assert t_test([0.1, 0.2]) is None
+    assert [t_test([value] * 3) for value in (0.25, 0.2, 0.0, 1e-12)] == pytest.approx([0, 0, 1, 1], abs=1e-12)
+
+
+@given(st.lists(finite, min_size=3, max_size=8))
+def test_p_is_below_5_percent_where_the_interval_excludes_zero(values):
+    found = mean_t(values)
+    if min(abs(found.low), abs(found.high)) > 1e-6:
+        assert (t_test(values) < 0.05) == (found.low > 0 or found.high < 0)
+
+
 def test_pairing_resolves_what_the_spread_of_seeds_hides():
     a, b = {1: 0.1, 2: 0.5, 3: 0.9}, {1: 0.05, 2: 0.46, 3: 0.84}
     assert paired(a, b).resolved == "a"
@@ -171,6 +199,12 @@ def test_the_area_under_a_known_curve():
     assert area_under([0, 1, 3, 4], [0.2, NAN, 1.0, 0.0], 4) == pytest.approx(0.6)
     assert area_under([0], [0.2], 4) is None
     assert area_under([0, 1], [NAN, 0.2], 4) is None
+
+
+def test_the_time_to_a_target_is_the_first_evaluation_at_or_above_it():
+    x, y = [0, 10, 20, 30], [0.2, NAN, 0.5, 0.4]
+    assert [time_to_target(x, y, goal) for goal in (0.1, 0.5, 0.51)] == [0, 20, None]
+    assert time_to_target([], [], 0.5) is None
 
 
 def test_a_curve_out_of_order_is_refused():

@@ -18,7 +18,7 @@ COUNTDOWN = STUDIES / "eggroll-countdown.yaml"
 SMALL = [
     "--budget", "144episodes", "--dtype", "float32", "--memory", "256MiB", "--force",
     "--set", "eggroll.population=8", "--set", "prompt.max_new_tokens=6", "--set", "eval.items=8",
-    "--set", "eval.points=1",
+    "--set", "eval.points=1", "--set", "eval.many=0", "--set", "eval.train_items=0",
 ]  # fmt: skip
 THEIR_KNOBS = "convention" in {field.name for field in dataclasses.fields(Options)}
 
@@ -88,7 +88,10 @@ def test_the_needle_asks_the_same_of_both_sides_at_every_horizon():
 @pytest.mark.slow
 def test_the_needle_starts(tmp_path):
     words = [sys.executable, "-m", "eggym", "duel", "--config", str(NEEDLE), "--out", "run", "--seeds", "1", "--force"]
-    small = ["--budget", "256episodes", "--set", "eval.items=2", "--set", "eval.points=1", "--set", "eval.drift=0"]
+    small = [
+        "--budget", "256episodes", "--set", "eval.items=2", "--set", "eval.points=1", "--set", "eval.drift=0",
+        "--set", "eval.many=0", "--set", "eval.train_items=0",
+    ]  # fmt: skip
     done = subprocess.run([*words, *small], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     records = [json.loads(path.read_text()) for path in (tmp_path / "run").rglob("record.json")]

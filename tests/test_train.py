@@ -24,6 +24,9 @@ from eggym.train import Event, run_plan
 QUICK = {
     "eval.items": 24,
     "eval.points": 3,
+    "eval.many": 2,
+    "eval.many_items": 4,
+    "eval.train_items": 4,
     "eggroll.population": 8,
     "eggroll.items": 4,
     "dr_grpo.items": 4,
@@ -132,7 +135,8 @@ def test_the_record_tells_the_whole_story(finished):
     assert record.files == {name: sha256_file(folder / name) for name in deterministic_files(folder)}
     assert record.spent.flops == record.spent.rollout_flops + record.spent.learner_flops
     assert (record.spent.learner_flops > 0) == (learner == "dr_grpo")
-    assert record.evaluation_spent.episodes == 2 * 24 * 4 + 16  # and the replies on which drift is followed
+    beside = 16 + 2 * (2 * 4 + 4)  # the replies on which drift is followed; several replies and training items, twice
+    assert record.evaluation_spent.episodes == 2 * 24 * 4 + beside
     assert record.model.n_trainable < record.model.n_parameters
     assert record.task.digest and record.learner.options
     lines = [json.loads(line) for line in (folder / "evaluations.jsonl").read_text().splitlines()]
