@@ -172,6 +172,19 @@ def test_several_turns_are_one_reply(tmp_path):
     assert record.n_steps == 3 and record.final("sampled").mean >= record.start("sampled").mean
 
 
+def test_whoever_shows_its_scores_says_what_they_are(finished, capsys):
+    from rich.console import Console
+
+    from eggym.outcome import summary
+    from eggym.report import write_report
+    from eggym.tables import print_summary
+
+    folder, record = finished
+    print_summary(Console(width=100), summary([record], {}))
+    assert "best-of-n: an upper bound" in capsys.readouterr().out
+    assert "an upper bound: it chooses among its replies" in write_report(folder.parent, [record], {}).read_text()
+
+
 def test_it_has_no_control_and_says_what_it_is(finished):
     with pytest.raises(BadValue, match="best-of-n is a baseline and has no control"):
         resolve(RunConfig("tiny-programs", "random-reward:best-of-n"))
