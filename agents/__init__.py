@@ -12,6 +12,12 @@ LEARNERS: dict[str, tuple[str, str]] = {
     "gspo": ("eggym.agents.presets:GSPO", "one clipped ratio per reply, four minibatches"),
     "reinforce_pp": ("eggym.agents.presets:REINFORCE_PP", "returns whitened over the batch"),
     "ppo": ("eggym.agents.presets:PPO", "proximal policy optimisation with a value head"),
+    "best-of-n": (
+        "eggym.agents.best_of_n:SPEC",
+        "baseline: the best of n replies by reward, an upper bound",
+    ),
+    "best-prompt": ("eggym.agents.best_prompt:SPEC", "baseline: the best fixed prompt that the budget finds"),
+    "sft": ("eggym.agents.sft:SPEC", "baseline: supervised fine-tuning on the best replies that the task knows"),
     "frozen": ("eggym.agents.controls:FROZEN", "control: never changes the policy"),
     "random-reward": ("eggym.agents.controls:RANDOM_REWARD", "control: another learner fed with shuffled rewards"),
 }

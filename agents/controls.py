@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eggym.episode import Episode, EpisodeBatch
+from eggym.errors import BadValue
 from eggym.learner import Learner, LearnerSpec
 from eggym.policy import Policy
 from eggym.seeding import stream
@@ -56,10 +57,10 @@ class RandomReward:
         return self._inner.ask(step)
 
     def tell(self, batch: EpisodeBatch) -> Mapping[str, float]:
-        """Shuffle the verdicts, then tell."""
-        verdicts = [episode.verdict for episode in batch.episodes]
-        stream(self._seed, "random-reward", batch.step).shuffle(verdicts)
-        episodes = [_with(episode, verdict) for episode, verdict in zip(batch.episodes, verdicts, strict=True)]
+        """Shuffle what is told, verdicts with their penalties, then tell."""
+        told = [(episode.verdict, episode.penalty) for episode in batch.episodes]
+        stream(self._seed, "random-reward", batch.step).shuffle(told)
+        episodes = [_with(episode, *one) for episode, one in zip(batch.episodes, told, strict=True)]
         return self._inner.tell(dataclasses.replace(batch, episodes=episodes))
 
     def state_dict(self) -> dict[str, Any]:
@@ -71,21 +72,30 @@ class RandomReward:
         self._inner.load_state_dict(state)
 
 
-def _with(episode: Episode, verdict: Verdict) -> Episode:
-    """Return an episode with another's verdict; its turns earn nothing until the last, or they would tell its own."""
-    given = float("nan") if verdict.reward is None else verdict.reward
+def _with(episode: Episode, verdict: Verdict, penalty: float) -> Episode:
+    """Return an episode with another's verdict and penalty; its turns earn nothing until the last.
+
+    They would tell its own.
+    """
+    given = float("nan") if verdict.reward is None else verdict.reward - penalty
     last = len(episode.turns) - 1
     turns = [
         dataclasses.replace(turn, reward=given if place == last else 0.0) for place, turn in enumerate(episode.turns)
     ]
-    return dataclasses.replace(episode, verdict=verdict, turns=turns)
+    return dataclasses.replace(episode, verdict=verdict, penalty=penalty, turns=turns)
 
 
 FROZEN = LearnerSpec("frozen", "control", NoOptions, Frozen)
 
 
 def RANDOM_REWARD(inner: LearnerSpec) -> LearnerSpec:  # named in the table beside the constants
-    """Return the control of a learner."""
+    """Return the control of a learner.
+
+    Raises:
+        BadValue: a baseline, which does not learn from the rewards of what it tried.
+    """
+    if inner.kind == "baseline":
+        raise BadValue(f"{inner.name} is a baseline and has no control; give random-reward a learner such as eggroll")
 
     def build(policy: Policy, space: ParameterSpace, seed: int, options: Any) -> Learner:
         return RandomReward(inner.build(policy, space, seed, options), seed)

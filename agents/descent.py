@@ -1,7 +1,7 @@
-"""The optimizer of policy gradients: AdamW on float32 masters, with the gradient clipped before."""
+"""The optimizer of all who follow a gradient: AdamW on float32 masters, with the gradient clipped before."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -10,13 +10,35 @@ from eggym.policy import Policy
 from eggym.views import ParameterSpace
 from eggym.weights import Weights
 
-from .options import RlOptions
+
+class StepOptions(Protocol):
+    """What a step depends on."""
+
+    @property
+    def lr(self) -> float:
+        """The learning rate."""
+
+    @property
+    def beta1(self) -> float:
+        """Of the mean of gradients."""
+
+    @property
+    def beta2(self) -> float:
+        """Of the mean of their squares."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Decoupled, times the learning rate."""
+
+    @property
+    def max_grad_norm(self) -> float:
+        """The norm that a gradient is cut to."""
 
 
 class Descent:
     """Owns what the run may change, and moves it along a gradient (that of a loss: it goes down)."""
 
-    def __init__(self, policy: Policy, space: ParameterSpace, options: RlOptions) -> None:
+    def __init__(self, policy: Policy, space: ParameterSpace, options: StepOptions) -> None:
         """Keep the weights as they are; full weights and the factors of deltas alike."""
         self._weights = Weights(policy.model, space)
         self._max_norm = options.max_grad_norm

@@ -60,7 +60,7 @@ Group = tuple[Trace, ...]  # the replies to one item
 
 def trace(episode: Episode) -> Trace:
     """Return what an update needs of an episode; one without recorded turns is taken as one turn."""
-    reward = float("nan") if episode.reward is None else float(np.float32(episode.reward))
+    reward = float("nan") if episode.told is None else float(np.float32(episode.told))
     n_tokens = episode.n_action_tokens
     rewards: tuple[float, ...] = (reward,)
     tokens: tuple[int, ...] = (n_tokens,)

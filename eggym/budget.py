@@ -159,8 +159,8 @@ class Meter:
             return self.seconds[axis]
         return float(getattr(self.spend, axis))
 
-    def episode(self, episode: Episode) -> None:
-        """Count a finished episode."""
+    def episode(self, episode: Episode, sampled: bool = True) -> None:
+        """Count a finished episode; one that was not ``sampled`` took no FLOPs of the engine."""
         self.spend.episodes += 1
         self.spend.reward_calls += 1
         for segment in episode.segments:
@@ -169,7 +169,7 @@ class Meter:
             self.spend.prompt_tokens += first
             self.spend.action_tokens += n_actions
             self.spend.env_tokens += len(segment.ids) - first - n_actions
-            self.spend.rollout_flops += self.flop_model.segment(segment)
+            self.spend.rollout_flops += self.flop_model.segment(segment) if sampled else 0
 
     @contextmanager
     def rollout(self, extra: int) -> Iterator[None]:

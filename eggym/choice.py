@@ -15,6 +15,7 @@ from eggym.checkpoint import copy_into
 from eggym.config import Plan
 from eggym.errors import BadValue
 from eggym.evaluate import first_items, score_of
+from eggym.learner import Chooser, Learner, Prompter
 from eggym.score import Score
 from eggym.splits import check_split
 from eggym.task import Item
@@ -58,9 +59,12 @@ class Choice:
         self._weights: dict[str, Tensor] = {}
         self.step: int | None = None  # of the point that counts; None: the last one does
 
-    def look(self, step: int) -> Score | None:
-        """Evaluate the present weights and keep them if they are the best so far; None under the rule "last"."""
-        if not self._items:
+    def look(self, step: int, learner: Learner | None = None) -> Score | None:
+        """Evaluate the present weights and keep them if they are the best so far; None under the rule "last".
+
+        Of a ``learner`` that changes no weight but its prompt, or its choice among replies, the last point counts.
+        """
+        if not self._items or isinstance(learner, Prompter | Chooser):
             return None
         rollout = self._plan.rollout(self._meter, SPLIT)
         score = score_of(0.0, rollout.run(PolicyViews(len(self._items), 1, 0.0), self._items, step=0))

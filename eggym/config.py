@@ -29,7 +29,7 @@ from eggym.views import ParameterSpace
 DEFAULT_BUDGET = "2e11flops"
 CONFIG = "config.json"  # in a run folder: the identity of the run
 # what --set may begin with, besides a learner's name
-SECTIONS = ("task", "prompt", "eval", "space", "engine", "profile")
+SECTIONS = ("task", "prompt", "eval", "space", "engine", "reward", "profile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,18 @@ class EngineOptions:
     """How a model is computed where that may change a last bit: equal for all learners of a comparison."""
 
     compile: bool = False  # fuse the engine's passes with torch.compile: needs a C++ compiler, and a minute once
+
+
+@dataclass(frozen=True, slots=True)
+class RewardOptions:
+    """What every learner of a comparison is told beside the verdict (`eggym.kl_reward`)."""
+
+    kl: float = 0.0  # beta: off the reward for each nat that a reply is likelier than under the start weights
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        if not self.kl >= 0:
+            raise BadValue(f"reward.kl must be at least 0, got {self.kl!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +85,7 @@ class Plan:
     memory: int
     engine: EngineOptions = EngineOptions()
     retention: tuple[Task, ...] = ()  # those of evaluation.retention
+    reward: RewardOptions = RewardOptions()
 
     @property
     def variant(self) -> str | None:
@@ -112,6 +125,7 @@ class Plan:
             "eval": {**dataclasses.asdict(self.evaluation), "retention": labels(self.retention)},
             "memory": self.memory,
             "engine": dataclasses.asdict(self.engine),
+            "reward": dataclasses.asdict(self.reward),
             "device": self.policy.device.type,
             "dtype": self.policy.dtype_name,
         }
@@ -132,6 +146,7 @@ def resolve(config: RunConfig) -> Plan:
     retention = retention_tasks(evaluation, task)
     space = fields_of(ParameterSpace, "space", sections["space"])
     engine = fields_of(EngineOptions, "engine", sections["engine"])
+    reward = fields_of(RewardOptions, "reward", sections["reward"])
     prompting = Prompting.of(task, sections["prompt"])
     policy = load_policy(config.model, config.device, config.dtype)
     if engine.compile:
@@ -153,6 +168,7 @@ def resolve(config: RunConfig) -> Plan:
         memory,
         engine,
         retention,
+        reward,
     )
 
 

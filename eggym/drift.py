@@ -13,6 +13,7 @@ _M reply tokens laid end to end, _V vocabulary.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,7 +59,7 @@ class Reference:
     def _logprobs(self, seat: Callable[[int], None]) -> Tensor:
         """Return log-probabilities at temperature 1, float64: (M, V) if exact, else of the sampled tokens, (M,)."""
         parts = []
-        for rows in _passes(self._policy, self._segments):
+        for rows in passes(self._policy, self._segments):
             seat(len(rows))
             logits_M_V, tokens_M = reply_logits(self._policy, rows)
             logprobs_M_V = logits_M_V.double().log_softmax(-1)
@@ -95,10 +96,13 @@ class Drift:
 
 
 @torch.no_grad()
-def reply_logits(policy: Policy, segments: Sequence[Segment]) -> tuple[Tensor, Tensor]:
+def reply_logits(
+    policy: Policy, segments: Sequence[Segment], model: Callable[..., Any] | None = None
+) -> tuple[Tensor, Tensor]:
     """Return the logits, float32 (M, V), from which each action token of the segments came, and the tokens, (M,).
 
-    One pass, left-padded, so that the actions stand at the end and logits are computed there only.
+    One pass, left-padded, so that the actions stand at the end and logits are computed there only. ``model`` is called
+    in place of the policy's own: the same architecture with other weights.
     """
     n_positions = max(len(segment.ids) for segment in segments)
     n_kept = max(len(segment.ids) - segment.actions.index(True) for segment in segments)
@@ -111,7 +115,7 @@ def reply_logits(policy: Policy, segments: Sequence[Segment]) -> tuple[Tensor, T
         mask_R_T[row, start:] = 1
         action_R_T[row, start:] = torch.tensor(segment.actions)
     mask_R_T = mask_R_T.to(policy.device)
-    logits = policy.model(
+    logits = (model or policy.model)(
         input_ids=ids_R_T.to(policy.device),
         attention_mask=mask_R_T,
         position_ids=(mask_R_T.cumsum(1) - 1).clamp(min=0),
@@ -122,7 +126,8 @@ def reply_logits(policy: Policy, segments: Sequence[Segment]) -> tuple[Tensor, T
     return logits[chosen_R_T.to(policy.device)].float(), ids_R_T[:, -n_kept:][chosen_R_T].to(policy.device)
 
 
-def _passes(policy: Policy, segments: Sequence[Segment]) -> Iterator[Sequence[Segment]]:
+def passes(policy: Policy, segments: Sequence[Segment]) -> Iterator[Sequence[Segment]]:
+    """Give the segments in runs whose logits fit the memory of one pass."""
     longest = max(len(segment.ids) for segment in segments)
     rows = max(1, _PASS // (longest * int(policy.model.get_output_embeddings().weight.shape[0])))
     for start in range(0, len(segments), rows):

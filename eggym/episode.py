@@ -54,11 +54,17 @@ class Episode:
     turns: list[Turn]
     verdict: Verdict
     ending: Ending
+    penalty: float = 0.0  # what the run takes off the reward before a learner is told (`eggym.kl_reward`)
 
     @property
     def reward(self) -> float | None:
-        """The return of the episode; None if it could not be judged."""
+        """The return of the episode, as judged; None if it could not be."""
         return self.verdict.reward
+
+    @property
+    def told(self) -> float | None:
+        """What a learner is told: the return, less the penalty."""
+        return None if self.verdict.reward is None else self.verdict.reward - self.penalty
 
     @property
     def truncated(self) -> bool:
@@ -82,6 +88,6 @@ class EpisodeBatch:
     n_replies: int
 
     def rewards_N_P_G(self) -> NDArray[np.float32]:
-        """Return the rewards as member x item x sample; NaN where a reply could not be judged."""
-        flat = [np.nan if episode.reward is None else episode.reward for episode in self.episodes]
+        """Return what a learner is told, as member x item x sample; NaN where a reply could not be judged."""
+        flat = [np.nan if episode.told is None else episode.told for episode in self.episodes]
         return np.asarray(flat, dtype=np.float32).reshape(self.n_members, self.n_items, self.n_replies)

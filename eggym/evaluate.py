@@ -1,7 +1,7 @@
 """Evaluation: fixed held-out items, greedy and at temperature 1, the same for every learner of a comparison."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from eggym.budget import FlopModel, Meter
@@ -9,6 +9,7 @@ from eggym.config import Plan, RunConfig, refuse_unknown_fields, resolve
 from eggym.episode import EpisodeBatch
 from eggym.errors import BadValue
 from eggym.files import sha256_json
+from eggym.learner import Chooser, Learner, Prompter
 from eggym.passes import distinct, passes
 from eggym.replies import evaluation_lines
 from eggym.score import Score
@@ -37,16 +38,22 @@ class Evaluator:
         self._plan, self._meter = plan, meter
         self.items = evaluation_items(plan)
 
-    def run(self, point: int) -> Evaluated:
-        """Evaluate; ``point`` numbers the place on the learning curve."""
-        greedy = self._roll(0.0, 1)
-        sampled = self._roll(SAMPLED_TEMPERATURE, self._plan.evaluation.replies)
+    def run(self, point: int, learner: Learner | None = None) -> Evaluated:
+        """Evaluate; ``point`` numbers the place on the learning curve.
+
+        A ``learner`` that has a prompt of its own, or chooses among replies, does so.
+        """
+        greedy = self._roll(0.0, 1, learner)
+        sampled = self._roll(SAMPLED_TEMPERATURE, self._plan.evaluation.replies, learner)
+        if isinstance(learner, Chooser):
+            greedy, sampled = learner.choose(greedy, sampled)
         lines = evaluation_lines(point, "greedy", greedy) + evaluation_lines(point, "sampled", sampled)
         return Evaluated(score_of(0.0, greedy), score_of(SAMPLED_TEMPERATURE, sampled), lines)
 
-    def _roll(self, temperature: float, n_replies: int) -> EpisodeBatch:
-        plan = self._plan
-        rollout = plan.rollout(self._meter, "evaluation")
+    def _roll(self, temperature: float, n_replies: int, learner: Learner | None) -> EpisodeBatch:
+        rollout = self._plan.rollout(self._meter, "evaluation")
+        if isinstance(learner, Prompter):
+            rollout = replace(rollout, prompting=learner.prompting)
         return rollout.run(PolicyViews(len(self.items), n_replies, temperature), self.items, step=0)
 
 

@@ -7,12 +7,14 @@ grow or shrink as the policy learns; for RL they assume that every group is info
 import time
 from dataclasses import dataclass
 
+from eggym.asking import UNTRAINED, HeldOutViews, OracleViews
 from eggym.beyond import n_episodes
 from eggym.budget import Budget, FlopModel, Meter
 from eggym.config import Plan
 from eggym.errors import BadValue
-from eggym.learner import Learner, profile_for
-from eggym.views import PolicyViews
+from eggym.kl_reward import applies
+from eggym.learner import Learner, Prompter, profile_for
+from eggym.views import PolicyViews, Views
 
 FEWEST_STEPS = 5  # below, a comparison says nothing
 _PROBE = 32  # items
@@ -51,7 +53,7 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
     best = plan.evaluation.checkpoint == "best"
     n_evaluated = n_told + (plan.evaluation.validation_items if best else 0)
     episode_s, n_beside = cpu_s / n_probe, n_episodes(plan)
-    views = learner.ask(0)
+    views = learner.preview() if isinstance(learner, Prompter) else learner.ask(0)
     weights = plan.policy.weights_bytes
     memory = plan.memory + weights + _kept(plan, best)
     asked = views or PolicyViews(plan.evaluation.items, 1)
@@ -59,8 +61,9 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
     if views is None:
         evaluation_s = episode_s * (n_evaluated + n_beside)
         return Forecast(None, 0, 0, 0, 0.0, evaluation_s, 0, 0.0, memory, rows, n_told * 400)
-    per_step = views.n_members * views.n_items * views.n_replies
-    factor = 1 + _BACKWARD if isinstance(views, PolicyViews) else 1  # who asks for the policy itself will train on it
+    n_items = plan.evaluation.items if isinstance(views, HeldOutViews) else views.n_items
+    per_step = views.n_members * n_items * views.n_replies
+    factor = _forwards(views) + (plan.reward.kl > 0 and applies(views))
     share = per_step / n_probe
     cost = {
         "episodes": float(per_step),
@@ -102,6 +105,13 @@ def refuse_short(plan: Plan, found: Forecast, force: bool) -> None:
         f"{plan.label} on {plan.task.id}; "
         f"{least} {'is' if least == 1 else 'are'} the least: raise --budget{better}{rather}"
     )
+
+
+def _forwards(views: Views) -> int:
+    """Return what an episode costs, in forward passes over it: who asks for the policy itself will train on it."""
+    if isinstance(views, OracleViews):
+        return _BACKWARD
+    return 1 + _BACKWARD if isinstance(views, PolicyViews) and not isinstance(views, UNTRAINED) else 1
 
 
 def _steps(budget: Budget, cost: dict[str, float]) -> int:

@@ -8,14 +8,14 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_type_hints, runtime_checkable
 
 from eggym.episode import EpisodeBatch
 from eggym.errors import BadValue, unknown
 from eggym.views import ParameterSpace, Views
 
 if TYPE_CHECKING:
-    from eggym.policy import Policy
+    from eggym.policy import Policy, Prompting
 
 PROFILES = ("tiny", "pretrained")
 TINY_LIMIT = 20_000_000  # parameters; below: profile "tiny"
@@ -43,6 +43,32 @@ class Learner(Protocol):
         """Continue from a saved state."""
 
 
+@runtime_checkable
+class Prompter(Protocol):
+    """The face of a learner that looks for a prompt; evaluations ask as it says."""
+
+    @property
+    def prompting(self) -> "Prompting":
+        """The best that is known so far."""
+
+    def begin(self, prompting: "Prompting", fits: Callable[["Prompting"], bool]) -> None:
+        """Take how the run prompts, and what says whether the model can read the task's prompts asked otherwise.
+
+        Called once, before anything is asked for.
+        """
+
+    def preview(self) -> Views | None:
+        """Return what the dearest step asks for, as far as is known; None as `Learner.ask`: for forecasts."""
+
+
+@runtime_checkable
+class Chooser(Protocol):
+    """The face of a learner that answers held-out items by choosing among replies."""
+
+    def choose(self, greedy: EpisodeBatch, sampled: EpisodeBatch) -> tuple[EpisodeBatch, EpisodeBatch]:
+        """Return what stands for the replies of an evaluation: greedy ones, and those at temperature 1."""
+
+
 Build = Callable[["Policy", ParameterSpace, int, Any], Learner]
 
 
@@ -53,6 +79,7 @@ class LearnerSpec:
     ``options`` is a frozen dataclass of bool, int, float and str fields; ``profiles`` gives the values that differ
     from its defaults for models of a size. ``search`` gives, for each profile, the values of each option that tuning
     may try; an option that it leaves out is not tuned. ``build(policy, space, seed, options)`` makes the learner.
+    ``note`` is what must be said wherever its scores are shown.
     """
 
     name: str
@@ -61,6 +88,7 @@ class LearnerSpec:
     build: Build
     profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     search: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
+    note: str = ""
 
     def resolve(self, profile: str, overrides: Mapping[str, Any]) -> Any:
         """Return the options: defaults, then the profile, then ``overrides``, checked by type and range."""

@@ -110,6 +110,7 @@ def _learner(side: Side, arena: Arena, measured: Mapping[str, Measured]) -> dict
     return {
         "learner": side.label,
         "kind": side.kind,
+        "note": side.records[0].learner.note,
         "seeds": [record.seed for record in side.records],
         "start": {mode: asdict(mean_t(side.starts(mode).values())) for mode in MODES},
         "end": {mode: asdict(mean_t(side.finals(mode).values())) for mode in MODES},

@@ -148,7 +148,7 @@ class Policy:
         Raises:
             BadValue: a character that the tokenizer does not know, or more tokens than the model's context.
         """
-        if self._chats(prompting):
+        if self.chats(prompting):
             ids = self._ids(self._render(prompting, [("user", observation)]), special=False)
         else:
             shown = [prompting.system] if prompting.system else []
@@ -178,13 +178,18 @@ class Policy:
         return text
 
     def _continue(self, prompting: Prompting, observation: str, ended: bool) -> list[int]:
-        if not self._chats(prompting):
+        if not self.chats(prompting):
             return self._ids(f"\n{observation}\n", special=False)
         rendered = self._render(prompting, [("user", "u"), ("assistant", _REPLY), ("user", observation)])
         ids = self._ids(rendered[rendered.index(_REPLY) + len(_REPLY) :], special=False)
         return ids[1:] if ended and ids[:1] and ids[0] in self.eos_ids else ids
 
-    def _chats(self, prompting: Prompting) -> bool:
+    def chats(self, prompting: Prompting) -> bool:
+        """Say whether prompts go through the tokenizer's chat template.
+
+        Raises:
+            BadValue: chat is on, and there is no template.
+        """
         has = getattr(self.tokenizer, "chat_template", None) is not None
         if prompting.chat == "on" and not has:
             raise BadValue(f"chat is on, but the tokenizer of {self.name!r} has no chat template; set prompt.chat=off")

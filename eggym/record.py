@@ -39,6 +39,7 @@ class LearnerInfo(Strict):
     kind: Literal["es", "rl", "baseline", "control"]
     profile: str
     options: dict[str, Any]  # resolved: defaults, profile, overrides
+    note: str = ""  # what must be said wherever its scores are shown
     variant: str | None = None  # set apart by a name of its own: eggroll@t1 is the variant t1 of eggroll
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eggym.budget import Budget
-from eggym.config import EngineOptions, Plan, RunConfig
+from eggym.config import EngineOptions, Plan, RewardOptions, RunConfig
 from eggym.errors import BadValue, UnknownName
 from eggym.evaluation import Evaluation
 from eggym.learner import Learner, LearnerSpec
@@ -71,6 +71,7 @@ class Reopened:
             Budget.parse(config["budget"]),
             config["memory"],
             EngineOptions(**config.get("engine", {})),
+            reward=RewardOptions(**config.get("reward", {})),
         )
         _refuse_other(self.folder, config, identify(plan))
         return plan
@@ -80,7 +81,7 @@ def reopen(folder: Path, where: Whereabouts) -> Reopened:
     """Look up what a finished run started with.
 
     Raises:
-        EggymError: no finished run, an RL run, or a learner or model that is not the run's.
+        EggymError: no finished run, a run of another kind, or a learner or model that is not the run's.
     """
     record = _record(folder)
     spec = _learner(record, folder, where)
@@ -92,7 +93,7 @@ def reopen(folder: Path, where: Whereabouts) -> Reopened:
 def no_es(folder: Path, what: str) -> BadValue:
     """Return the error for a run whose learner reads more than rewards."""
     return BadValue(
-        f"{folder} is a run of {what}: only ES runs can be replayed, because RL learns from tokens and their "
+        f"{folder} is a run of {what}: only ES runs can be replayed, because the others learn from tokens and their "
         "log-probabilities, which the fitness log does not hold"
     )
 
@@ -102,7 +103,7 @@ def _record(folder: Path) -> Record:
     if inside and folder not in inside:
         raise BadValue(f"{str(folder)!r} holds {len(inside)} runs; give one of them, such as {str(inside[0])!r}")
     record = load_record(folder)
-    if record.learner.kind == "rl":
+    if record.learner.kind in ("rl", "baseline"):
         raise no_es(folder, record.learner.name)
     return record
 

@@ -25,6 +25,7 @@ from eggym.episode import Ending, Episode, EpisodeBatch
 from eggym.errors import BadValue
 from eggym.files import sha256_file, unwritable
 from eggym.fitness import FitnessLog, FitnessStep
+from eggym.kl_reward import TOLD_REWARD
 from eggym.learner import Learner
 from eggym.policy import model_sha256
 from eggym.record import Record
@@ -182,7 +183,8 @@ def _first_difference(path: Path, entries: list[FitnessStep], metrics: list[Mapp
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         for step, (line, entry) in enumerate(zip(lines, entries, strict=False)):
             now = metrics[step] if metrics is not None else {}
-            if not _near(line["reward"], entry) or any(line["metrics"].get(name) != now[name] for name in now):
+            told = line["metrics"].get(TOLD_REWARD, line["reward"])
+            if not _near(told, entry) or any(line["metrics"].get(name) != now[name] for name in now):
                 return step
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # it may be what was changed
         pass

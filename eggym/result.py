@@ -45,6 +45,7 @@ FITNESS = "fitness.bin"
 STEPS = "steps.jsonl"
 CURVE = "curve.csv"
 WEIGHTS = "weights.safetensors"
+PROMPT = "prompt.json"  # of a learner that looked for one
 
 
 class Finished(Protocol):
@@ -114,6 +115,7 @@ def _record(run: Finished) -> Record:
             profile=plan.profile,
             options=options_dict(plan.options),
             variant=plan.variant,
+            note=plan.spec.note,
         ),
         task=TaskInfo(
             id=plan.task.id,
@@ -155,7 +157,9 @@ def _source(data: Any) -> str | None:
 
 def deterministic_files(folder: Path) -> list[str]:
     """Return the names, relative to a run folder, of the files that repeat byte for byte, the record left out."""
-    single = [name for name in (CONFIG, CURVE, EVALUATIONS, FITNESS, STEPS, WEIGHTS) if (folder / name).exists()]
+    single = [
+        name for name in (CONFIG, CURVE, EVALUATIONS, FITNESS, PROMPT, STEPS, WEIGHTS) if (folder / name).exists()
+    ]
     shards = [f"{SHARDS}/{path.name}" for path in (folder / SHARDS).glob("*.jsonl.gz")]
     return sorted([*single, *shards])
 

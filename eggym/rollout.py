@@ -8,11 +8,13 @@ Axes in names: _P items, _R rows of a chunk.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from eggym.asking import OracleViews, first_sample, promptings
 from eggym.counter import as_key
+from eggym.demonstration import demonstrate
 from eggym.engine import Engine
 from eggym.episode import Ending, Episode, EpisodeBatch, Segment
 from eggym.episode import Turn as Played
@@ -48,17 +50,30 @@ class Rollout:
             BadValue: a prompt that the model cannot read.
             TaskFault: the task's own code failed, or more than 1 % of the replies could not be judged.
         """
-        prompts_P = [self.engine.policy.prompt_ids(self.prompting, item.prompt) for item in items_P]
+        sampled = not isinstance(views, OracleViews)
+        episodes = self._sampled(views, items_P, step) if sampled else self._shown(items_P, step)
+        for episode in episodes:
+            self.engine.meter.episode(episode, sampled)
+        _refuse_errors(self.task, episodes)
+        return EpisodeBatch(step, episodes, views.n_members, len(items_P), views.n_replies)
+
+    def _shown(self, items_P: Sequence[Item], step: int) -> list[Episode]:
+        """Return episodes in which the oracle answers each item once."""
+        rngs = [stream(self.seed, self.purpose, "episode", step, slot, 0) for slot in range(len(items_P))]
+        return demonstrate(self.engine.policy, self.task, self.prompting, items_P, rngs)
+
+    def _sampled(self, views: Views, items_P: Sequence[Item], step: int) -> list[Episode]:
+        policy = self.engine.policy
+        prompts = {
+            asked: [policy.prompt_ids(asked, item.prompt) for item in items_P]
+            for asked in dict.fromkeys(promptings(views, self.prompting))
+        }
         alone = views.seating == "one_member"
         parties = [[member] for member in range(views.n_members)] if alone else [list(range(views.n_members))]
         with views.attach(self.engine.policy.model) as attached:
-            plays = [_Play(self, views, attached, members, items_P, prompts_P, step).play() for members in parties]
+            plays = [_Play(self, views, attached, members, items_P, prompts, step).play() for members in parties]
         with self.engine.meter.phase("grading", counted=False):  # the rollout around it is
-            episodes = _judged(self.task, plays)
-        for episode in episodes:
-            self.engine.meter.episode(episode)
-        _refuse_errors(self.task, episodes)
-        return EpisodeBatch(step, episodes, views.n_members, len(items_P), views.n_replies)
+            return _judged(self.task, plays)
 
     def room(self, views: Views, prompts_P: Sequence[Sequence[int]]) -> tuple[int, int]:
         """Return how many rows may decode together, and how many positions an episode may have.
@@ -91,14 +106,14 @@ class _Play:
     attached: Attached
     members: Sequence[int]
     items_P: Sequence[Item]
-    prompts_P: list[list[int]]
+    prompts: Mapping[Prompting, list[list[int]]]  # the tokens of every item's prompt, by how it is asked
     step: int
 
     def __post_init__(self) -> None:
-        n_items, n_replies = len(self.items_P), self.views.n_replies
-        self.places = [
-            (m, slot, sample) for m in self.members for slot in range(n_items) for sample in range(n_replies)
-        ]
+        n_items, n_replies, first = len(self.items_P), self.views.n_replies, first_sample(self.views)
+        samples = range(first, first + n_replies)
+        self.places = [(m, slot, sample) for m in self.members for slot in range(n_items) for sample in samples]
+        self.promptings = promptings(self.views, self.rollout.prompting)
         self.env = TextVectorEnv(self.rollout.task, num_envs=1)
         self.policy, self.max_turns = self.rollout.engine.policy, self.rollout.task.max_turns
         rngs = [
@@ -107,12 +122,14 @@ class _Play:
         ]
         self.observations = self.env.begin([self.items_P[slot] for _, slot, _ in self.places], rngs)
         self.segments: list[list[Segment]] = [[Segment()] for _ in self.places]
-        self._opened: dict[str, list[int]] = {}  # tokens of the prompts that open a fresh context
+        self._opened: dict[tuple[Prompting, str], list[int]] = {}  # tokens of the prompts that open a fresh context
         self.turns: list[list[Played]] = [[] for _ in self.places]
         self.endings = [Ending.OUT_OF_TURNS for _ in self.places]
         each = n_items * n_replies
         self._waiting = {m: deque(range(at * each, (at + 1) * each)) for at, m in enumerate(self.members)}
-        n_rows, self._n_positions = self.rollout.room(self.views, self.prompts_P)
+        n_rows, self._n_positions = self.rollout.room(
+            self.views, [ids for asked in self.prompts.values() for ids in asked]
+        )
         self.lanes = lay_out(self.members, self.views.n_together, each, n_rows)
         self._units = deque(self.lanes.units[self.lanes.in_flight :])
         self._member_of_row = dict(enumerate(self.lanes.members()))
@@ -170,10 +187,10 @@ class _Play:
         """Return the episode's next turn, if the cap on turns and the model's context allow one."""
         if len(self.turns[number]) == self.max_turns:
             return None
-        prompting = self.rollout.prompting
+        prompting = self._prompting(number)
         if self.rollout.task.fresh_context:
             self.segments[number].append(Segment())
-            return self._turn(row, number, self._opening(self.observations[number]))
+            return self._turn(row, number, self._opening(prompting, self.observations[number]))
         ids = self.policy.continuation_ids(prompting, self.observations[number], ended)
         if len(self.segments[number][-1].ids) + len(ids) + prompting.max_new_tokens > self.policy.context:
             self.endings[number] = Ending.OUT_OF_CONTEXT
@@ -186,11 +203,15 @@ class _Play:
         _extend(segment, ids, None)
         return Turn(row, ids, self.rollout.key(self.views, self.places[number], self.step, n_before), fresh)
 
-    def _opening(self, observation: str) -> list[int]:
+    def _prompting(self, number: int) -> Prompting:
+        return self.promptings[self.places[number][0]]
+
+    def _opening(self, prompting: Prompting, observation: str) -> list[int]:
         """Return the tokens of a prompt in a fresh context; members share them."""
-        if observation not in self._opened:
-            self._opened[observation] = self.policy.prompt_ids(self.rollout.prompting, observation)
-        return self._opened[observation]
+        place = (prompting, observation)
+        if place not in self._opened:
+            self._opened[place] = self.policy.prompt_ids(prompting, observation)
+        return self._opened[place]
 
     def _occupy(self, session: Session, rows: Sequence[int], going: Sequence[Turn]) -> None:
         """Give free rows their member's next episode; whole groups of idle rows go to units that wait."""
@@ -216,7 +237,7 @@ class _Play:
             waiting = self._waiting[self._member_of_row[row]]
             if waiting:
                 self._episode_of_row[row] = number = waiting.popleft()
-                turns.append(self._turn(row, number, self.prompts_P[self.places[number][1]]))
+                turns.append(self._turn(row, number, self.prompts[self._prompting(number)][self.places[number][1]]))
         return turns
 
     def _idle_groups(self) -> list[list[int]]:

@@ -184,3 +184,5 @@ def _list_settings(learner: str, as_json: bool) -> None:
     print_rows(console(), ("setting", *PROFILES), rows)
     typer.echo(f"\nChange one with --set {learner.removeprefix('random-reward:')}.NAME=VALUE.")
     typer.echo("tiny: models below 20 M parameters; pretrained: larger ones.")
+    if spec.note:
+        typer.echo(f"{spec.name}: {spec.note}.")

@@ -9,11 +9,13 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from eggym.askable import prepared, refuse_unaskable
+from eggym.asking import HeldOutViews
 from eggym.beyond import Sides, refuse_unreadable
 from eggym.budget import FlopModel, Meter
 from eggym.check import preflight
@@ -28,12 +30,13 @@ from eggym.evaluate import Evaluator, evaluation_items
 from eggym.files import read_json, sha256_json, write_json
 from eggym.fitness import FitnessLog
 from eggym.forecast import Forecast, forecast, refuse_short
-from eggym.learner import Learner
+from eggym.kl_reward import KlReward
+from eggym.learner import Learner, Prompter
 from eggym.lock import alone
 from eggym.policy import model_sha256
 from eggym.record import RECORD_FILE, Record
 from eggym.replies import EVALUATIONS, append_lines, cut_file, cut_shards, write_shard
-from eggym.result import FITNESS, STEPS, finish, finished_record
+from eggym.result import FITNESS, PROMPT, STEPS, finish, finished_record
 from eggym.score import Beyond, Point, Spent
 from eggym.task import Item
 from eggym.training_items import training_item
@@ -98,7 +101,7 @@ def run_plan(plan: Plan, folder: Path, watch: Watch, force: bool = False) -> Rec
             refuse_other(folder, read_json(folder / CONFIG), identity)
             remove_checkpoints(folder)
             return finished_record(folder)
-        learner = plan.spec.build(plan.policy, plan.space, plan.config.seed, plan.options)
+        learner = prepared(plan)
         if not begun:
             write_json(folder / CONFIG, identity)
         return _Run(plan, learner, folder, watch, identity).go()
@@ -131,7 +134,8 @@ def look_ahead(plan: Plan, force: bool) -> Forecast:
     evaluation_items(plan)
     validation_items(plan)
     refuse_unreadable(plan, Meter(FlopModel.of(plan.policy.model)))
-    learner = plan.spec.build(plan.policy, plan.space, plan.config.seed, plan.options)
+    learner = prepared(plan)
+    refuse_unaskable(plan, learner)
     found = forecast(plan, learner)
     refuse_short(plan, found, force)
     return found
@@ -139,6 +143,8 @@ def look_ahead(plan: Plan, force: bool) -> Forecast:
 
 def roll_out(plan: Plan, meter: Meter, views: Views, items: Sequence[Item], step: int) -> EpisodeBatch:
     """Return the episodes of one training step."""
+    if isinstance(views, HeldOutViews):
+        return replace(plan.rollout(meter, "evaluation").run(views, items, step=0), step=step)
     return plan.rollout(meter).run(views, items, step)
 
 
@@ -165,6 +171,7 @@ class _Run:
         self.meter = Meter(FlopModel.of(model))
         self.evaluation_meter = Meter(FlopModel.of(model))
         self.evaluator = Evaluator(self.plan, self.evaluation_meter)
+        self.kl_reward = KlReward(self.plan) if self.plan.reward.kl else None
         self.choice = Choice(self.plan, self.evaluation_meter, self.parameters)
         # from the start weights, which a resumed run holds until its checkpoint is loaded (and with it the meter)
         with self._evaluating():
@@ -196,6 +203,8 @@ class _Run:
                 self._save()
         if self.points[-1].step < self.step:
             self._evaluate()
+        if isinstance(self.learner, Prompter):
+            write_json(self.folder / PROMPT, asdict(self.learner.prompting))
         self._conclude()
         record = finish(self)
         self.watch(Event("done", self.step, 1.0, record.final(record.primary).mean))
@@ -222,16 +231,18 @@ class _Run:
                 views = self.learner.ask(self.step)
             if views is None:
                 return False
-            items = [training_item(plan, self.n_used + slot) for slot in range(views.n_items)]
+            items = self._items(views)
             with self.meter.phase("rollout"):
                 batch = roll_out(plan, self.meter, views, items, self.step)
+            with self.meter.phase("kl_reward"):
+                penalty = {} if self.kl_reward is None else self.kl_reward.apply(views, batch)
             rewards_N_P_G = batch.rewards_N_P_G()
             # before tell: the log and the start weights rebuild the run
             self.fitness.append(self.step, [item.index for item in items], rewards_N_P_G)
             write_shard(self.folder, batch)
             with self.meter.phase("tell"):
                 metrics = dict(self.learner.tell(batch))
-        metrics |= self._drifted()
+        metrics |= penalty | self._drifted()
         self._refuse_divergence(metrics)
         for episode in batch.episodes:
             self.states[episode.verdict.state.value] = self.states.get(episode.verdict.state.value, 0) + 1
@@ -244,6 +255,11 @@ class _Run:
         self.dearest = max(self.dearest, self.meter.on(plan.budget.axis) - before)
         self.watch(Event("step", self.step, self.fraction, reward))
         return True
+
+    def _items(self, views: Views) -> Sequence[Item]:
+        if isinstance(views, HeldOutViews):
+            return self.evaluator.items
+        return [training_item(self.plan, self.n_used + slot) for slot in range(views.n_items)]
 
     def _drifted(self) -> dict[str, float]:
         """Return how far the policy now is from its start; this is evaluation, and costs the budget nothing."""
@@ -269,8 +285,8 @@ class _Run:
 
     def _evaluate(self) -> None:
         with self._evaluating():
-            found = self.evaluator.run(len(self.points))
-            validation = self.choice.look(self.step)
+            found = self.evaluator.run(len(self.points), self.learner)
+            validation = self.choice.look(self.step, self.learner)
             if not self.points:
                 self.sides.begin()
         append_lines(self.folder / EVALUATIONS, found.lines)

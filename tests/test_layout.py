@@ -27,12 +27,14 @@ FLOORS = (
         "weights",
         "weight_change",
         "policy",
+        "asking",
         "rows",
     ),
     ("env", "chat", "vector", "sampling", "budget", "cache", "lanes", "step", "stops", "machine", "doctor"),
     ("learner", "plugins", "variant", "registry", "gymnasium_hook", "dataset", "gym_task", "session", "engine"),
     ("recording", "completion", "endpoint"),
     (
+        "demonstration",
         "rollout",
         "score",
         "record",
@@ -46,7 +48,7 @@ FLOORS = (
         "config",
     ),
     ("check_sample", "check_child", "check_replies", "check_blind", "check_rules", "check", "play"),
-    ("evaluate", "training_items", "drift", "choice", "beyond", "forecast", "result", "train"),
+    ("evaluate", "training_items", "drift", "kl_reward", "askable", "choice", "beyond", "forecast", "result", "train"),
     (
         "base_model",
         "base_score",
