@@ -1,36 +1,76 @@
-"""Teacher-forced log-probabilities of sampled tokens: the forward pass that policy gradients go through.
+"""Teacher-forced scores of sampled tokens: the forward pass that policy gradients go through.
 
 Segments are left-padded into micro-batches, so that the actions stand at the end and logits are computed there only.
-Axes in names: _R segments, _T positions, _M action tokens, laid end to end.
+Nothing is cut off the distribution: the engine samples from the whole vocabulary (it has no top-k and no top-p), and
+so the ratio of new to old is that of the real policies. Axes in names: _R segments, _T positions, _M action tokens,
+laid end to end, _V vocabulary, _D hidden.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from eggym.episode import Segment
 from eggym.policy import Policy
 
+_ROWS = 4096  # tokens whose whole distributions are held at once for their entropy
 
-def micro_batches(segments: Sequence[Segment], max_tokens: int) -> Iterator[list[int]]:
-    """Yield indices of segments, long ones first, such that rows x longest stays within ``max_tokens``."""
-    order = sorted(range(len(segments)), key=lambda index: (-len(segments[index].ids), index))
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a pass says of the action tokens of some segments, in their order; float32."""
+
+    logprobs_M: Tensor  # log pi(a), with gradient
+    entropy_M: Tensor  # of the distribution each token was drawn from, in nats
+    hidden_M_D: Tensor | None  # what the output head read to predict each token
+    last_R_D: Tensor | None  # the same behind the last token of each segment
+
+
+def micro_batches(units: Sequence[Sequence[Segment]], max_tokens: int) -> Iterator[list[int]]:
+    """Yield indices of units, long ones first, such that rows x longest stays within ``max_tokens`` where it can.
+
+    A unit is what must stay in one pass: one segment, or all segments of an episode.
+    """
+    longest = [max(len(segment.ids) for segment in unit) for unit in units]
     batch: list[int] = []
-    for index in order:
-        longest = len(segments[batch[0]].ids) if batch else 0
-        if batch and longest * (len(batch) + 1) > max_tokens:
+    n_rows = 0
+    for index in sorted(range(len(units)), key=lambda index: (-longest[index], index)):
+        if batch and longest[batch[0]] * (n_rows + len(units[index])) > max_tokens:
             yield batch
-            batch = []
+            batch, n_rows = [], 0
         batch.append(index)
+        n_rows += len(units[index])
     if batch:
         yield batch
 
 
 def action_logprobs(policy: Policy, segments: Sequence[Segment], temperature: float) -> Tensor:
-    """Return log pi(a) of every action token of the segments, in their order: float32, (M,), with gradient.
+    """Return log pi(a) of every action token of the segments, in their order: float32, (M,), with gradient."""
+    return score(policy, segments, temperature).logprobs_M
 
-    ``temperature`` must be that of sampling, or the ratio of new to old would not start at 1.
+
+def score(
+    policy: Policy,
+    segments: Sequence[Segment],
+    temperature: float,
+    entropy_gradient: bool = False,
+    hidden: bool = False,
+    weights: Mapping[str, Tensor] | None = None,
+) -> Scores:
+    """Pass segments, each with at least one action, through the policy.
+
+    Args:
+        policy: is not changed.
+        segments: the rows of the pass.
+        temperature: that of sampling, or the ratio of new to old would not start at 1.
+        entropy_gradient: the entropy has a gradient too, which holds M x V numbers more.
+        hidden: return what the output head reads.
+        weights: stand in for the model's own of these names in this pass.
     """
     n_positions = max(len(segment.ids) for segment in segments)
     n_kept = max(len(segment.ids) - segment.actions.index(True) for segment in segments)
@@ -43,14 +83,40 @@ def action_logprobs(policy: Policy, segments: Sequence[Segment], temperature: fl
         mask_R_T[row, start:] = 1
         action_R_T[row, start:] = torch.tensor(segment.actions)
     ids_R_T, mask_R_T = ids_R_T.to(policy.device), mask_R_T.to(policy.device)
-    logits = policy.model(
-        input_ids=ids_R_T,
-        attention_mask=mask_R_T,
-        position_ids=(mask_R_T.cumsum(1) - 1).clamp(min=0),
-        use_cache=False,
-        logits_to_keep=n_kept + 1,
-    ).logits[:, :-1]
+    with _head_inputs(policy.model, hidden) as seen:
+        inputs = {
+            "input_ids": ids_R_T,
+            "attention_mask": mask_R_T,
+            "position_ids": (mask_R_T.cumsum(1) - 1).clamp(min=0),
+            "use_cache": False,
+            "logits_to_keep": n_kept + 1,
+        }
+        output = policy.model(**inputs) if weights is None else functional_call(policy.model, dict(weights), (), inputs)
+        logits = output.logits[:, :-1]
     chosen_R_T = action_R_T[:, -n_kept:].to(policy.device)
     scaled_M_V = logits[chosen_R_T].float() / temperature
-    logprobs_M: Tensor = scaled_M_V.log_softmax(-1).gather(1, ids_R_T[:, -n_kept:][chosen_R_T][:, None])[:, 0]
-    return logprobs_M
+    logprobs_M_V = scaled_M_V.log_softmax(-1)
+    logprobs_M = logprobs_M_V.gather(1, ids_R_T[:, -n_kept:][chosen_R_T][:, None])[:, 0]
+    entropy_M = _entropy(logprobs_M_V if entropy_gradient else logprobs_M_V.detach())
+    if not hidden:
+        return Scores(logprobs_M, entropy_M, None, None)
+    hidden_R_T_D = seen[0][:, -(n_kept + 1) :]
+    return Scores(logprobs_M, entropy_M, hidden_R_T_D[:, :-1][chosen_R_T].float(), hidden_R_T_D[:, -1].float())
+
+
+def _entropy(logprobs_M_V: Tensor) -> Tensor:
+    return torch.cat([torch.special.entr(part.exp()).sum(-1) for part in torch.split(logprobs_M_V, _ROWS)])
+
+
+@contextmanager
+def _head_inputs(model: Any, wanted: bool) -> Iterator[list[Tensor]]:
+    """Collect what the output head reads, (R, T, D) each time."""
+    seen: list[Tensor] = []
+    if not wanted:
+        yield seen
+        return
+    hook = model.get_output_embeddings().register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    try:
+        yield seen
+    finally:
+        hook.remove()

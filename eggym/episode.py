@@ -61,6 +61,11 @@ class Episode:
         return self.verdict.reward
 
     @property
+    def truncated(self) -> bool:
+        """Whether a limit ended it (tokens of a reply, turns, context), and not the task."""
+        return self.ending in (Ending.OUT_OF_TOKENS, Ending.OUT_OF_TURNS, Ending.OUT_OF_CONTEXT)
+
+    @property
     def n_action_tokens(self) -> int:
         """How many tokens the policy sampled."""
         return sum(sum(segment.actions) for segment in self.segments)

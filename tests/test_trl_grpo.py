@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from eggym.agents.grpo import DR_GRPO
+from eggym.agents.presets import DR_GRPO
 from eggym.agents.trl_grpo import TRL_GRPO, rollout_fields
 from eggym.agents.trl_trainer import passed_by_head
 from eggym.budget import FlopModel, Meter

@@ -25,7 +25,7 @@ def test_a_wheel_works_outside_the_checkout(tmp_path):
     assert {
         "eggym/envs/guess.py",
         "eggym/es/eggroll.py",
-        "eggym/agents/grpo.py",
+        "eggym/agents/presets.py",
         "eggym/leaderboards/__init__.py",
     } <= names
     program = f"""

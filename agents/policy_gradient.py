@@ -1,0 +1,150 @@
+"""Critic-free policy gradients on the engine that evolution strategies use: GRPO and its relatives.
+
+A step: episodes in groups; advantages over the group; a token objective and a reduction; AdamW on float32 masters. What
+the relatives differ in are settings (`eggym.agents.presets`). With one epoch and one minibatch the update is on-policy:
+the ratio is 1 but for rounding between decoding and scoring (``max_dlogp``), and the clip is inert.
+
+Under ``dynamic``, groups that teach nothing are dropped and as many items asked again, until there are ``items`` groups
+or the refills are used up; the policy does not change in between (DAPO, section 3.2). The groups that wait are part of
+the state. Deviation: a refill asks for what is missing, not for a whole batch of which some is thrown away.
+
+Not here: truncated sampling (the engine has no top-k and no top-p), episodes of an older policy, several devices.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from eggym.episode import EpisodeBatch
+from eggym.policy import Policy
+from eggym.seeding import stream
+from eggym.views import ParameterSpace, PolicyViews
+
+from .advantages import advantages, turn_advantages
+from .batch import Floats, Outcome, Sample, Tally, batch_objective
+from .checkpointing import checkpointing
+from .descent import Descent
+from .options import PolicyGradientOptions
+from .reference import StartPolicy
+from .traces import Group, Trace, groups, informative, pack, returns_P_G, unpack
+
+
+class PolicyGradient:
+    """The learner."""
+
+    def __init__(self, policy: Policy, space: ParameterSpace, seed: int, options: PolicyGradientOptions) -> None:
+        """Prepare for one run; ``seed`` is of the order of episodes in minibatches: the engine keys the sampling."""
+        self._policy, self._seed, self._options = policy, seed, options
+        self._descent = Descent(policy, space, options)
+        self._start = StartPolicy(policy, space) if options.kl_loss > 0 else None
+        self._held: list[Group] = []  # informative groups that wait for more
+        self._refills = 0
+
+    def ask(self, step: int) -> PolicyViews:
+        """Return the policy itself, for as many items as are missing."""
+        return PolicyViews(self._options.items - len(self._held), self._options.replies, self._options.temperature)
+
+    def tell(self, batch: EpisodeBatch) -> Mapping[str, float]:
+        """Update, or under ``dynamic`` perhaps only keep what is informative.
+
+        Metrics: informative share of the groups, objective, grad_norm (before clipping), max_dlogp (of sampling to
+        scoring), and over tokens clip_fraction, entropy, kl_old (k3 of the old policy to the new), kl_start.
+        """
+        options = self._options
+        found = groups(batch, options.truncated, options.penalty, options.length, options.overlong)
+        by_turn = options.credit == "turn"
+        metrics = {"informative": float(np.mean([informative(group, by_turn) for group in found]))}
+        if options.dynamic:
+            self._held += [group for group in found if informative(group, by_turn)]
+            if len(self._held) < options.items and self._refills < options.refills:
+                self._refills += 1
+                return metrics | {"held": float(len(self._held)), "updated": 0.0}
+            found, self._held, self._refills = self._held, [], 0
+            metrics |= {"held": 0.0, "updated": float(bool(found))}
+        return metrics | self._update(self._samples(found), batch.step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return masters, optimizer state, and the groups that wait."""
+        return {**self._descent.state_dict(), "held": pack(self._held), "refills": self._refills}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a saved state."""
+        self._descent.load_state_dict(state)
+        self._held, self._refills = unpack(state["held"]), state["refills"]
+
+    def _samples(self, found: Sequence[Group]) -> list[Sample]:
+        """Return the episodes of the loss with the advantages of their tokens."""
+        if not found:
+            return []
+        kept = [
+            (one, advantages_T)
+            for one, advantages_T in zip(
+                [one for group in found for one in group], self._advantages(found), strict=True
+            )
+            if not (one.truncated and self._options.truncated == "drop")
+        ]
+        references = self._references([one for one, _ in kept])
+        return [
+            Sample(one.segments, advantages_T, reference_T)
+            for (one, advantages_T), reference_T in zip(kept, references, strict=True)
+        ]
+
+    def _advantages(self, found: Sequence[Group]) -> list[Floats]:
+        options = self._options
+        if options.credit == "episode":
+            each = advantages(returns_P_G(found), options.advantage).flatten()
+            traces = [one for group in found for one in group]
+            return [np.full(one.n_tokens, advantage) for one, advantage in zip(traces, each, strict=True)]
+        rewards_P_G_K = [[one.turn_rewards for one in group] for group in found]
+        of_turns = turn_advantages(rewards_P_G_K, options.advantage, options.gamma)
+        return [
+            np.repeat(advantages_K, one.turn_tokens)
+            for group, found_G in zip(found, of_turns, strict=True)
+            for one, advantages_K in zip(group, found_G, strict=True)
+        ]
+
+    def _references(self, traces: Sequence[Trace]) -> list[Floats] | list[None]:
+        if self._start is None:
+            return [None] * len(traces)
+        options = self._options
+        segments = [segment for one in traces for segment in one.segments]
+        parts = iter(self._start.logprobs(segments, options.temperature, options.tokens_per_pass))
+        return [np.concatenate([next(parts) for _ in one.segments]) for one in traces]
+
+    def _update(self, samples: Sequence[Sample], step: int) -> dict[str, float]:
+        options, tally = self._options, Tally()
+        objectives, norms, drift = [], [], 0.0
+        for number, chosen in enumerate(
+            minibatches(len(samples), options.epochs, options.minibatches, self._seed, step)
+        ):
+            with checkpointing(self._policy.model, options.gradient_checkpointing):
+                found = self._objective([samples[index] for index in chosen])
+            if found.gradients:
+                norms.append(self._descent.step(found.gradients))
+            objectives.append(found.objective)
+            drift = found.tally.max_dlogp if number == 0 else drift
+            tally.add(found.tally)
+        metrics = {"objective": _mean(objectives), "grad_norm": _mean(norms), "max_dlogp": drift, **tally.means()}
+        if self._start is not None and tally.n_tokens:
+            metrics["kl_start"] = tally.kl_start / tally.n_tokens
+        return metrics
+
+    def _objective(self, samples: Sequence[Sample]) -> Outcome:
+        return batch_objective(self._policy, self._descent.parameters, samples, self._options)
+
+
+def minibatches(n_episodes: int, epochs: int, n_parts: int, seed: int, step: int) -> list[list[int]]:
+    """Return the episodes of each optimizer step, in order: every epoch deals all of them out anew."""
+    parts = []
+    for epoch in range(epochs):
+        order = list(range(n_episodes))
+        if n_parts > 1:
+            stream(seed, "minibatch", step, epoch).shuffle(order)
+        cuts = [n_episodes * part // n_parts for part in range(n_parts + 1)]
+        parts += [order[cuts[part] : cuts[part + 1]] for part in range(n_parts)]
+    return [part for part in parts if part]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
