@@ -150,8 +150,9 @@ class Theirs:
         self.lengths: list[int] = []  # of the replies of the last step
         arguments = (work, checkpointing, torch.get_num_threads())
         self._thread = threading.Thread(target=self._run, args=arguments, name="bench-trl", daemon=True)
-        self._thread.start()
-        self._wait()
+        with _quiet():
+            self._thread.start()
+            self._wait()
 
     def step(self) -> list[int]:
         """Let the trainer take one step; return the tokens of its replies."""
@@ -161,7 +162,7 @@ class Theirs:
         return self.lengths
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread; the trainer goes with it."""
         self._go.put(False)
         self._thread.join(timeout=60)
 
@@ -184,7 +185,7 @@ class Theirs:
     def _run(self, work: RlWork, checkpointing: bool, n_threads: int) -> None:
         torch.set_num_threads(n_threads)  # OpenMP counts by thread
         try:
-            with tempfile.TemporaryDirectory(prefix="eggym-bench-") as folder, _quiet():
+            with tempfile.TemporaryDirectory(prefix="eggym-bench-") as folder:
                 _trainer(self, work, checkpointing, folder).train()
         except _Over:
             pass
@@ -198,6 +199,7 @@ class _Over(Exception):
 
 @contextmanager
 def _quiet() -> Iterator[None]:
+    """Held by the caller, who waits meanwhile: what is warned of is the same for all threads."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TRL's and its dependencies' own
         yield
