@@ -17,6 +17,7 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from eggym.bench import ratio_line
 from eggym.bench_parts import plain
@@ -157,12 +158,11 @@ def _told_apart(model: Any, spent: dict[str, float]) -> Iterator[None]:
         with _clocked(spent, "backward"):
             backward(*args, **kwargs)
 
-    optimizer: Any = torch.optim.optimizer
     hooks = [
         model.register_forward_pre_hook(start),
         model.register_forward_hook(stop("forward")),
-        optimizer.register_optimizer_step_pre_hook(start),
-        optimizer.register_optimizer_step_post_hook(stop("optimizer")),
+        register_optimizer_step_pre_hook(start),
+        register_optimizer_step_post_hook(stop("optimizer")),
     ]
     torch.autograd.backward = timed  # what Tensor.backward calls
     try:
