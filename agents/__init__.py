@@ -18,6 +18,7 @@ LEARNERS: dict[str, tuple[str, str]] = {
     ),
     "best-prompt": ("eggym.agents.best_prompt:SPEC", "baseline: the best fixed prompt that the budget finds"),
     "sft": ("eggym.agents.sft:SPEC", "baseline: supervised fine-tuning on the best replies that the task knows"),
+    "trl-grpo": ("eggym.agents.trl_grpo:TRL_GRPO", "TRL's own GRPOTrainer on eggym's episodes; needs the extra trl"),
     "frozen": ("eggym.agents.controls:FROZEN", "control: never changes the policy"),
     "random-reward": ("eggym.agents.controls:RANDOM_REWARD", "control: another learner fed with shuffled rewards"),
 }

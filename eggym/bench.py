@@ -131,11 +131,12 @@ def lines(result: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             cpu, shown = arm["cpu_s"], ", ".join(one[:10] for one in arm["fingerprints"])
             yield f"{part}: {name}", f"{cpu['median']:.4g} s", f"{cpu['q1']:.4g} to {cpu['q3']:.4g}  {shown}".strip()
         for ratio in figures.get("ratios", ()):
-            yield _ratio_line(part, ratio)
+            yield ratio_line(part, ratio)
         yield from _own_lines(part, figures)
 
 
-def _ratio_line(part: str, ratio: Mapping[str, Any]) -> tuple[str, str, str]:
+def ratio_line(part: str, ratio: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return a ratio as a row of a table, beside its control or the reason why it is refused."""
     name = f"{part}: {ratio['arm']} / {ratio['base']}, {ratio['clock']}"
     control = ratio["control"]
     beside = f"control {control['q1']:.3f} to {control['q3']:.3f}" if control else "no control"

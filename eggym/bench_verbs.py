@@ -7,11 +7,12 @@ import typer
 
 from eggym.flags import Json, Model, interruptible, one_thread, print_json
 
-_BENCHMARKS = {"engine": "bench", "envs": "bench_envs", "sandbox": "bench_sandbox"}  # each loads what it needs alone
+# each loads what it needs alone
+_BENCHMARKS = {"engine": "bench", "envs": "bench_envs", "sandbox": "bench_sandbox", "rl": "bench_rl"}
 
 
 def bench(
-    what: Annotated[str, typer.Argument(help="What to measure: engine, envs or sandbox.")] = "engine",
+    what: Annotated[str, typer.Argument(help="What to measure: engine, envs, sandbox or rl.")] = "engine",
     width: Annotated[int, typer.Option(help="Of a random Llama: 128, 256, 512. 64 is the embedded model.")] = 64,
     layers: Annotated[int, typer.Option(help="Of a random Llama.")] = 4,
     model: Model = None,
@@ -30,9 +31,9 @@ def bench(
     out: Annotated[Path | None, typer.Option(help="Also write the result to this JSON file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure the engine, the environments, or the sandbox for programs, on this machine.
+    """Measure the engine, the environments, the sandbox for programs, or a step of RL beside TRL's, on this machine.
 
-    Of the options envs and sandbox take --rounds, --part, --seed, --data and --out.
+    Of the options envs, sandbox and rl take --rounds, --part, --seed, --data and --out.
 
     Arms run in random order in every round, beside a control; a ratio that the control cannot carry is refused.
     """

@@ -93,6 +93,12 @@ class SlotCache:
         for layer in self.layers.layers:
             layer.keys, layer.values = layer.keys.index_select(0, rows), layer.values.index_select(0, rows)
 
+    def copy(self, source_B: Tensor, target_B: Tensor, n_slots: int) -> None:
+        """Let rows hold what others hold in their first slots."""
+        for layer in self.layers.layers:
+            for kept in (layer.keys, layer.values):
+                kept[target_B, :, :n_slots] = kept[source_B, :, :n_slots]
+
     def clear(self) -> None:
         """Give the memory back at once: cache and layers know each other, and would wait for a garbage collection."""
         for layer in self.layers.layers:

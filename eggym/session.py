@@ -167,16 +167,37 @@ class Session:
         self.cache.length_R[at_B] = torch.where(fresh_B, 0, self.cache.length_R[at_B])
         pending = self._token_R[at_B].tolist()  # the last token of a reply waits to be computed until something follows
         lists = [[*([] if turn.fresh else [last]), *turn.tokens] for turn, last in zip(turns, pending, strict=True)]
-        padded = places + [places[0]] * (ceil_block(len(places)) - len(places))
-        lists += [lists[0]] * (len(padded) - len(places))
+        own, source = self._alike(turns, places)  # replies to one prompt read it once
+        padded = [places[at] for at in own] + [places[own[0]]] * (ceil_block(len(own)) - len(own))
+        shown = [lists[at] for at in own] + [lists[own[0]]] * (len(padded) - len(own))
         rows = torch.tensor(padded, device=self._device)
         self._take(self._attached.seat(self._members_at(padded)))
-        logits_R_V = self._pass(rows, *self._laid_out(lists, self.cache.length_R[rows]))[: len(places)]
-        self.cache.length_R[at_B] += torch.tensor([len(one) for one in lists[: len(places)]], device=self._device)
+        logits_R_V = self._pass(rows, *self._laid_out(shown, self.cache.length_R[rows]))[: len(own)]
+        if len(own) < len(turns):
+            source_B = torch.tensor(source, device=self._device)
+            self.cache.copy(rows[source_B], at_B, max(map(len, shown)))
+            logits_R_V = logits_R_V[source_B]
+        self.cache.length_R[at_B] += torch.tensor([len(one) for one in lists], device=self._device)
         self._key_R[at_B] = torch.tensor([turn.key for turn in turns], dtype=torch.int64, device=self._device)
         self._count_R[at_B], self._active_R[at_B] = 0, True
         self._stops.forget(turn.row for turn in turns)
         self._draw(logits_R_V, at_B)
+
+    def _alike(self, turns: Sequence[Turn], places: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Return the turns whose tokens are computed, and for each turn which of these stands for it.
+
+        Fresh rows of one member that read the same tokens come to the same keys, values and logits, bit for bit.
+        """
+        own: list[int] = []
+        found: dict[Any, int] = {}
+        source = []
+        for at, (turn, place) in enumerate(zip(turns, places, strict=True)):
+            name = (self._members[place], tuple(turn.tokens)) if turn.fresh else at
+            if name not in found:
+                found[name] = len(own)
+                own.append(at)
+            source.append(found[name])
+        return own, source
 
     def _laid_out(self, lists: Sequence[Sequence[int]], length_R: Tensor) -> tuple[Tensor, Tensor, Tensor, int]:
         """Return ids, positions and slots of new tokens, padded on the left, and how many slots are visible."""

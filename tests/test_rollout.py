@@ -7,6 +7,7 @@ from eggym.errors import TaskFault
 from eggym.policy import Prompting
 from eggym.registry import load_task
 from eggym.rollout import Rollout
+from eggym.session import Session
 from eggym.task import Item, MultiTurnTask, SingleTurnTask
 from eggym.views import PolicyViews
 
@@ -180,7 +181,7 @@ def test_computed_flops_hold_pads_and_low_rank_terms_and_budget_flops_do_not(pol
         learner = Eggroll(
             policy, ParameterSpace(), 0, SPEC.resolve("tiny", {"population": 8, "items": 4, "sigma": 1e-30})
         )
-        views = learner.ask(0) if name == "population" else PolicyViews(4, 8, 0.0)
+        views = learner.ask(0) if name == "population" else PolicyViews(4, 1, 0.0, 8)
         with base.engine.meter.watch(policy.model):
             base.run(views, items, 0)
         found[name] = base.engine.meter.spend
@@ -189,3 +190,21 @@ def test_computed_flops_hold_pads_and_low_rank_terms_and_budget_flops_do_not(pol
     extra = found["population"].computed_flops - found["plain"].computed_flops
     per_position = 2 * sum(32 + 32 if "attn" in name else 32 + 48 for name in ParameterSpace().select(policy.model))
     assert extra > 0 and extra % per_position == 0
+
+
+@pytest.mark.parametrize("name", ["tiny-arithmetic", "guess", "exam@turns=2"])
+def test_replies_to_one_prompt_read_it_once_and_come_to_the_same_bits(policy, monkeypatch, name):
+    found = {}
+    for shared in (True, False):
+        if not shared:
+            alone = lambda self, turns, places: (list(range(len(turns))), list(range(len(turns))))  # noqa: E731
+            monkeypatch.setattr(Session, "_alike", alone)
+        task = load_task(name)
+        base = rollout(policy, task)
+        items = [task.item("train", index) for index in range(3)]
+        episodes = base.run(PolicyViews(3, 16), items, 0).episodes
+        transcripts = [(part.ids, part.logprobs) for episode in episodes for part in episode.segments]
+        found[shared] = transcripts, base.engine.meter.spend
+    assert found[True][0] == found[False][0]
+    assert found[True][1].flops == found[False][1].flops
+    assert found[True][1].computed_flops < found[False][1].computed_flops

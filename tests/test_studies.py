@@ -100,3 +100,17 @@ def test_the_needle_starts(tmp_path):
     for turns in (1, 4, 16):
         for name, n_steps in (("eggroll", 1), ("dr_grpo", 4)):
             assert (found[turns, name]["n_steps"], found[turns, name]["spent"]["episodes"]) == (n_steps, 256)
+
+
+def test_the_curve_beside_trl_gives_both_learners_equal_options():
+    from eggym.registry import load_learner
+
+    settings = yaml.safe_load((STUDIES / "trl-curve.yaml").read_text())
+    ours, theirs = (load_learner(name).resolve("tiny", settings["set"][name]) for name in ("dr_grpo", "trl-grpo"))
+    same = ["items", "replies", "lr", "temperature", "length", "max_grad_norm", "beta1", "beta2", "weight_decay"]
+    assert [getattr(ours, name) for name in same] == [getattr(theirs, name) for name in same]
+    assert (ours.clip_low, ours.clip_high) == (theirs.epsilon, theirs.epsilon_high)
+    assert (ours.advantage, ours.reduction) == ("mean", "constant")
+    assert (theirs.scale_rewards, theirs.loss_type) == ("none", "dr_grpo")
+    found = json.loads((STUDIES / "trl-curve.json").read_text())["curves"]
+    assert [run["training_reward"] for run in found["dr_grpo"]] == [run["training_reward"] for run in found["trl-grpo"]]
