@@ -15,6 +15,7 @@ from eggym.gap import MODES, true_mean, truths
 from eggym.record import Measured, Record
 from eggym.score import Mode
 from eggym.stats import Comparison, Interval, area_under, mean_t, paired, paired_items, seeds_needed
+from eggym.tuned import tunings
 from eggym.wording import amount, short
 
 FROZEN = "frozen"  # the control that never changes
@@ -119,6 +120,7 @@ def summary(records: Sequence[Record], measured: Mapping[str, Measured]) -> dict
         "model": first.model.model_dump(),
         "seeds": sorted({record.seed for record in records}),
         "tasks": tasks,
+        "tuning": tunings(records),
         "verdicts": [{key: one[key] for key in ("task", "es", "rl", "verdict", "sentence")} for one in verdicts],
     }
 

@@ -70,6 +70,7 @@ class Reopened:
             Budget.parse(config["budget"]),
             config["memory"],
             EngineOptions(**config.get("engine", {})),
+            self.record.tuning,
         )
         _refuse_other(self.folder, config, identify(plan))
         return plan

@@ -135,6 +135,7 @@ def _record(run: Finished) -> Record:
         training_states=run.states,
         primary="greedy" if plan.evaluation.primary == "greedy" else "sampled",
         points=run.points,
+        tuning=plan.tuning,
         weights_sha256=hash_model(plan.policy.model),
         files={name: sha256_file(run.folder / name) for name in deterministic_files(run.folder)},
         provenance=made,

@@ -23,6 +23,10 @@ from eggym.flags import (
     Set,
     Split,
     Tasks,
+    Tune,
+    TuneBudget,
+    TuneItems,
+    TuneTask,
     Workers,
     console,
     interruptible,
@@ -47,6 +51,10 @@ def duel(
     set_: Set = None,
     config: Config = None,
     workers: Workers = None,
+    tune: Tune = None,
+    tune_task: TuneTask = None,
+    tune_budget: TuneBudget = None,
+    tune_items: TuneItems = None,
     dry_run: DryRun = False,
     force: Force = False,
     as_json: Json = False,
@@ -60,13 +68,14 @@ def duel(
     Example: eggym duel --model Qwen/Qwen2.5-0.5B-Instruct --task gsm8k --learner eggroll --learner dr_grpo --budget
     1e18flops
     """
-    from eggym.config import parse_set
+    from eggym.config_file import parse_set
     from eggym.settings import duel_config, gather
 
     flags = {
         "task": task, "learner": learner, "model": model, "data": data, "split": split, "budget": budget,
         "seed": seed, "seeds": seeds, "out": out, "memory": memory, "device": device, "dtype": dtype,
         "set": parse_set(set_ or []), "workers": workers, "force": force or None,
+        "tune": tune, "tune_task": tune_task, "tune_budget": tune_budget, "tune_items": tune_items,
     }  # fmt: skip
     settings = gather(config, flags)
     force = settings.get("force", False)
@@ -102,7 +111,7 @@ def train(
 
     Example: eggym train --task tiny-orders --learner eggroll --budget 1e11flops --out runs/mine
     """
-    from eggym.config import parse_set
+    from eggym.config_file import parse_set
     from eggym.settings import gather, run_config
 
     flags = {
@@ -144,7 +153,7 @@ def eval_(
 
     Example: eggym eval --endpoint http://localhost:8000/v1 --model NAME --task gsm8k --out evals
     """
-    from eggym.config import parse_set
+    from eggym.config_file import parse_set
 
     if not task:
         raise typer.BadParameter("give at least one --task; eggym list shows them")
@@ -222,15 +231,34 @@ def _show_plan(asked: Any, folder: Path, force: bool, as_json: bool) -> None:
     from eggym.duel import plan_duel
     from eggym.tables import print_plan
 
+    plan = plan_duel(asked, folder, force)
+    trials, runs = _plan_rows(plan.trials), _plan_rows(plan.runs)
+    if as_json:
+        spaces = [{"task": one.task, "learner": one.label, "space": one.space, "set": one.fixed} for one in plan.tuners]
+        print_json({"folder": str(folder), "tuning": spaces, "trials": trials, "runs": runs})
+    else:
+        shown = [{**row, "learner": f"{row['learner']}, trials"} for row in trials]
+        print_plan(console(), [*shown, *runs], asked.workers)
+        for tuner in plan.tuners:
+            typer.echo(_what_is_tried(tuner))
+
+
+def _what_is_tried(tuner: Any) -> str:
+    from eggym.wording import short
+
+    tried = "; ".join(f"{name} {', '.join(map(str, values))}" for name, values in tuner.space.items())
+    fixed = f"; not {', '.join(tuner.fixed)}, which is set" if tuner.fixed else ""
+    return f"{tuner.label} on {short(tuner.task)}: {len(tuner.trials)} trials of {tried}{fixed}"
+
+
+def _plan_rows(entries: list[Any]) -> list[dict[str, Any]]:
+    """Return one row for each task and learner: the forecast of one run, and how many are to be run."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for entry in plan_duel(asked, folder, force):
+    for entry in entries:
         row = rows.setdefault((entry.task, entry.learner), {"task": entry.task, "learner": entry.learner, "runs": 0})
         row.update(entry.forecast)
         row["runs"] += not entry.finished
-    if as_json:
-        print_json({"folder": str(folder), "runs": list(rows.values())})
-    else:
-        print_plan(console(), list(rows.values()), asked.workers)
+    return list(rows.values())
 
 
 def _train(asked: Any, out: str | None, force: bool, as_json: bool) -> None:

@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eggym.config import RunConfig, read_file
+from eggym.config import RunConfig
+from eggym.config_file import read_file
 from eggym.duel import DuelConfig, seed_list
 from eggym.errors import BadValue, unknown
 
-_TEXTS = ("model", "budget", "data", "split", "memory", "device", "dtype", "out")  # budget may look like a number
+# a budget may look like a number
+_TEXTS = ("model", "budget", "data", "split", "memory", "device", "dtype", "out", "tune_task", "tune_budget")
 
 
 def gather(file: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,6 +55,9 @@ def duel_config(settings: Mapping[str, Any]) -> DuelConfig:
 
 def run_config(settings: Mapping[str, Any], verb: str = "train") -> RunConfig:
     """Return the single run that the settings of a verb ask for."""
+    tuned = next((name for name in settings if name.startswith("tune")), None)
+    if tuned is not None:
+        raise BadValue(f"{tuned} is of no use to {verb}, which runs once; use eggym duel")
     values = {
         name: value for name, value in settings.items() if name not in ("out", "seeds", "seed", "workers", "force")
     }
@@ -84,9 +89,9 @@ def _checked(name: str, value: Any) -> Any:
     elif name == "force":
         if not isinstance(value, bool):
             raise BadValue(f"force must be true or false, got {value!r}")
-    elif name == "workers":
+    elif name in ("workers", "tune", "tune_items"):
         if not _whole(value):
-            raise BadValue(f"workers must be a whole number, got {value!r}")
+            raise BadValue(f"{name} must be a whole number, got {value!r}")
     elif name in _TEXTS:
         if not isinstance(value, str | int | float) or isinstance(value, bool) or not str(value).strip("\0"):
             raise BadValue(f"{name} must be a text, got {value!r}")

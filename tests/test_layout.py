@@ -31,7 +31,7 @@ FLOORS = (
     ("env", "chat", "vector", "sampling", "budget", "cache", "lanes", "step", "stops", "machine", "doctor"),
     ("learner", "plugins", "variant", "registry", "gymnasium_hook", "dataset", "gym_task", "session", "engine"),
     ("recording", "completion", "endpoint"),
-    ("rollout", "score", "record", "stats", "fitness", "checkpoint", "replies", "config"),
+    ("rollout", "score", "record", "stats", "fitness", "checkpoint", "replies", "config", "trials"),
     ("check_sample", "check_child", "check_replies", "check_blind", "check_rules", "check", "play"),
     ("evaluate", "drift", "forecast", "result", "train"),
     (
@@ -49,11 +49,12 @@ FLOORS = (
         "probe",
     ),
     ("outside", "to_trl", "to_verifiers", "verifiers_taskset"),
-    ("gap", "outcome", "transcripts", "curves", "picture", "against", "report"),
-    ("worker", "pool", "duel", "talks", "served"),
+    ("gap", "tuned", "outcome", "transcripts", "curves", "picture", "against", "report"),
+    ("worker", "pool", "tune", "duel", "talks", "served"),
     ("bench_arms", "bench_naive", "bench_parts", "bench_play", "bench_memory", "bench"),
     ("bench_answers", "bench_exam", "bench_rates", "bench_graders", "bench_envs", "bench_peer", "bench_sandbox"),
     (
+        "config_file",
         "settings",
         "tables",
         "progress",
