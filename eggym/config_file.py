@@ -31,17 +31,23 @@ def read_file(path: Path) -> dict[str, Any]:
 
     try:
         found = yaml.load(path.read_text(encoding="utf-8"), _once_only())
-        settings = found.get("set") if isinstance(found, dict) else None
-        level = flat(settings or {}) if isinstance(settings, dict | None) else None
+        return with_flat_set(found, f"config file {str(path)!r}")
     except (OSError, UnicodeDecodeError) as problem:
         raise BadValue(f"cannot read config file {str(path)!r}: {problem}") from problem
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as problem:
+        if isinstance(problem, BadValue):
+            raise
         raise BadValue(f"config file {str(path)!r} is no YAML: {' '.join(str(problem).split())}") from problem
+
+
+def with_flat_set(found: Any, where: str) -> dict[str, Any]:
+    """Return settings whose nested ``set`` has become ``a.b`` names; ``where`` names their place in messages."""
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
-        raise BadValue(f"config file {str(path)!r} must hold names and values, such as `budget: 1e18flops`")
-    if level is None:
-        raise BadValue(f"set in config file {str(path)!r} must hold names and values, such as `eggroll.sigma: 0.02`")
-    return {**found, "set": {name: as_meant(value) for name, value in level.items()}}
+        raise BadValue(f"{where} must hold names and values, such as `budget: 1e18flops`")
+    settings = found.get("set") or {}
+    if not isinstance(settings, dict):
+        raise BadValue(f"set in {where} must hold names and values, such as `eggroll.sigma: 0.02`")
+    return {**found, "set": {name: as_meant(value) for name, value in flat(settings).items()}}
 
 
 def _once_only() -> Any:

@@ -37,6 +37,7 @@ Tune = Annotated[int | None, typer.Option(help="Trials of each learner before th
 TuneTask = Annotated[str | None, typer.Option(help="Tune on this task for all. Default: each task for itself.")]
 TuneBudget = Annotated[str | None, typer.Option(help="Of a trial. Default: that of a run.")]
 TuneItems = Annotated[int | None, typer.Option(help="Validation items that judge a trial. Default: eval.items.")]
+Parts = Annotated[list[str] | None, typer.Option("--part", help="Of a file with parts: only this one. Repeatable.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what it would take, and write nothing.")]
 Force = Annotated[bool, typer.Option("--force", help="Also run a budget that is too small for 5 updates.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -61,6 +61,7 @@ FLOORS = (
         "flags",
         "served_verb",
         "run_verbs",
+        "duel_verb",
         "task_verbs",
         "es_verbs",
         "bench_verbs",
