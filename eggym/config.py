@@ -22,7 +22,7 @@ from eggym.score import Tuning
 from eggym.splits import check_split
 from eggym.step import refuse_without_compiler
 from eggym.task import Task
-from eggym.variant import labelled, sections, split_variant
+from eggym.variant import bare_name, labelled, sections, split_variant
 from eggym.views import ParameterSpace
 
 DEFAULT_BUDGET = "2e11flops"
@@ -205,13 +205,20 @@ def _sections(config: RunConfig, spec: LearnerSpec) -> dict[str, Any]:
             by_section[section][rest] = value
         elif section in SECTIONS and rest:
             found[section][rest] = value
-        elif section in learner_table() and rest:  # a setting of a learner that does not take part: it must exist
+        elif rest and _stands_by(section, config.learner):  # of a learner that takes no part: it must exist
             load_learner(section).kind_of(rest)
         else:
             raise unknown("setting", name, [f"{section}." for section in (*SECTIONS[:-1], *own)])
     for section in own:
         found["options"] |= by_section[section]
     return found
+
+
+def _stands_by(section: str, learner: str) -> bool:
+    """Whether settings may be there for a learner that is not this one: beside one variant, no other is left over."""
+    other, variant = split_variant(section)
+    own, own_variant = split_variant(bare_name(learner))
+    return other in learner_table() and not (variant and own_variant and other == own)
 
 
 def set_options(config: RunConfig, spec: LearnerSpec) -> dict[str, Any]:

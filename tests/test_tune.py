@@ -121,6 +121,7 @@ def test_the_same_command_starts_nothing(tuned):
     assert seen == [] and files(again.folder) == before
 
 
+@pytest.mark.slow
 def test_one_more_seed_and_learner_reuse_the_trials(tuned):
     more = {**CALL, "seeds": 2, "learner": [*LEARNERS, "eggroll@t1"]}
     _, seen = started(tuned.folder, **{**more, "set": {**SMALL, "eggroll@t1.temperature": 1.0}})
@@ -155,6 +156,7 @@ def test_untuned_runs_are_no_runs_of_a_tuned_duel(tmp_path):
     assert not (tmp_path / "tuning").exists()
 
 
+@pytest.mark.slow
 def test_another_folder_has_the_same_bits_whatever_the_workers(tuned, tmp_path):
     alone = duel(out=tmp_path, **{**CALL, "learner": ["eggroll", "frozen"], "workers": 2})
     names = [name for name in files(alone.folder)]
@@ -170,6 +172,7 @@ def test_what_is_too_much_is_refused_and_nothing_is_written(tmp_path):
     assert not (tmp_path / "duel").exists()
 
 
+@pytest.mark.slow
 def test_one_task_tunes_for_all_and_the_learner_inside_a_control_is_tuned_for_it(tmp_path):
     call = {**CALL, "task": ["tiny-programs", "tiny-orders"], "learner": "random-reward:eggroll", "tune": 2}
     done = duel(out=tmp_path, tune_task="tiny-arithmetic", **call)
