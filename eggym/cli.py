@@ -10,9 +10,10 @@ import typer
 
 from eggym.bench_verbs import bench
 from eggym.doctor_verb import doctor
+from eggym.duel_verb import duel
 from eggym.errors import EggymError
 from eggym.es_verbs import probe, replay
-from eggym.run_verbs import duel, eval_, train
+from eggym.run_verbs import eval_, train
 from eggym.task_verbs import bake, check, compare, export, list_, play
 from eggym.wording import printable
 

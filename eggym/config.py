@@ -6,7 +6,7 @@ and a folder that holds another one is refused by the keys that differ.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -19,11 +19,11 @@ from eggym.learner import LearnerSpec, options_dict, profile_for, typed
 from eggym.policy import Policy, Prompting, load_policy
 from eggym.registry import learner_table, load_learner, load_task
 from eggym.rollout import Rollout
+from eggym.score import Tuning
 from eggym.splits import check_split
 from eggym.step import refuse_without_compiler
 from eggym.task import Task
-from eggym.values import as_meant
-from eggym.variant import labelled, sections, split_variant
+from eggym.variant import bare_name, labelled, sections, split_variant
 from eggym.views import ParameterSpace
 
 DEFAULT_BUDGET = "2e11flops"
@@ -66,6 +66,7 @@ class RunConfig:
     device: str = "auto"
     dtype: str = "auto"
     set: Mapping[str, Any] = field(default_factory=dict)  # "section.name" -> value
+    tuning: Mapping[str, Any] | None = None  # how a duel chose some of the settings: the fields of `eggym.score.Tuning`
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class Plan:
     engine: EngineOptions = EngineOptions()
     retention: tuple[Task, ...] = ()  # those of evaluation.retention
     reward: RewardOptions = RewardOptions()
+    tuning: Tuning | None = None
 
     @property
     def variant(self) -> str | None:
@@ -118,6 +120,7 @@ class Plan:
             "variant": self.variant,
             "profile": self.profile,
             "options": options_dict(self.options),
+            "tuning": self.tuning.brief() if self.tuning else None,
             "model": self.config.model,
             "space": dataclasses.asdict(self.space),
             "budget": str(self.budget),
@@ -154,6 +157,7 @@ def resolve(config: RunConfig) -> Plan:
     profile = sections["profile"] or profile_for(policy.n_parameters)
     options = spec.resolve(profile, sections["options"])
     space.install(policy.model)  # before anything hashes or counts the weights
+    tuning = Tuning.model_validate(config.tuning) if config.tuning is not None else None
     return Plan(
         config,
         policy,
@@ -169,6 +173,7 @@ def resolve(config: RunConfig) -> Plan:
         engine,
         retention,
         reward,
+        tuning,
     )
 
 
@@ -180,63 +185,13 @@ def refuse_unknown_fields(kind: type[Any], settings: Mapping[str, Any]) -> None:
             raise unknown("setting", name, known)
 
 
-def parse_set(pairs: Iterable[str]) -> dict[str, Any]:
-    """Read ``a.b=c`` settings; values are YAML scalars or lists."""
-    import yaml
-
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or not name.strip():
-            raise BadValue(f"--set {pair!r} has no name and value; write for example --set eggroll.sigma=0.02")
-        try:
-            found[name.strip()] = as_meant(yaml.safe_load(text))
-        except (yaml.YAMLError, ValueError, RecursionError) as problem:
-            raise BadValue(f"--set {pair!r}: the value is no YAML: {str(problem).splitlines()[0]}") from problem
-    return found
-
-
-def read_file(path: Path) -> dict[str, Any]:
-    """Read a YAML file of settings; a nested ``set`` becomes ``a.b`` names."""
-    import yaml
-
-    try:
-        found = yaml.load(path.read_text(encoding="utf-8"), _once_only())
-        settings = found.get("set") if isinstance(found, dict) else None
-        flat = dict(_flat("", settings or {})) if isinstance(settings, dict | None) else None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise BadValue(f"cannot read config file {str(path)!r}: {problem}") from problem
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as problem:
-        raise BadValue(f"config file {str(path)!r} is no YAML: {' '.join(str(problem).split())}") from problem
-    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
-        raise BadValue(f"config file {str(path)!r} must hold names and values, such as `budget: 1e18flops`")
-    if flat is None:
-        raise BadValue(f"set in config file {str(path)!r} must hold names and values, such as `eggroll.sigma: 0.02`")
-    return {**found, "set": {name: as_meant(value) for name, value in flat.items()}}
-
-
-def _once_only() -> Any:
-    """A safe YAML loader that refuses a name given twice: the last one would win unseen."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            names = [self.construct_object(key, deep=True) for key, _ in node.value]
-            twice = next((name for name in names if isinstance(name, str) and names.count(name) > 1), None)
-            if twice is not None:
-                raise yaml.constructor.ConstructorError(None, None, f"{twice!r} is given twice", node.start_mark)
-            return super().construct_mapping(node, deep)
-
-    return Loader
-
-
 def refuse_other(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Refuse to continue a folder of another configuration, by the keys that differ.
 
     Raises:
         RunMismatch: naming each key with the folder's value and the present one.
     """
-    old, new = dict(_flat("", before)), dict(_flat("", now))
+    old, new = flat(before), flat(now)
     keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
     if keys:
         shown = ", ".join(f"{key} {old.get(key)!r} -> {new.get(key)!r}" for key in keys[:4])
@@ -259,12 +214,25 @@ def _sections(config: RunConfig, spec: LearnerSpec) -> dict[str, Any]:
             by_section[section][rest] = value
         elif section in SECTIONS and rest:
             found[section][rest] = value
-        elif section in learner_table() and rest:  # a setting of a learner that does not take part: it must exist
+        elif rest and _stands_by(section, config.learner):  # of a learner that takes no part: it must exist
             load_learner(section).kind_of(rest)
         else:
             raise unknown("setting", name, [f"{section}." for section in (*SECTIONS[:-1], *own)])
     for section in own:
         found["options"] |= by_section[section]
+    return found
+
+
+def _stands_by(section: str, learner: str) -> bool:
+    """Whether settings may be there for a learner that is not this one: beside one variant, no other is left over."""
+    other, variant = split_variant(section)
+    own, own_variant = split_variant(bare_name(learner))
+    return other in learner_table() and not (variant and own_variant and other == own)
+
+
+def set_options(config: RunConfig, spec: LearnerSpec) -> dict[str, Any]:
+    """Return the options of the learner that the user set."""
+    found: dict[str, Any] = _sections(config, spec)["options"]
     return found
 
 
@@ -285,7 +253,12 @@ def fields_of(kind: Any, section: str, values: Mapping[str, Any]) -> Any:
     return kind(**{name: typed(f"{section}.{name}", value, hints[name]) for name, value in values.items()})
 
 
-def _flat(prefix: str, value: Any) -> Iterable[tuple[str, Any]]:
+def flat(nested: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested names and values as ``a.b`` names and values."""
+    return dict(_flat("", nested))
+
+
+def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping) and value:
         for name in value:
             yield from _flat(f"{prefix}.{name}".lstrip("."), value[name])

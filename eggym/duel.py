@@ -5,26 +5,29 @@ folder of its own, ``OUT/task/learner/seed-N``, so that the same command continu
 finished, with more seeds or learners too.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from eggym.budget import Budget
-from eggym.config import CONFIG, DEFAULT_BUDGET, RunConfig, refuse_other, refuse_unknown_fields
+from eggym.config import DEFAULT_BUDGET, RunConfig, refuse_unknown_fields
 from eggym.engine import parse_memory
 from eggym.errors import BadValue
 from eggym.evaluation import OTHERS, retention_names
-from eggym.files import read_json, sha256_json, write_bytes, write_json
+from eggym.files import sha256_json, write_bytes, write_json
 from eggym.outcome import summary
-from eggym.pool import Entry, Pool, Watch
-from eggym.record import RECORD_FILE, Measured, Record, load_measured
+from eggym.pool import Entry, Pool, Watch, look_at
+from eggym.record import Measured, Record, load_measured
 from eggym.registry import reference, with_options
 from eggym.report import picture_svg, write_report
 from eggym.result import finished_record
 from eggym.task import Task
-from eggym.variant import sections
+from eggym.trials import SEED, refuse_bad_tuning, trial_settings
+from eggym.tune import Tuner, adopt, expect, plan_trials
+from eggym.variant import bare_name, sections
+from eggym.wording import slug
+from eggym.worker import Message
 
 DEFAULT_TASKS = ("eggym/tiny-arithmetic-v0", "eggym/tiny-orders-v0", "eggym/tiny-programs-v0")
 DEFAULT_LEARNERS = ("eggroll", "dr_grpo", "frozen")
@@ -52,6 +55,10 @@ class DuelConfig:
     dtype: str = "auto"
     set: Mapping[str, Any] = field(default_factory=dict)
     workers: int = DEFAULT_WORKERS
+    tune: int = 0  # trials of each learner that declares a space; 0: no tuning
+    tune_task: str | None = None  # tune on this one for all tasks; None: each task for itself
+    tune_budget: str | None = None  # of a trial; None: that of a run
+    tune_items: int | None = None  # that judge a trial; None: eval.items
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a duel."""
@@ -68,6 +75,8 @@ class DuelConfig:
         parse_memory(self.memory)
         if self.workers < 1:
             raise BadValue(f"workers must be at least 1, got {self.workers}")
+        more = {name: getattr(self, name) for name in ("tune_task", "tune_budget", "tune_items")}
+        refuse_bad_tuning(self.tune, self.split, str(self.set.get("eval.split", "test")), more)
 
     def run(self, task: str, learner: str, seed: int) -> RunConfig:
         """Return the configuration of one run."""
@@ -91,6 +100,11 @@ class DuelConfig:
         given = {name.removeprefix("task."): value for name, value in self.set.items() if name.startswith("task.")}
         data = {} if self.data is None else {"data": self.data}
         return with_options(task, {**data, **given})
+
+    def trial(self, task: str, learner: str) -> RunConfig:
+        """Return the configuration of trial 0, without the settings that tuning tries."""
+        run = self.run(task, learner, SEED)
+        return replace(run, budget=self.tune_budget or self.budget, set=trial_settings(run.set, self.tune_items))
 
     def _settings(self, learner: str) -> dict[str, Any]:
         """Leave the settings of the other learners to them; what belongs to nobody is refused by the run."""
@@ -133,12 +147,15 @@ def duel(
         out: its folder; None: one under ``runs/``, named by what makes runs comparable.
         force: also run budgets that are too small for 5 updates.
         watch: told what happens, as it happens.
-        settings: other fields of `DuelConfig`: model, budget, data, memory, device, dtype, set, workers.
+        settings: other fields of `DuelConfig`: model, budget, data, split, memory, device, dtype, set, workers, and
+            tune, tune_task, tune_budget, tune_items (`eggym.tune`).
 
     Raises:
         EggymError: anything a user can mend, in one line; then nothing new was written.
     """
     refuse_unknown_fields(DuelConfig, settings)
+    if settings.get("tune_task") is not None:
+        settings["tune_task"] = reference(settings["tune_task"])
     config = DuelConfig(
         tuple(reference(one) for one in ((task,) if isinstance(task, str | type) else task)),
         (learner,) if isinstance(learner, str) else tuple(learner),
@@ -159,19 +176,52 @@ def seed_list(seeds: int | Sequence[int]) -> tuple[int, ...]:
 
 def run_duel(config: DuelConfig, folder: Path, force: bool, watch: Watch) -> DuelResult:
     """Run a configured duel; see `duel`."""
-    pool = Pool(min(config.workers, len(config.task) * len(config.learner) * len(config.seeds)), watch)
+    most = max(len(config.seeds), config.tune)
+    pool = Pool(min(config.workers, len(config.task) * len(config.learner) * most), watch)
     try:
-        entries = plan_duel(config, folder, force, pool)
-        for entry in entries:
+        plan = plan_duel(config, folder, force, pool)
+        for entry in [*plan.trials, *plan.runs]:
             watch("planned", entry, {"type": "planned"})
-        pool.run([entry for entry in entries if not entry.finished], force)
+        pool.run(plan.trials, force)
+        plan.settle()
+        pool.run(plan.runs, force)
     finally:
         pool.stop()
-    return conclude(folder, [entry.folder for entry in entries])
+    return conclude(folder, [entry.folder for entry in plan.runs])
 
 
-def plan_duel(config: DuelConfig, folder: Path, force: bool, pool: Pool | None = None) -> list[Entry]:
-    """Try every combination of task and learner, and return the runs with their forecasts. Writes nothing.
+@dataclass(frozen=True)
+class DuelPlan:
+    """The runs of a duel, and the trials before them."""
+
+    runs: list[Entry]
+    tuners: list[Tuner]
+    shared: bool  # tuned on one task for all
+
+    @property
+    def trials(self) -> list[Entry]:
+        """All trials of all learners."""
+        return [trial for tuner in self.tuners for trial in tuner.trials]
+
+    def settle(self) -> None:
+        """Give the runs what tuning has chosen, as far as it is finished."""
+        for run in self.runs:
+            tuner = self.tuner_of(run)
+            if tuner is None:
+                look_at(run)
+            elif tuner.finished:
+                adopt(run, tuner)
+            else:
+                expect(run, tuner)
+
+    def tuner_of(self, run: Entry) -> Tuner | None:
+        """Return who tunes the learner of a run; for a control, the learner inside it."""
+        name = bare_name(run.config.learner)
+        return next((one for one in self.tuners if one.learner == name and (self.shared or one.task == run.task)), None)
+
+
+def plan_duel(config: DuelConfig, folder: Path, force: bool, pool: Pool | None = None) -> DuelPlan:
+    """Try every combination of task and learner, and return runs and trials with their forecasts. Writes nothing.
 
     Raises:
         EggymError: something does not exist, does not fit, or a folder holds another configuration.
@@ -179,29 +229,17 @@ def plan_duel(config: DuelConfig, folder: Path, force: bool, pool: Pool | None =
     own = pool or Pool(config.workers, lambda *_: None)
     try:
         pairs = [(task, learner) for task in config.task for learner in config.learner]
-        plans = own.plan([config.run(task, learner, config.seeds[0]) for task, learner in pairs], force)
+        planned = own.plan([config.run(task, learner, config.seeds[0]) for task, learner in pairs], force)
+        first = _first_trials(config, planned) if config.tune else []
+        tuners = plan_trials(own, first, config.tune, folder, force)
     finally:
         if pool is None:
             own.stop()
-    pairs = [(message["task"], message["learner"]) for _, message in plans]
-    for task, learner in pairs:
-        if pairs.count((task, learner)) > 1:
-            raise BadValue(f"{learner} on {task} is asked for twice, under two names; give each once")
-    entries = []
-    for first, message in plans:
-        for seed in config.seeds:
-            place = folder / slug(message["task"]) / slug(message["learner"]) / f"seed-{seed}"
-            entry = Entry(
-                replace(first, seed=seed),
-                place,
-                message["forecast"],
-                message["kind"],
-                message["task"],
-                message["learner"],
-            )
-            _check_folder(entry, message["identity"])
-            entries.append(entry)
-    return entries
+    _refuse_doubles([(message["task"], message["learner"]) for _, message in planned])
+    runs = [_entry(first, message, seed, folder) for first, message in planned for seed in config.seeds]
+    plan = DuelPlan(runs, tuners, config.tune_task is not None)
+    plan.settle()
+    return plan
 
 
 def conclude(folder: Path, runs: Sequence[Path]) -> DuelResult:
@@ -215,12 +253,22 @@ def conclude(folder: Path, runs: Sequence[Path]) -> DuelResult:
     return DuelResult(folder, records, measured, numbers, write_report(folder, records, measured))
 
 
-def slug(name: str) -> str:
-    """Return a name as part of a path: the namespace ``eggym/`` is left out, odd characters become hyphens."""
-    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name.removeprefix("eggym/")).strip("-.") or "x"
+def _first_trials(config: DuelConfig, planned: Sequence[tuple[RunConfig, Message]]) -> list[RunConfig]:
+    """Return trial 0 of every learner that may have a space, on every task that is tuned on."""
+    without = {run.learner for run, message in planned if not message["tunable"]}
+    learners = dict.fromkeys(bare_name(one) for one in config.learner if bare_name(one) not in without)
+    tasks = config.task if config.tune_task is None else (config.tune_task,)
+    return [config.trial(task, learner) for task in tasks for learner in learners]
 
 
-def _check_folder(entry: Entry, identity: dict[str, Any]) -> None:
-    if (entry.folder / CONFIG).is_file():
-        refuse_other(entry.folder, read_json(entry.folder / CONFIG), {**identity, "seed": entry.config.seed})
-        entry.finished = (entry.folder / RECORD_FILE).is_file()
+def _refuse_doubles(pairs: Sequence[tuple[str, str]]) -> None:
+    for task, learner in pairs:
+        if pairs.count((task, learner)) > 1:
+            raise BadValue(f"{learner} on {task} is asked for twice, under two names; give each once")
+
+
+def _entry(first: RunConfig, message: Message, seed: int, folder: Path) -> Entry:
+    task, learner = message["task"], message["learner"]
+    identity = {**message["identity"], "seed": seed}
+    place = folder / slug(task) / slug(learner) / f"seed-{seed}"
+    return Entry(replace(first, seed=seed), place, message["forecast"], message["kind"], task, learner, identity)

@@ -5,6 +5,7 @@ EggymError              anything below; the command line prints it as one line a
   UnknownName           a task, learner, model or key that does not exist (also a KeyError)
   TaskFault             a task's own code raised, or scored with something that is no finite number
   RunMismatch           a folder holds a run of another configuration
+  Diverged              weights or metrics of a run are no longer finite
 
 A message names the thing, the value and the way out, in one line.
 """
@@ -35,6 +36,15 @@ class TaskFault(EggymError):
 
 class RunMismatch(EggymError):
     """A run folder belongs to another configuration."""
+
+
+class Diverged(EggymError):
+    """A run came to weights or metrics that are not finite; ``flops`` is what its training had spent."""
+
+    def __init__(self, message: str, flops: int = 0) -> None:
+        """Keep the cost beside the message."""
+        super().__init__(message)
+        self.flops = flops
 
 
 _MOST_LISTED = 24  # names in a message

@@ -46,7 +46,7 @@ def probe(
 
     Example: eggym probe --task tiny-orders --learner openai-es
     """
-    from eggym.config import parse_set
+    from eggym.config_file import parse_set
     from eggym.probe import run_probe
     from eggym.settings import gather, run_config
 

@@ -16,6 +16,7 @@ from eggym.overall import overall
 from eggym.record import Measured, Record
 from eggym.score import Mode
 from eggym.stats import Interval, area_under, mean_t, paired
+from eggym.tuned import tuned
 from eggym.versus import LEVEL, VERDICTS, compare_all, comparison
 from eggym.wording import amount, short
 
@@ -46,6 +47,7 @@ def summary(records: Sequence[Record], measured: Mapping[str, Measured], target:
         "tasks": tasks,
         "overall": overall(arenas),
         "tuning": tunings(side for arena in arenas for side in arena.sides),
+        "tuned": tuned(records),
         "verdicts": [{key: one[key] for key in ("task", "es", "rl", "verdict", "sentence")} for one in verdicts],
     }
 

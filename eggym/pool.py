@@ -1,20 +1,23 @@
 """The worker processes of a duel, and the jobs that they do: the longest first, each free worker the next one."""
 
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from eggym import errors
-from eggym.config import RunConfig
-from eggym.errors import EggymError
+from eggym.config import CONFIG, RunConfig, flat, refuse_other
+from eggym.errors import Diverged, EggymError
+from eggym.files import read_json, write_json
+from eggym.record import RECORD_FILE
+from eggym.trials import DIVERGED
 from eggym.worker import Message, Worker
 
 
 @dataclass
 class Entry:
-    """One run of a duel."""
+    """One run of a duel, or one trial before it."""
 
     config: RunConfig
     folder: Path
@@ -22,10 +25,36 @@ class Entry:
     kind: str
     task: str
     learner: str
+    identity: dict[str, Any]
+    trial: int | None = None
     finished: bool = False
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others of its learner and task."""
+        return f"seed {self.config.seed}" if self.trial is None else f"trial {self.trial}"
 
 
 Watch = Callable[[str, Entry, Message], None]  # what happened ("planned", "event", "finished"), to which run
+
+
+def look_at(entry: Entry, open_: Collection[str] = ()) -> None:
+    """Note whether a run is finished already.
+
+    Args:
+        entry: the run.
+        open_: keys of the identity that are not known yet, and may be anything.
+
+    Raises:
+        RunMismatch: its folder holds a run of another configuration.
+    """
+    if (entry.folder / CONFIG).is_file():
+        refuse_other(entry.folder, _less(read_json(entry.folder / CONFIG), open_), _less(entry.identity, open_))
+        entry.finished = any((entry.folder / name).is_file() for name in (RECORD_FILE, DIVERGED))
+
+
+def _less(identity: Mapping[str, Any], open_: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in flat(identity).items() if name not in open_}
 
 
 class Pool:
@@ -37,24 +66,31 @@ class Pool:
         self._workers = [Worker(self._inbox) for _ in range(n_workers)]
         self._watch = watch
 
-    def plan(self, configs: list[RunConfig], force: bool) -> list[tuple[RunConfig, Message]]:
-        """Plan all; the first refusal ends it."""
-        jobs = [{"do": "plan", "config": asdict(config), "force": force} for config in configs]
+    def plan(self, configs: list[RunConfig], force: bool, n_trials: int = 0) -> list[tuple[RunConfig, Message]]:
+        """Plan all, and that many trials of each; the first refusal ends it."""
+        jobs = [{"do": "plan", "config": asdict(config), "force": force, "trials": n_trials} for config in configs]
         found = self._do(jobs, lambda number, message: None)
         return list(zip(configs, found, strict=True))
 
-    def run(self, entries: list[Entry], force: bool) -> None:
-        """Run all, the longest first; the first refusal ends it, and the same command continues."""
-        order = sorted(entries, key=lambda entry: -entry.forecast["total_seconds"])
+    def run(self, entries: Sequence[Entry], force: bool) -> None:
+        """Run all that are not finished, the longest first; the first refusal ends it, and the same command continues.
+
+        A trial that diverges is finished: it has no score.
+        """
+        order = sorted((one for one in entries if not one.finished), key=lambda one: -one.forecast["total_seconds"])
         jobs = [
             {"do": "run", "config": asdict(entry.config), "folder": str(entry.folder), "force": force}
             for entry in order
         ]
 
         def tell(number: int, message: Message) -> None:
-            if message["type"] == "finished":
-                order[number].finished = True
-            self._watch(message["type"], order[number], message)
+            entry = order[number]
+            if message["type"] == "diverged":
+                if entry.trial is None:
+                    raise Diverged(message["message"], message["flops"])
+                write_json(entry.folder / DIVERGED, {"reason": message["message"], "flops": message["flops"]})
+            entry.finished = message["type"] in ("finished", "diverged")
+            self._watch("finished" if entry.finished else message["type"], entry, message)
 
         self._do(jobs, tell)
 
@@ -68,7 +104,7 @@ class Pool:
             worker, message = self._inbox.get()
             _raise_trouble(message)
             tell(message["id"], message)
-            if message["type"] in ("planned", "finished"):
+            if message["type"] in ("planned", "finished", "diverged"):
                 results[message["id"]] = message
                 self._next(worker, jobs, following)
         return [results[number] for number in range(len(jobs))]

@@ -73,7 +73,7 @@ class Progress:
     def _line(self, run: _Seed, what: str, message: Message) -> None:
         if message.get("kind") == "point":
             score = "-" if message["reward"] is None else f"{message['reward']:.3f}"
-            name = f"{short(run.entry.task)} {run.entry.learner} seed {run.entry.config.seed}"
+            name = f"{short(run.entry.task)} {run.entry.learner} {run.entry.name}"
             self._console.print(
                 f"{name}: {message['fraction']:4.0%} of the budget, step {message['step']}, held-out reward {score}; "
                 f"{self._left()}",
@@ -106,7 +106,8 @@ class Progress:
     def _grouped(self) -> dict[tuple[str, str], list[_Seed]]:
         groups: dict[tuple[str, str], list[_Seed]] = {}
         for run in self._runs.values():
-            groups.setdefault((run.entry.task, run.entry.learner), []).append(run)
+            shown = run.entry.learner if run.entry.trial is None else f"{run.entry.learner}, trials"
+            groups.setdefault((run.entry.task, shown), []).append(run)
         return groups
 
     def _left(self) -> str:

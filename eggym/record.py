@@ -29,6 +29,7 @@ from eggym.variant import labelled
 SCHEMA = 1
 RECORD_FILE = "record.json"
 MEASURED_FILE = "measured.json"
+TUNING = "tuning"  # in a duel's folder: TASK/LEARNER/trial-K below it
 LIBRARIES = ("datasets", "gymnasium", "numpy", "safetensors", "tokenizers", "torch", "transformers")
 
 
@@ -205,8 +206,16 @@ def load_measured(folder: Path) -> Measured | None:
 
 
 def find_runs(folder: Path) -> list[Path]:
-    """Return every folder at or below ``folder`` that holds a record, in the order of their paths, 4 before 16."""
-    return sorted((path.parent for path in folder.rglob(RECORD_FILE)), key=_by_number)
+    """Return every folder at or below ``folder`` that holds a record, in the order of their paths, 4 before 16.
+
+    The trials of a duel's tuning are left out, unless ``folder`` lies among them.
+    """
+    found = (path.parent for path in folder.rglob(RECORD_FILE))
+    return sorted((path for path in found if not _is_trial(path.relative_to(folder).parts)), key=_by_number)
+
+
+def _is_trial(parts: tuple[str, ...]) -> bool:
+    return len(parts) >= 4 and parts[-4] == TUNING and re.fullmatch(r"trial-\d+", parts[-1]) is not None
 
 
 def _by_number(path: Path) -> list[str | int]:

@@ -72,6 +72,7 @@ class Reopened:
             config["memory"],
             EngineOptions(**config.get("engine", {})),
             reward=RewardOptions(**config.get("reward", {})),
+            tuning=self.record.tuning,
         )
         _refuse_other(self.folder, config, identify(plan))
         return plan

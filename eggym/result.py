@@ -142,6 +142,7 @@ def _record(run: Finished) -> Record:
         points=run.points,
         chosen=run.choice.step,
         beyond=run.beyond,
+        tuning=plan.tuning,
         weights_sha256=hash_model(plan.policy.model),
         files={name: sha256_file(run.folder / name) for name in deterministic_files(run.folder)},
         provenance=made,

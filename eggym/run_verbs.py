@@ -1,4 +1,4 @@
-"""The verbs that run models: duel, train, eval. Heavy imports stand inside them, so that help costs little."""
+"""The verbs that run one model at a time: train, eval. Heavy imports stand inside them, so that help costs little."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,63 +19,14 @@ from eggym.flags import (
     Model,
     Out,
     Seed,
-    Seeds,
     Set,
     Split,
     Tasks,
-    Workers,
     console,
     interruptible,
     one_thread,
     print_json,
 )
-
-
-def duel(
-    task: Tasks = None,
-    learner: Learners = None,
-    model: Model = None,
-    data: Data = None,
-    split: Split = None,
-    budget: BudgetText = None,
-    seed: Seed = None,
-    seeds: Seeds = None,
-    out: Out = None,
-    memory: Memory = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    set_: Set = None,
-    config: Config = None,
-    workers: Workers = None,
-    dry_run: DryRun = False,
-    force: Force = False,
-    as_json: Json = False,
-) -> None:
-    """Run learners against each other on equal budgets.
-
-    Over seeds, paired. Without flags: eggroll, dr_grpo and frozen on three small tasks, three seeds, from the embedded
-    model. The same
-    command continues what was stopped; more seeds, tasks or learners reuse what is finished.
-
-    Example: eggym duel --model Qwen/Qwen2.5-0.5B-Instruct --task gsm8k --learner eggroll --learner dr_grpo --budget
-    1e18flops
-    """
-    from eggym.config import parse_set
-    from eggym.settings import duel_config, gather
-
-    flags = {
-        "task": task, "learner": learner, "model": model, "data": data, "split": split, "budget": budget,
-        "seed": seed, "seeds": seeds, "out": out, "memory": memory, "device": device, "dtype": dtype,
-        "set": parse_set(set_ or []), "workers": workers, "force": force or None,
-    }  # fmt: skip
-    settings = gather(config, flags)
-    force = settings.get("force", False)
-    asked = duel_config(settings)
-    folder = Path(settings["out"]) if "out" in settings else asked.folder()
-    if dry_run:
-        _show_plan(asked, folder, force, as_json)
-    else:
-        _run_duel(asked, folder, force, as_json)
 
 
 def train(
@@ -102,7 +53,7 @@ def train(
 
     Example: eggym train --task tiny-orders --learner eggroll --budget 1e11flops --out runs/mine
     """
-    from eggym.config import parse_set
+    from eggym.config_file import parse_set
     from eggym.settings import gather, run_config
 
     flags = {
@@ -144,7 +95,7 @@ def eval_(
 
     Example: eggym eval --endpoint http://localhost:8000/v1 --model NAME --task gsm8k --out evals
     """
-    from eggym.config import parse_set
+    from eggym.config_file import parse_set
 
     if not task:
         raise typer.BadParameter("give at least one --task; eggym list shows them")
@@ -202,35 +153,6 @@ def _show_scores(found: dict[str, Any], as_json: bool) -> None:
     rows = [(name, mode, *_score(score, with_truth)) for name, one in found.items() for mode, score in _modes(one)]
     truth = ("true", "gap") if with_truth else ()
     print_rows(console(), ("task", "mode", "mean", "standard error", *truth, "items", "states"), rows)
-
-
-def _run_duel(asked: Any, folder: Path, force: bool, as_json: bool) -> None:
-    from eggym.duel import run_duel
-    from eggym.progress import Progress
-    from eggym.tables import print_summary
-
-    with interruptible(), Progress(asked.workers) as progress:
-        result = run_duel(asked, folder, force, progress)
-    if as_json:
-        print_json({**result.summary, "folder": str(result.folder), "report": str(result.report)})
-        return
-    print_summary(console(), result.summary)
-    typer.echo(f"\n{result.summary['headline']}\nreport: {result.report}")
-
-
-def _show_plan(asked: Any, folder: Path, force: bool, as_json: bool) -> None:
-    from eggym.duel import plan_duel
-    from eggym.tables import print_plan
-
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for entry in plan_duel(asked, folder, force):
-        row = rows.setdefault((entry.task, entry.learner), {"task": entry.task, "learner": entry.learner, "runs": 0})
-        row.update(entry.forecast)
-        row["runs"] += not entry.finished
-    if as_json:
-        print_json({"folder": str(folder), "runs": list(rows.values())})
-    else:
-        print_plan(console(), list(rows.values()), asked.workers)
 
 
 def _train(asked: Any, out: str | None, force: bool, as_json: bool) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from eggym.files import sha256_json
+
 Mode = Literal["greedy", "sampled"]
 Count = Annotated[int, Field(ge=0)]
 
@@ -111,6 +113,23 @@ class Tuning(Strict):
 
     task: str  # label of the task that was tuned on
     split: str  # that decided
+    budget: str | None = None  # of each trial
     space: dict[str, list[Any]]  # option -> the values that were declared
     trials: list[Trial]
     chosen: Count  # place among the trials
+
+    @model_validator(mode="after")
+    def _among(self) -> Self:
+        if self.chosen >= len(self.trials):
+            raise ValueError(f"chosen is {self.chosen}, but there are {len(self.trials)} trials")
+        return self
+
+    @property
+    def flops(self) -> int:
+        """What all trials took."""
+        return sum(trial.flops for trial in self.trials)
+
+    def brief(self) -> dict[str, Any]:
+        """Return what identifies it, as plain values: the main facts, and a hash of the whole."""
+        facts = {"task": self.task, "split": self.split, "budget": self.budget, "trials": len(self.trials)}
+        return {**facts, "chosen": self.chosen, "sha256": sha256_json(self.model_dump())}

@@ -6,15 +6,18 @@ A file has the names of the flags: ``model: ...``, ``task: [..]``, ``learner: [.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eggym.config import RunConfig, read_file
+from eggym.config import RunConfig
+from eggym.config_file import read_file, with_flat_set
 from eggym.duel import DuelConfig, seed_list
 from eggym.errors import BadValue, unknown
+from eggym.wording import slug
 
-_TEXTS = ("model", "budget", "data", "split", "memory", "device", "dtype", "out")  # budget may look like a number
+# a budget may look like a number
+_TEXTS = ("model", "budget", "data", "split", "memory", "device", "dtype", "out", "tune_task", "tune_budget")
 
 
 def gather(file: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,9 +27,55 @@ def gather(file: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:
         BadValue: a value of the wrong kind.
         UnknownName: a name that is no setting.
     """
+    return _merged(file, read_file(file) if file else {}, flags)
+
+
+def gather_parts(
+    file: Path | None, flags: Mapping[str, Any], wanted: Sequence[str] = ()
+) -> dict[str | None, dict[str, Any]]:
+    """Return the settings of each duel that a file asks for, by the name of its part; None: the file has no parts.
+
+    A part overrides what stands beside ``parts``, and flags override both. Its folder lies in that of the whole.
+
+    Args:
+        file: YAML.
+        flags: those of the verb.
+        wanted: names of parts; none: all.
+
+    Raises: as `gather`.
+    """
     settings = read_file(file) if file else {}
+    parts = settings.pop("parts", None)
+    if file is None or parts is None:
+        if wanted:
+            raise BadValue(f"--part {wanted[0]} goes with a --config file that has parts")
+        return {None: _merged(file, settings, flags)}
+    if not isinstance(parts, dict) or not parts or not all(isinstance(one, dict) for one in parts.values()):
+        raise BadValue(f"parts in {file} must hold names and settings, such as `small: {{budget: 1e11flops}}`")
+    for name in wanted:
+        if name not in parts:
+            raise unknown(f"part in {file}:", name, parts)
+    chosen = {str(name): part for name, part in parts.items() if not wanted or name in wanted}
+    return {name: _part(file, settings, name, part, flags) for name, part in chosen.items()}
+
+
+def _part(
+    file: Path, shared: Mapping[str, Any], name: str, part: Mapping[str, Any], flags: Mapping[str, Any]
+) -> dict[str, Any]:
+    if "out" in part:
+        raise BadValue(f"part {name} in {file} has no out of its own: give one for the whole, beside parts")
+    own = with_flat_set(part, f"part {name} in {file}")
+    if "seed" in own or "seeds" in own:
+        shared = {key: value for key, value in shared.items() if key not in ("seed", "seeds")}
+    found = _merged(file, {**shared, **own, "set": {**shared.get("set", {}), **own["set"]}}, flags)
+    return {**found, "out": str(Path(found.get("out", Path("runs") / file.stem)) / slug(name))}
+
+
+def _merged(file: Path | None, settings: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
     known = [found.name for found in dataclasses.fields(DuelConfig)] + ["out", "seed", "force"]
     for name in settings:
+        if name == "parts":
+            raise BadValue(f"{file} holds parts, which only eggym duel runs")
         if name not in known:
             raise unknown(f"setting in {file}:", name, known)
     given = {name: value for name, value in flags.items() if value not in (None, [], {}, ())}
@@ -53,6 +102,9 @@ def duel_config(settings: Mapping[str, Any]) -> DuelConfig:
 
 def run_config(settings: Mapping[str, Any], verb: str = "train") -> RunConfig:
     """Return the single run that the settings of a verb ask for."""
+    tuned = next((name for name in settings if name.startswith("tune")), None)
+    if tuned is not None:
+        raise BadValue(f"{tuned} is of no use to {verb}, which runs once; use eggym duel")
     values = {
         name: value for name, value in settings.items() if name not in ("out", "seeds", "seed", "workers", "force")
     }
@@ -84,9 +136,9 @@ def _checked(name: str, value: Any) -> Any:
     elif name == "force":
         if not isinstance(value, bool):
             raise BadValue(f"force must be true or false, got {value!r}")
-    elif name == "workers":
+    elif name in ("workers", "tune", "tune_items"):
         if not _whole(value):
-            raise BadValue(f"workers must be a whole number, got {value!r}")
+            raise BadValue(f"{name} must be a whole number, got {value!r}")
     elif name in _TEXTS:
         if not isinstance(value, str | int | float) or isinstance(value, bool) or not str(value).strip("\0"):
             raise BadValue(f"{name} must be a text, got {value!r}")

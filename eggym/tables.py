@@ -28,6 +28,7 @@ def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
     for line in _notes(summary):
         console.print(line, style="dim", highlight=False)
     _print_truths(console, summary)
+    _print_tuning(console, summary["tuned"])
     _print_beyond(console, summary)
     _print_overall(console, summary)
     for verdict in summary["verdicts"]:
@@ -53,6 +54,26 @@ def _print_truths(console: Console, summary: Mapping[str, Any]) -> None:
     if table.row_count:
         console.print(table)
         console.print("The reward is a proxy; gap: reward minus true reward, with its change.\n", style="dim")
+
+
+def _print_tuning(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print how many trials each learner had, what they cost and what was chosen, if anything was tuned."""
+    if not rows:
+        return
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("", overflow="fold", min_width=_NAMES)
+    for name in ("trials", "FLOPs", "validation", "chosen"):
+        table.add_column(name, justify="left" if name == "chosen" else "right")
+    for task in dict.fromkeys(row["task"] for row in rows):
+        table.add_row(Text("not tuned" if task is None else _lines(f"tuned on {short(task)}"), "bold"))
+        for row in (one for one in rows if one["task"] == task):
+            chosen = ", ".join(f"{name}={value}" for name, value in row["options"].items())
+            score = "" if task is None else _number(row["score"])
+            table.add_row(
+                Text(_lines(" " + row["learner"])), str(row["trials"]), amount(row["flops"]), score, Text(chosen)
+            )
+    console.print(table)
+    console.print("Trials before the runs, judged on validation items; on top of each learner's budget.\n", style="dim")
 
 
 def _truth_row(one: Mapping[str, Any], mode: str) -> list[Text | str]:

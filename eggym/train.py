@@ -25,7 +25,7 @@ from eggym.config import CONFIG, Plan, RunConfig, refuse_other, refuse_unknown_f
 from eggym.digest import digest
 from eggym.drift import KL_BASE, start_drift
 from eggym.episode import EpisodeBatch
-from eggym.errors import EggymError
+from eggym.errors import Diverged
 from eggym.evaluate import Evaluator, evaluation_items
 from eggym.files import read_json, sha256_json, write_json
 from eggym.fitness import FitnessLog
@@ -272,9 +272,10 @@ class _Run:
     def _refuse_divergence(self, metrics: dict[str, float]) -> None:
         finite = all(math.isfinite(value) for value in metrics.values())
         if not finite or not all(bool(weight.isfinite().all()) for weight in self.parameters.values()):
-            raise EggymError(
-                f"{self.plan.spec.name} diverged at step {self.step} on {self.plan.task.id}: weights or metrics are "
-                "not finite; make its step smaller with --set"
+            raise Diverged(
+                f"{self.plan.label} diverged at step {self.step} on {self.plan.task.id}: weights or metrics are "
+                "not finite; make its step smaller with --set",
+                self.meter.spend.flops,
             )
 
     @contextmanager

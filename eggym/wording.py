@@ -1,4 +1,6 @@
-"""How names and numbers are written for people, in the terminal and on the page."""
+"""How names and numbers are written for people, in the terminal and on the page, and names as paths."""
+
+import re
 
 
 def short(task: str) -> str:
@@ -40,3 +42,8 @@ def printable(text: str) -> str:
     '\\x1b[2J\ta'
     """
     return "".join(c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def slug(name: str) -> str:
+    """Return a name as part of a path: the namespace ``eggym/`` is left out, odd characters become hyphens."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name.removeprefix("eggym/")).strip("-.") or "x"

@@ -76,10 +76,12 @@ def serve(jobs: IO[bytes], answers: IO[bytes]) -> None:
 
 
 def _do(job: Job, answer: Any) -> Message:
-    from eggym.errors import EggymError
+    from eggym.errors import Diverged, EggymError
 
     try:
         return _plan(job) if job["do"] == "plan" else _run(job, answer)
+    except Diverged as problem:
+        return {"type": "diverged", "message": str(problem), "flops": problem.flops}
     except EggymError as problem:
         return {"type": "refused", "error": type(problem).__name__, "message": str(problem)}
     except Exception as problem:  # anything else is a bug: its traceback belongs to the owner, not to this process
@@ -91,6 +93,7 @@ def _do(job: Job, answer: Any) -> Message:
 def _plan(job: Job) -> Message:
     from eggym.config import RunConfig, resolve
     from eggym.train import identify, look_ahead
+    from eggym.trials import declared, space_of, trials_of
 
     plan = resolve(RunConfig(**job["config"]))
     identity = identify(plan)
@@ -101,6 +104,9 @@ def _plan(job: Job) -> Message:
         "kind": plan.spec.kind,
         "learner": plan.label,
         "identity": identity,
+        "tunable": list(declared(plan)),
+        "space": space_of(plan),
+        "trials": trials_of(plan, job["trials"]) if job["trials"] else [],
         "forecast": {**asdict(found), "total_seconds": found.total_seconds},
     }
 

@@ -21,7 +21,7 @@ from eggym.views import ParameterSpace
 
 from .ascent import Ascent
 from .noise import LAWS, Factors, Law, Vectors, draw, variance
-from .options import EsOptions, check_options
+from .options import SEARCH, EsOptions, check_options
 from .perturb import PopulationViews
 from .targets import find_targets
 from .update import Direction, Tally, direction
@@ -113,4 +113,5 @@ SPEC = LearnerSpec(
     Options,
     Eggroll,
     {"tiny": {"sigma": 0.04, "update_rms": 0.01}, "pretrained": {}},
+    SEARCH,
 )

@@ -25,7 +25,7 @@ from eggym.views import Attached, Coupling, ParameterSpace, Seating
 
 from .ascent import Ascent
 from .noise import pair_keys
-from .options import EsOptions, check_options
+from .options import SEARCH, EsOptions, check_options
 from .update import Direction, full_rank_blocks, full_rank_unit
 
 
@@ -179,4 +179,5 @@ SPEC = LearnerSpec(
     Options,
     OpenAIES,
     {"tiny": {"sigma": 0.04, "update_rms": 0.01}, "pretrained": {}},
+    SEARCH,
 )

@@ -11,6 +11,11 @@ from .schedule import SCHEDULES, Schedule, share
 from .shaping import SHAPINGS, Shaping
 
 MOST_MEMBERS = 1 << 20
+# what tuning may try: 8 settings for models of each size, the profile's own among them
+SEARCH: dict[str, dict[str, tuple[float, ...]]] = {
+    "tiny": {"sigma": (0.01, 0.02, 0.04, 0.08), "update_rms": (0.005, 0.01)},
+    "pretrained": {"sigma": (2.5e-4, 5e-4, 1e-3, 2e-3), "update_rms": (5e-5, 1e-4)},
+}
 
 
 @dataclass(frozen=True, slots=True)

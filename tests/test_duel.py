@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 import eggym
-from eggym.duel import DuelConfig, conclude, duel, slug
+from eggym.duel import DuelConfig, conclude, duel
 from eggym.errors import BadValue, EggymError, RunMismatch, UnknownName
 from eggym.files import sha256_file
 from eggym.record import find_runs
+from eggym.wording import slug
 
 QUICK = {
     "eval.items": 16, "eval.points": 2, "eval.many": 0, "eval.train_items": 0,

@@ -11,10 +11,12 @@ import yaml
 
 from eggym.es.eggroll import Options
 from eggym.registry import load_task
+from eggym.settings import duel_config, gather_parts
 
 STUDIES = Path(__file__).parent.parent / "studies"
 NEEDLE = STUDIES / "exam-needle.yaml"
 COUNTDOWN = STUDIES / "eggroll-countdown.yaml"
+WHEN = STUDIES / "when_es_beats_rl.yaml"
 SMALL = [
     "--budget", "144episodes", "--dtype", "float32", "--memory", "256MiB", "--force",
     "--set", "eggroll.population=8", "--set", "prompt.max_new_tokens=6", "--set", "eval.items=8",
@@ -114,3 +116,22 @@ def test_the_curve_beside_trl_gives_both_learners_equal_options():
     assert (theirs.scale_rewards, theirs.loss_type) == ("none", "dr_grpo")
     found = json.loads((STUDIES / "trl-curve.json").read_text())["curves"]
     assert [run["training_reward"] for run in found["dr_grpo"]] == [run["training_reward"] for run in found["trl-grpo"]]
+
+
+def test_the_study_has_the_same_learners_and_trials_on_every_task():
+    parts = {name: duel_config(settings) for name, settings in gather_parts(WHEN, {}).items()}
+    assert list(parts) == ["small", "horizon"]
+    for part in parts.values():
+        assert {"eggroll", "eggroll@t1", "openai-es", "dr_grpo", "ppo", "frozen"} <= set(part.learner)
+        assert {"random-reward:eggroll", "random-reward:dr_grpo"} <= set(part.learner)
+        assert (part.seeds, part.tune, part.tune_task) == (tuple(range(5)), 8, "tiny-arithmetic")
+        assert part.set["eggroll@t1.temperature"] == 1.0
+    tasks = [load_task(name).label for part in parts.values() for name in part.task]
+    assert [name.removeprefix("eggym/") for name in tasks] == [
+        "tiny-arithmetic-v0", "tiny-orders-v0", "tiny-programs-v0", "tiny-countdown-v0",
+        "exam-v0@mode=needle,turns=4", "exam-v0@mode=needle,turns=16",
+    ]  # fmt: skip
+    own = parts["horizon"].set
+    es = {own[f"{name}.population"] * own[f"{name}.items"] for name in ("eggroll", "openai-es")}
+    rl = {own[f"{name}.items"] * own[f"{name}.replies"] for name in ("dr_grpo", "ppo")}
+    assert (es, rl) == ({256}, {64})  # an episode of RL costs up to four forward passes, one of ES one

@@ -61,6 +61,10 @@ def test_a_variant_leaves_the_learner_itself_alone():
 def test_a_variant_that_nobody_has_is_refused_with_the_sections_that_there_are():
     with pytest.raises(UnknownName, match=r"no setting 'eggroll@t2.sigma'; did you mean 'eggroll"):
         resolve(RunConfig("tiny-programs", "eggroll@t1", set={"eggroll@t2.sigma": 0.1}))
+    absent = {"eggroll@t1.sigma": 0.1}  # a file for many, of which few take part
+    assert resolve(RunConfig("tiny-programs", "eggroll", set=absent)).options.sigma == 0.04
+    with pytest.raises(UnknownName, match="no option of eggroll 'sgma'; did you mean 'sigma'"):
+        resolve(RunConfig("tiny-programs", "frozen", set={"eggroll@t1.sgma": 0.1}))
     with pytest.raises(UnknownName, match="no learner 'egroll'; did you mean 'eggroll'"):
         load_learner("egroll@t1")
 

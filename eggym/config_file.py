@@ -1,0 +1,65 @@
+"""Settings as people write them: ``--set a.b=c``, and YAML files."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from eggym.config import flat
+from eggym.errors import BadValue
+from eggym.values import as_meant
+
+
+def parse_set(pairs: Iterable[str]) -> dict[str, Any]:
+    """Read ``a.b=c`` settings; values are YAML scalars or lists."""
+    import yaml
+
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name.strip():
+            raise BadValue(f"--set {pair!r} has no name and value; write for example --set eggroll.sigma=0.02")
+        try:
+            found[name.strip()] = as_meant(yaml.safe_load(text))
+        except (yaml.YAMLError, ValueError, RecursionError) as problem:
+            raise BadValue(f"--set {pair!r}: the value is no YAML: {str(problem).splitlines()[0]}") from problem
+    return found
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Read a YAML file of settings; a nested ``set`` becomes ``a.b`` names."""
+    import yaml
+
+    try:
+        found = yaml.load(path.read_text(encoding="utf-8"), _once_only())
+        return with_flat_set(found, f"config file {str(path)!r}")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise BadValue(f"cannot read config file {str(path)!r}: {problem}") from problem
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as problem:
+        if isinstance(problem, BadValue):
+            raise
+        raise BadValue(f"config file {str(path)!r} is no YAML: {' '.join(str(problem).split())}") from problem
+
+
+def with_flat_set(found: Any, where: str) -> dict[str, Any]:
+    """Return settings whose nested ``set`` has become ``a.b`` names; ``where`` names their place in messages."""
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise BadValue(f"{where} must hold names and values, such as `budget: 1e18flops`")
+    settings = found.get("set") or {}
+    if not isinstance(settings, dict):
+        raise BadValue(f"set in {where} must hold names and values, such as `eggroll.sigma: 0.02`")
+    return {**found, "set": {name: as_meant(value) for name, value in flat(settings).items()}}
+
+
+def _once_only() -> Any:
+    """A safe YAML loader that refuses a name given twice: the last one would win unseen."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            names = [self.construct_object(key, deep=True) for key, _ in node.value]
+            twice = next((name for name in names if isinstance(name, str) and names.count(name) > 1), None)
+            if twice is not None:
+                raise yaml.constructor.ConstructorError(None, None, f"{twice!r} is given twice", node.start_mark)
+            return super().construct_mapping(node, deep)
+
+    return Loader
