@@ -57,6 +57,7 @@ class Finished(Protocol):
     step: int
     points: list[Point]
     point_cpu_s: list[float]
+    point_wall_s: list[float]
     states: dict[str, int]
     meter: Meter
     evaluation_meter: Meter
@@ -181,6 +182,7 @@ def _measured(run: Finished) -> Measured:
         sessions=so_far["n"],
         host=_host(),
         cpu_s_at_points=run.point_cpu_s,
+        wall_s_at_points=run.point_wall_s,
     )
 
 

@@ -163,6 +163,7 @@ class _Run:
     points: list[Point] = field(default_factory=list)
     states: dict[str, int] = field(default_factory=dict)
     point_cpu_s: list[float] = field(default_factory=list)
+    point_wall_s: list[float] = field(default_factory=list)
     beyond: Beyond | None = None  # until the end
 
     def __post_init__(self) -> None:
@@ -302,6 +303,7 @@ class _Run:
         )
         self.points.append(point)
         self.point_cpu_s.append(self.meter.seconds["cpu-s"])
+        self.point_wall_s.append(self.meter.seconds["s"])
         self._save()
         score = found.greedy if self.plan.evaluation.primary == "greedy" else found.sampled
         self.watch(Event("point", self.step, self.fraction, score.mean))
@@ -330,6 +332,7 @@ class _Run:
             "points": [point.model_dump(by_alias=True) for point in self.points],
             "states": self.states,
             "point_cpu_s": self.point_cpu_s,
+            "point_wall_s": self.point_wall_s,
             "meter": self.meter.state_dict(),
             "evaluation_meter": self.evaluation_meter.state_dict(),
             "weights": {name: weight.data for name, weight in self.parameters.items()},
@@ -353,7 +356,8 @@ class _Run:
             return
         self.step, self.n_used, self.dearest = state["step"], state["n_used"], state["dearest"]
         self.points = [Point.model_validate(point) for point in state["points"]]
-        self.states, self.point_cpu_s = state["states"], state["point_cpu_s"]
+        self.states = state["states"]
+        self.point_cpu_s, self.point_wall_s = state["point_cpu_s"], state["point_wall_s"]
         self.meter.load_state_dict(state["meter"])
         self.evaluation_meter.load_state_dict(state["evaluation_meter"])
         copy_into({name: weight.data for name, weight in self.parameters.items()}, state["weights"])
