@@ -91,6 +91,22 @@ def test_sampled_logprobs_are_those_that_are_trained(policy, task_id, temperatur
     assert task_id != "eggym/guess-v0" or any(len(e.turns) > 1 for e in found.episodes)
 
 
+def test_positions_of_a_padded_row_begin_at_its_first_token():
+    # with learnt positions a shift shows, which rotations of queries and keys would hide
+    from types import SimpleNamespace
+
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=100, n_positions=32, n_embd=32, n_layer=2, n_head=2, bos_token_id=1, eos_token_id=2)
+    model = GPT2LMHeadModel(config).eval()
+    with torch.no_grad():
+        model.transformer.wpe.weight.mul_(50)
+        policy = SimpleNamespace(model=model, pad_id=0, device=torch.device("cpu"))
+        alone = torch.cat([action_logprobs(policy, [one], 1.0) for one in SEGMENTS])
+        assert torch.allclose(action_logprobs(policy, SEGMENTS, 1.0), alone, atol=1e-5)
+
+
 def test_an_end_of_sequence_that_was_sampled_is_an_action_with_a_gradient(fresh_policy):
     # one action: the end itself. What was better becomes more probable.
     ends = [segment([1, 10, 11, 2], 3), segment([1, 10, 11, 40], 3), segment([1, 10, 11, 41], 3)]
