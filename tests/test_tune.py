@@ -32,8 +32,8 @@ CALL = {
 TWIN = {"twin.population": 4, "twin.items": 2}
 WILD = """
 import dataclasses
-from eggym.es.eggroll import SPEC
-TWIN = dataclasses.replace(SPEC, name="twin", search={"tiny": {"update_rms": (0.01, 1e38), "sigma": (0.04,)}})
+from eggym.es import eggroll
+TWIN = dataclasses.replace(eggroll.SPEC, name="twin", search={"tiny": {"update_rms": (0.01, 1e38), "sigma": (0.04,)}})
 """
 
 
