@@ -25,10 +25,10 @@ from eggym.episode import EpisodeBatch
 from eggym.errors import BadValue, TaskFault
 from eggym.fitness import FitnessStep
 from eggym.kl_reward import KlReward
+from eggym.loop import roll_out
 from eggym.replies import read_shard, shard_line
 from eggym.seeding import stream
 from eggym.task import Item
-from eggym.train import roll_out
 from eggym.training_items import training_item
 from eggym.views import Attached, Views
 

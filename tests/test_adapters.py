@@ -235,7 +235,7 @@ def test_a_run_on_a_frozen_base_changes_the_deltas_alone_and_resumes_to_the_same
     measured = load_measured(tmp_path / "whole")
     assert measured.weights_bytes < 0.6 * measured.weights_bytes_unquantised == 0.6 * 4 * 219_968
 
-    monkeypatch.setattr(sys.modules["eggym.train"], "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(sys.modules["eggym.loop"], "CHECKPOINT_EVERY_S", 0.0)
 
     class Stop(Exception):
         pass

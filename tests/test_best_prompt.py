@@ -234,7 +234,7 @@ def test_a_run_stopped_anywhere_continues_to_the_same_bytes(finished, tmp_path, 
         if len(seen) in (3, 6, 9):
             raise Stop
 
-    monkeypatch.setattr(sys.modules["eggym.train"], "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(sys.modules["eggym.loop"], "CHECKPOINT_EVERY_S", 0.0)
     for _ in range(3):
         with pytest.raises(Stop):
             train(tmp_path / "run", watch=watch)

@@ -125,23 +125,23 @@ def test_a_run_stopped_anywhere_continues_to_the_same_bytes(finished, tmp_path, 
         return watch
 
     _, folder = finished[learner]
-    monkeypatch.setattr(sys.modules["eggym.train"], "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(sys.modules["eggym.loop"], "CHECKPOINT_EVERY_S", 0.0)
     for number in (2, 3, 3):
         with pytest.raises(Stop):
             train(tmp_path / "run", learner, watch=stop_at(number))
-    real = sys.modules["eggym.train"].finish
+    real = sys.modules["eggym.loop"].finish
 
     def no_power(run):
         raise Stop
 
     with monkeypatch.context() as broken:  # the last step is saved and its point is not there
-        broken.setattr(sys.modules["eggym.train"]._Run, "_evaluate", no_power)
+        broken.setattr(sys.modules["eggym.loop"].Run, "_evaluate", no_power)
         with pytest.raises(Stop):
             train(tmp_path / "run", learner)
-    monkeypatch.setattr(sys.modules["eggym.train"], "finish", no_power)  # all is evaluated and nothing is written
+    monkeypatch.setattr(sys.modules["eggym.loop"], "finish", no_power)  # all is evaluated and nothing is written
     with pytest.raises(Stop):
         train(tmp_path / "run", learner)
-    monkeypatch.setattr(sys.modules["eggym.train"], "finish", real)
+    monkeypatch.setattr(sys.modules["eggym.loop"], "finish", real)
     train(tmp_path / "run", learner)
     for name in [*deterministic_files(folder), "record.json"]:
         assert sha256_file(tmp_path / "run" / name) == sha256_file(folder / name)

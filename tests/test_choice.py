@@ -104,7 +104,7 @@ def test_a_run_stopped_anywhere_chooses_the_same(tmp_path, learner, monkeypatch)
         return watch
 
     whole = train(tmp_path / "whole", learner)
-    monkeypatch.setattr(sys.modules["eggym.train"], "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(sys.modules["eggym.loop"], "CHECKPOINT_EVERY_S", 0.0)
     for number in (2, 4, 3, 2):
         with pytest.raises(Stop):
             train(tmp_path / "broken", learner, watch=stop_at(number))

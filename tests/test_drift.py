@@ -162,7 +162,7 @@ def test_a_run_resumed_after_an_update_measures_from_the_start_weights(tmp_path,
         if event.kind == "step" and event.step == 2:
             raise Stop
 
-    monkeypatch.setattr(sys.modules["eggym.train"], "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(sys.modules["eggym.loop"], "CHECKPOINT_EVERY_S", 0.0)
     train(tmp_path / "whole")
     with pytest.raises(Stop):
         run_plan(plan(), tmp_path / "broken", stop, force=True)

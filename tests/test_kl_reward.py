@@ -170,7 +170,7 @@ def test_a_run_that_was_stopped_measures_from_the_start_weights(tmp_path, learne
         if event.kind == "step" and event.step == 2:
             raise Stop
 
-    monkeypatch.setattr(sys.modules["eggym.train"], "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(sys.modules["eggym.loop"], "CHECKPOINT_EVERY_S", 0.0)
     train(tmp_path / "whole", learner)
     for _ in range(2):
         with pytest.raises(Stop):

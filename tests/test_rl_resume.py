@@ -33,7 +33,7 @@ def train(learner, folder, watch=lambda event: None):
 @pytest.mark.parametrize("learner", sorted(CASES))
 def test_a_run_stopped_after_every_step_ends_in_the_same_bytes(tmp_path, monkeypatch, learner):
     train(learner, tmp_path / "whole")
-    monkeypatch.setattr(sys.modules["eggym.train"], "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(sys.modules["eggym.loop"], "CHECKPOINT_EVERY_S", 0.0)
     # the checkpoint of a step is written after its event: let one more begin
     n_stops = 0
     while not (tmp_path / "broken" / "record.json").exists():

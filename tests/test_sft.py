@@ -155,7 +155,7 @@ def test_a_run_stopped_anywhere_continues_to_the_same_bytes(finished, tmp_path, 
         if len(seen) in (3, 7):
             raise Stop
 
-    monkeypatch.setattr(sys.modules["eggym.train"], "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(sys.modules["eggym.loop"], "CHECKPOINT_EVERY_S", 0.0)
     for _ in range(2):
         with pytest.raises(Stop):
             run_plan(resolve(config()), tmp_path / "run", watch, force=True)

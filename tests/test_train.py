@@ -16,10 +16,11 @@ from eggym.errors import BadValue, EggymError, RunMismatch, TaskFault, UnknownNa
 from eggym.files import sha256_file
 from eggym.fitness import FitnessLog
 from eggym.forecast import forecast
+from eggym.loop import Event
 from eggym.record import load_measured, load_record
 from eggym.replies import cut_shards
 from eggym.result import deterministic_files
-from eggym.train import Event, run_plan
+from eggym.train import run_plan
 
 QUICK = {
     "eval.items": 24,
@@ -79,7 +80,7 @@ def test_a_run_twice_gives_the_same_bytes(finished, tmp_path):
 
 def test_a_run_stopped_anywhere_continues_to_the_same_bytes(finished, tmp_path, monkeypatch):
     learner, folder = finished
-    monkeypatch.setattr(sys.modules["eggym.train"], "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(sys.modules["eggym.loop"], "CHECKPOINT_EVERY_S", 0.0)
     broken = tmp_path / "broken"
     for number in (1, 2, 3, 5, 4, 2):  # events after each new start: in the middle of steps and evaluations
         with pytest.raises(Stop):
@@ -311,7 +312,7 @@ def test_what_is_missing_or_changed_in_a_finished_run_is_named(finished, tmp_pat
 @pytest.mark.parametrize("name", ["steps.jsonl", "evaluations.jsonl", "episodes/000000.jsonl.gz"])
 def test_what_a_checkpoint_needs_and_is_gone_is_named(finished, tmp_path, name, monkeypatch):
     learner, _ = finished
-    monkeypatch.setattr(sys.modules["eggym.train"], "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(sys.modules["eggym.loop"], "CHECKPOINT_EVERY_S", 0.0)
     with pytest.raises(Stop):
         train(config(learner), tmp_path, stop_at(5))
     (tmp_path / name).unlink()
@@ -321,7 +322,7 @@ def test_what_a_checkpoint_needs_and_is_gone_is_named(finished, tmp_path, name, 
 
 def test_a_changed_state_file_is_not_used(finished, tmp_path, monkeypatch):
     learner, folder = finished
-    monkeypatch.setattr(sys.modules["eggym.train"], "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(sys.modules["eggym.loop"], "CHECKPOINT_EVERY_S", 0.0)
     with pytest.raises(Stop):
         train(config(learner), tmp_path / "run", stop_at(5))
     (state,) = (tmp_path / "run").glob("checkpoint-*/state.json")

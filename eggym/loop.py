@@ -1,0 +1,288 @@
+"""The loop: ask, roll out, tell; under a budget, with evaluations, checkpoints and a record at the end.
+
+What was written after the last checkpoint is cut off and made again; nothing in the result depends on where that
+happened.
+"""
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from eggym.asking import HeldOutViews
+from eggym.beyond import Sides
+from eggym.budget import FlopModel, Meter
+from eggym.checkpoint import copy_into, load_checkpoint, save_checkpoint
+from eggym.choice import Choice
+from eggym.config import Plan
+from eggym.drift import KL_BASE, start_drift
+from eggym.episode import EpisodeBatch
+from eggym.errors import Diverged
+from eggym.evaluate import Evaluator
+from eggym.files import write_json
+from eggym.fitness import FitnessLog
+from eggym.kl_reward import KlReward
+from eggym.learner import Learner, Prompter
+from eggym.record import Record
+from eggym.replies import EVALUATIONS, append_lines, cut_file, cut_shards, write_shard
+from eggym.result import FITNESS, PROMPT, STEPS, finish
+from eggym.score import Beyond, Point, Spent
+from eggym.task import Item
+from eggym.training_items import training_item
+from eggym.usage import family_cpu_s, reset_peak_memory
+from eggym.views import Views
+
+CHECKPOINT_EVERY_S = 20.0  # of wall time; when a checkpoint falls changes nothing in the result
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that a watcher may show."""
+
+    kind: str  # "start", "step", "point" or "done"
+    step: int
+    fraction: float  # of the budget
+    reward: float | None = None  # mean training reward of a step; primary metric of a point
+
+
+Watch = Callable[[Event], None]
+
+
+def roll_out(plan: Plan, meter: Meter, views: Views, items: Sequence[Item], step: int) -> EpisodeBatch:
+    """Return the episodes of one training step."""
+    if isinstance(views, HeldOutViews):
+        return replace(plan.rollout(meter, "evaluation").run(views, items, step=0), step=step)
+    return plan.rollout(meter).run(views, items, step)
+
+
+@dataclass
+class Run:
+    """One run in progress: everything that a checkpoint holds, and where it is written."""
+
+    plan: Plan
+    learner: Learner
+    folder: Path
+    watch: Watch
+    identity: dict[str, Any]
+    step: int = 0
+    n_used: int = 0  # items taken from the training stream
+    dearest: float = 0.0  # what the dearest step so far cost, on the budget's axis
+    points: list[Point] = field(default_factory=list)
+    states: dict[str, int] = field(default_factory=dict)
+    point_cpu_s: list[float] = field(default_factory=list)
+    point_wall_s: list[float] = field(default_factory=list)
+    beyond: Beyond | None = None  # until the end
+
+    def __post_init__(self) -> None:
+        model = self.plan.policy.model
+        self.parameters = self.plan.space.select(model)
+        self.meter = Meter(FlopModel.of(model))
+        self.evaluation_meter = Meter(FlopModel.of(model))
+        self.evaluator = Evaluator(self.plan, self.evaluation_meter)
+        self.kl_reward = KlReward(self.plan) if self.plan.reward.kl else None
+        self.choice = Choice(self.plan, self.evaluation_meter, self.parameters)
+        # from the start weights, which a resumed run holds until its checkpoint is loaded (and with it the meter)
+        with self._evaluating():
+            self.sides = Sides(self.plan, self.evaluation_meter, self.parameters)
+            self.drift = start_drift(self.plan, self.evaluation_meter)
+        self.kl_base = None if self.drift is None else 0.0  # from the start to the present weights
+        self.fitness = FitnessLog(self.folder / FITNESS)
+        self.session: dict[str, Any] = {
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "wall": 0.0,
+            "cpu": 0.0,
+            "n": 0,
+        }
+        self._began = (time.monotonic(), family_cpu_s())
+        self._saved_at = time.monotonic()
+
+    def go(self) -> Record:
+        """Continue from the last checkpoint, or start, and run to the end of the budget."""
+        reset_peak_memory()
+        self._restore()
+        self.session["n"] += 1
+        self.watch(Event("start", self.step, self.fraction))
+        if not self.points:
+            self._evaluate()
+        while self._affordable() and self._advance():
+            if self._due():
+                self._evaluate()
+            elif time.monotonic() - self._saved_at > CHECKPOINT_EVERY_S:
+                self._save()
+        if self.points[-1].step < self.step:
+            self._evaluate()
+        if isinstance(self.learner, Prompter):
+            write_json(self.folder / PROMPT, asdict(self.learner.prompting))
+        self._conclude()
+        record = finish(self)
+        self.watch(Event("done", self.step, 1.0, record.final(record.primary).mean))
+        return record
+
+    @property
+    def fraction(self) -> float:
+        """Share of the budget that is spent."""
+        return self.meter.on(self.plan.budget.axis) / self.plan.budget.limit
+
+    def _affordable(self) -> bool:
+        """Whether another step as dear as the dearest so far still fits: a step is never started that cannot finish."""
+        return self.meter.on(self.plan.budget.axis) + self.dearest <= self.plan.budget.limit
+
+    def _due(self) -> bool:
+        n = self.plan.evaluation.points
+        return int(self.fraction * n) > int(self.points[-1].fraction * n)
+
+    def _advance(self) -> bool:
+        """Take one step; return False when the learner asks for nothing."""
+        plan, before = self.plan, self.meter.on(self.plan.budget.axis)
+        with self.meter.watch(plan.policy.model):
+            with self.meter.phase("ask"):
+                views = self.learner.ask(self.step)
+            if views is None:
+                return False
+            items = self._items(views)
+            with self.meter.phase("rollout"):
+                batch = roll_out(plan, self.meter, views, items, self.step)
+            with self.meter.phase("kl_reward"):
+                penalty = {} if self.kl_reward is None else self.kl_reward.apply(views, batch)
+            rewards_N_P_G = batch.rewards_N_P_G()
+            # before tell: the log and the start weights rebuild the run
+            self.fitness.append(self.step, [item.index for item in items], rewards_N_P_G)
+            write_shard(self.folder, batch)
+            with self.meter.phase("tell"):
+                metrics = dict(self.learner.tell(batch))
+        metrics |= penalty | self._drifted()
+        self._refuse_divergence(metrics)
+        for episode in batch.episodes:
+            self.states[episode.verdict.state.value] = self.states.get(episode.verdict.state.value, 0) + 1
+        known = [episode.reward for episode in batch.episodes if episode.reward is not None]
+        reward = sum(known) / len(known) if known else None
+        line = {"step": self.step, "reward": reward, "spent": self.meter.spend.as_dict(), "metrics": metrics}
+        append_lines(self.folder / STEPS, [line])
+        self.step += 1
+        self.n_used += views.n_items
+        self.dearest = max(self.dearest, self.meter.on(plan.budget.axis) - before)
+        self.watch(Event("step", self.step, self.fraction, reward))
+        return True
+
+    def _items(self, views: Views) -> Sequence[Item]:
+        if isinstance(views, HeldOutViews):
+            return self.evaluator.items
+        return [training_item(self.plan, self.n_used + slot) for slot in range(views.n_items)]
+
+    def _drifted(self) -> dict[str, float]:
+        """Return how far the policy now is from its start; this is evaluation, and costs the budget nothing."""
+        if self.drift is None:
+            return {}
+        with self._evaluating():
+            self.kl_base = self.drift.measure()
+        return {KL_BASE: self.kl_base}
+
+    def _refuse_divergence(self, metrics: dict[str, float]) -> None:
+        finite = all(math.isfinite(value) for value in metrics.values())
+        if not finite or not all(bool(weight.isfinite().all()) for weight in self.parameters.values()):
+            raise Diverged(
+                f"{self.plan.label} diverged at step {self.step} on {self.plan.task.id}: weights or metrics are "
+                "not finite; make its step smaller with --set",
+                self.meter.spend.flops,
+            )
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Charge what the model computes, and its seconds, to evaluation."""
+        with self.evaluation_meter.watch(self.plan.policy.model), self.meter.phase("evaluation", counted=False):
+            yield
+
+    def _evaluate(self) -> None:
+        with self._evaluating():
+            found = self.evaluator.run(len(self.points), self.learner)
+            validation = self.choice.look(self.step, self.learner)
+            if not self.points:
+                self.sides.begin()
+        append_lines(self.folder / EVALUATIONS, found.lines)
+        point = Point(
+            step=self.step,
+            fraction=self.fraction,
+            spent=Spent(**self.meter.spend.as_dict()),
+            greedy=found.greedy,
+            sampled=found.sampled,
+            validation=validation,
+            kl_base=self.kl_base,
+        )
+        self.points.append(point)
+        self.point_cpu_s.append(self.meter.seconds["cpu-s"])
+        self.point_wall_s.append(self.meter.seconds["s"])
+        self._save()
+        score = found.greedy if self.plan.evaluation.primary == "greedy" else found.sampled
+        self.watch(Event("point", self.step, self.fraction, score.mean))
+
+    def _conclude(self) -> None:
+        """Let the policy hold the weights that count, and evaluate what they changed."""
+        self.choice.take()
+        counts = next((point for point in self.points if point.step == self.choice.step), self.points[-1])
+        with self._evaluating():
+            self.beyond = self.sides.end(counts)
+
+    def measured_so_far(self) -> dict[str, Any]:
+        """Return when the run was started, and the seconds and number of all its sessions."""
+        wall, cpu = self._began
+        return {
+            **self.session,
+            "wall": self.session["wall"] + time.monotonic() - wall,
+            "cpu": self.session["cpu"] + family_cpu_s() - cpu,
+        }
+
+    def _save(self) -> None:
+        state = {
+            "step": self.step,
+            "n_used": self.n_used,
+            "dearest": self.dearest,
+            "points": [point.model_dump(by_alias=True) for point in self.points],
+            "states": self.states,
+            "point_cpu_s": self.point_cpu_s,
+            "point_wall_s": self.point_wall_s,
+            "meter": self.meter.state_dict(),
+            "evaluation_meter": self.evaluation_meter.state_dict(),
+            "weights": {name: weight.data for name, weight in self.parameters.items()},
+            "learner": self.learner.state_dict(),
+            "kl_base": self.kl_base,
+            "choice": self.choice.state_dict(),
+            "sides": self.sides.state_dict(),
+            "lengths": {name: _length(self.folder / name) for name in (STEPS, EVALUATIONS)},
+            "session": self.measured_so_far(),
+        }
+        save_checkpoint(self.folder, self.step, state)
+        self._saved_at = time.monotonic()
+
+    def _restore(self) -> None:
+        """Load the newest checkpoint and cut what was written after it; without one, start from nothing."""
+        state = load_checkpoint(self.folder)
+        if state is None:
+            shutil.rmtree(self.folder / "episodes", ignore_errors=True)
+            for name in (FITNESS, STEPS, EVALUATIONS):
+                (self.folder / name).unlink(missing_ok=True)
+            return
+        self.step, self.n_used, self.dearest = state["step"], state["n_used"], state["dearest"]
+        self.points = [Point.model_validate(point) for point in state["points"]]
+        self.states = state["states"]
+        self.point_cpu_s, self.point_wall_s = state["point_cpu_s"], state["point_wall_s"]
+        self.meter.load_state_dict(state["meter"])
+        self.evaluation_meter.load_state_dict(state["evaluation_meter"])
+        copy_into({name: weight.data for name, weight in self.parameters.items()}, state["weights"])
+        self.learner.load_state_dict(state["learner"])
+        self.kl_base = state["kl_base"]
+        self.choice.load_state_dict(state["choice"])
+        self.sides.load_state_dict(state["sides"])
+        self.session = state["session"]
+        self.fitness.truncate(self.step)
+        cut_shards(self.folder, self.step)
+        for name, length in state["lengths"].items():
+            cut_file(self.folder / name, length)
+
+
+def _length(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
