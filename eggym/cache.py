@@ -189,7 +189,7 @@ def _take(kept: Tensor, rows_R: Tensor, slots_S: Tensor) -> Tensor:
     return kept[:, :, : slots_S.shape[0]].index_select(0, rows_R)
 
 
-def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scaling: float, softcap: float) -> Tensor:
+def attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scaling: float, softcap: float) -> Tensor:
     """Return the attention of new positions over the visible slots, (R, T, H, D); groups of heads share keys."""
     n_rows, n_heads, n_new, size = query.shape
     n_shared, n_slots = keys.shape[1], mask.shape[-1]
@@ -198,7 +198,7 @@ def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scaling: 
     scores = torch.matmul(grouped, keys.transpose(2, 3)).mul_(scaling)
     if softcap:
         scores = torch.tanh(scores / softcap) * softcap
-    scores = scores.view(n_rows, n_heads, n_new, n_slots) + mask
+    scores = scores.view(n_rows, n_heads, n_new, n_slots).add_(mask)
     weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
     found = torch.matmul(weights.view(n_rows, n_shared, -1, n_slots), values)
     return found.view(n_rows, n_heads, n_new, values.shape[3]).transpose(1, 2).contiguous()
@@ -206,7 +206,7 @@ def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scaling: 
 
 torch.library.custom_op("eggym::write_slots", _write, mutates_args=("keys", "values"))
 _take_op = torch.library.custom_op("eggym::take_slots", _take, mutates_args=())
-_attend_op = torch.library.custom_op("eggym::attend_slots", _attend, mutates_args=())
+_attend_op = torch.library.custom_op("eggym::attend_slots", attend, mutates_args=())
 
 
 @_take_op.register_fake
@@ -235,9 +235,9 @@ def _forward(
     """The face that transformers calls; windows are in the mask already."""
     if s_aux is not None:
         raise BadValue("a model with attention sinks cannot be decoded by the engine; choose another model")
-    attend = torch.ops.eggym.attend_slots if torch.compiler.is_compiling() else _attend
+    found = torch.ops.eggym.attend_slots if torch.compiler.is_compiling() else attend
     size = float(query.shape[3] ** -0.5 if scaling is None else scaling)
-    return attend(query, key, value, attention_mask, size, float(softcap or 0.0)), None
+    return found(query, key, value, attention_mask, size, float(softcap or 0.0)), None
 
 
 AttentionInterface.register(ATTENTION, _forward)
