@@ -54,6 +54,10 @@ class SlotCache:
         self.rows_R = torch.arange(n_rows, device=self.device)
         self._heads = int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
         shape = (n_rows, self._heads, self.capacity, size)
+        self._heads_H = torch.arange(self._heads, device=self.device)
+        self._zero = torch.zeros((), dtype=self.dtype, device=self.device)
+        self._lowest = torch.full((), torch.finfo(self.dtype).min, dtype=self.dtype, device=self.device)
+        self._starts: tuple[int, Tensor] | None = None  # where every row's heads begin, at a capacity
         self.layers = Cache(layers=[_SlotLayer(self, shape) for _ in range(config.num_hidden_layers)])
         # what the next pass works on; tensors, so that a compiled step need not look at numbers
         self.active_rows: Tensor | None = None  # None: all of them
@@ -75,10 +79,10 @@ class SlotCache:
         """
         n_slots = max(self.least, ceil_block(visible))
         self.active_rows = rows
-        self.slots_S = slots_S = torch.arange(n_slots, device=self.device)
-        heads_H = torch.arange(self._heads, device=self.device)
-        of_head_R_H = (self.rows_R if rows is None else rows)[:, None] * self._heads + heads_H
-        self.written_N = (of_head_R_H[:, :, None] * self.capacity + positions_R_T[:, None]).flatten()
+        if len(self.slots_S) != n_slots:
+            self.slots_S = torch.arange(n_slots, device=self.device)
+        slots_S = self.slots_S
+        self.written_N = (self._starts_of(rows)[:, :, None] + positions_R_T[:, None]).flatten()
         allowed_R_T_S = slots_S <= positions_R_T[:, :, None]
         masks = {"full_attention": allowed_R_T_S}
         if self._window is not None:
@@ -86,8 +90,17 @@ class SlotCache:
         ready = {kind: self._additive(masks[kind]) for kind in dict.fromkeys(self._kinds)}
         return ready if len(ready) > 1 else next(iter(ready.values()))
 
+    def _starts_of(self, rows: Tensor | None) -> Tensor:
+        """Return the place of slot 0 of rows and heads among all slots, (R, heads)."""
+        if rows is not None:
+            return (rows[:, None] * self._heads + self._heads_H) * self.capacity
+        if self._starts is None or self._starts[0] != self.capacity:
+            self._starts = self.capacity, self._starts_of(self.rows_R)
+        return self._starts[1]
+
     def select(self, rows: Tensor) -> None:
         """Keep these rows, in this order; a row may be repeated."""
+        self._starts = None
         self.length_R = self.length_R[rows]
         self.rows_R = torch.arange(len(rows), device=self.device)
         for layer in self.layers.layers:
@@ -124,9 +137,7 @@ class SlotCache:
             layer.values = torch.nn.functional.pad(layer.values, (0, 0, 0, extra))
 
     def _additive(self, allowed_R_T_S: Tensor) -> Tensor:
-        lowest = torch.finfo(self.dtype).min
-        zero = torch.zeros((), dtype=self.dtype, device=self.device)
-        return torch.where(allowed_R_T_S, zero, lowest)[:, None]
+        return torch.where(allowed_R_T_S, self._zero, self._lowest)[:, None]
 
 
 class _SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers carries no types for us
