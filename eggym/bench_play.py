@@ -82,9 +82,11 @@ class Script(Draw):
     tokens_D_L: Tensor  # int64, filled up with zeros
     n_tokens: int  # of all replies
 
-    def tokens(self, logits_R_V: Tensor, keys_R: Tensor, positions_R: Tensor) -> Tensor:
+    def tokens(
+        self, logits_R_V: Tensor, keys_R: Tensor, positions_R: Tensor, uniforms_R: Tensor | None = None
+    ) -> Tensor:
         """Return the written tokens, int64 (R,); the draw is made too, for it is part of the work."""
-        Draw.tokens(self, logits_R_V, keys_R, positions_R)
+        Draw.tokens(self, logits_R_V, keys_R, positions_R, uniforms_R)
         return self.tokens_D_L[torch.searchsorted(self.keys_D, keys_R), positions_R]
 
 

@@ -54,6 +54,10 @@ class SlotCache:
         self.rows_R = torch.arange(n_rows, device=self.device)
         self._heads = int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
         shape = (n_rows, self._heads, self.capacity, size)
+        self._heads_H = torch.arange(self._heads, device=self.device)
+        self._zero = torch.zeros((), dtype=self.dtype, device=self.device)
+        self._lowest = torch.full((), torch.finfo(self.dtype).min, dtype=self.dtype, device=self.device)
+        self._starts: tuple[int, Tensor] | None = None  # where every row's heads begin, at a capacity
         self.layers = Cache(layers=[_SlotLayer(self, shape) for _ in range(config.num_hidden_layers)])
         # what the next pass works on; tensors, so that a compiled step need not look at numbers
         self.active_rows: Tensor | None = None  # None: all of them
@@ -75,10 +79,10 @@ class SlotCache:
         """
         n_slots = max(self.least, ceil_block(visible))
         self.active_rows = rows
-        self.slots_S = slots_S = torch.arange(n_slots, device=self.device)
-        heads_H = torch.arange(self._heads, device=self.device)
-        of_head_R_H = (self.rows_R if rows is None else rows)[:, None] * self._heads + heads_H
-        self.written_N = (of_head_R_H[:, :, None] * self.capacity + positions_R_T[:, None]).flatten()
+        if len(self.slots_S) != n_slots:
+            self.slots_S = torch.arange(n_slots, device=self.device)
+        slots_S = self.slots_S
+        self.written_N = (self._starts_of(rows)[:, :, None] + positions_R_T[:, None]).flatten()
         allowed_R_T_S = slots_S <= positions_R_T[:, :, None]
         masks = {"full_attention": allowed_R_T_S}
         if self._window is not None:
@@ -86,8 +90,17 @@ class SlotCache:
         ready = {kind: self._additive(masks[kind]) for kind in dict.fromkeys(self._kinds)}
         return ready if len(ready) > 1 else next(iter(ready.values()))
 
+    def _starts_of(self, rows: Tensor | None) -> Tensor:
+        """Return the place of slot 0 of rows and heads among all slots, (R, heads)."""
+        if rows is not None:
+            return (rows[:, None] * self._heads + self._heads_H) * self.capacity
+        if self._starts is None or self._starts[0] != self.capacity:
+            self._starts = self.capacity, self._starts_of(self.rows_R)
+        return self._starts[1]
+
     def select(self, rows: Tensor) -> None:
         """Keep these rows, in this order; a row may be repeated."""
+        self._starts = None
         self.length_R = self.length_R[rows]
         self.rows_R = torch.arange(len(rows), device=self.device)
         for layer in self.layers.layers:
@@ -124,9 +137,7 @@ class SlotCache:
             layer.values = torch.nn.functional.pad(layer.values, (0, 0, 0, extra))
 
     def _additive(self, allowed_R_T_S: Tensor) -> Tensor:
-        lowest = torch.finfo(self.dtype).min
-        zero = torch.zeros((), dtype=self.dtype, device=self.device)
-        return torch.where(allowed_R_T_S, zero, lowest)[:, None]
+        return torch.where(allowed_R_T_S, self._zero, self._lowest)[:, None]
 
 
 class _SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers carries no types for us
@@ -189,7 +200,7 @@ def _take(kept: Tensor, rows_R: Tensor, slots_S: Tensor) -> Tensor:
     return kept[:, :, : slots_S.shape[0]].index_select(0, rows_R)
 
 
-def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scaling: float, softcap: float) -> Tensor:
+def attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scaling: float, softcap: float) -> Tensor:
     """Return the attention of new positions over the visible slots, (R, T, H, D); groups of heads share keys."""
     n_rows, n_heads, n_new, size = query.shape
     n_shared, n_slots = keys.shape[1], mask.shape[-1]
@@ -198,7 +209,7 @@ def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scaling: 
     scores = torch.matmul(grouped, keys.transpose(2, 3)).mul_(scaling)
     if softcap:
         scores = torch.tanh(scores / softcap) * softcap
-    scores = scores.view(n_rows, n_heads, n_new, n_slots) + mask
+    scores = scores.view(n_rows, n_heads, n_new, n_slots).add_(mask)
     weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
     found = torch.matmul(weights.view(n_rows, n_shared, -1, n_slots), values)
     return found.view(n_rows, n_heads, n_new, values.shape[3]).transpose(1, 2).contiguous()
@@ -206,7 +217,7 @@ def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scaling: 
 
 torch.library.custom_op("eggym::write_slots", _write, mutates_args=("keys", "values"))
 _take_op = torch.library.custom_op("eggym::take_slots", _take, mutates_args=())
-_attend_op = torch.library.custom_op("eggym::attend_slots", _attend, mutates_args=())
+_attend_op = torch.library.custom_op("eggym::attend_slots", attend, mutates_args=())
 
 
 @_take_op.register_fake
@@ -235,9 +246,9 @@ def _forward(
     """The face that transformers calls; windows are in the mask already."""
     if s_aux is not None:
         raise BadValue("a model with attention sinks cannot be decoded by the engine; choose another model")
-    attend = torch.ops.eggym.attend_slots if torch.compiler.is_compiling() else _attend
+    found = torch.ops.eggym.attend_slots if torch.compiler.is_compiling() else attend
     size = float(query.shape[3] ** -0.5 if scaling is None else scaling)
-    return attend(query, key, value, attention_mask, size, float(softcap or 0.0)), None
+    return found(query, key, value, attention_mask, size, float(softcap or 0.0)), None
 
 
 AttentionInterface.register(ATTENTION, _forward)

@@ -6,7 +6,7 @@ recorded: whether the step is compiled, and how many rows decode together.
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,7 @@ import torch
 from eggym.budget import Meter
 from eggym.cache import BLOCK, ceil_block, slot_attention
 from eggym.errors import BadValue
+from eggym.plain_pass import plain_pass
 from eggym.policy import Policy
 from eggym.session import Sampling, Session
 from eggym.views import Attached
@@ -84,7 +85,8 @@ class Engine:
             extra_flops: what a member adds to each position.
         """
         model = self.policy.model
-        with self.meter.rollout(extra_flops), torch.inference_mode(), slot_attention(model):
+        direct = nullcontext() if self.compiled else plain_pass(model)
+        with self.meter.rollout(extra_flops), torch.inference_mode(), slot_attention(model), direct:
             session = Session(self.policy, self.meter, attached, members, group, sampling, capacity, self.compiled)
             try:
                 yield session

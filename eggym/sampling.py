@@ -28,21 +28,41 @@ class Draw:
     temperature: float
     shared: bool
 
-    def tokens(self, logits_R_V: Tensor, keys_R: Tensor, positions_R: Tensor) -> Tensor:
-        """Draw the token at each row's position of its turn (keys and positions int64): int64, shape (R,)."""
+    def tokens(
+        self, logits_R_V: Tensor, keys_R: Tensor, positions_R: Tensor, uniforms_R: Tensor | None = None
+    ) -> Tensor:
+        """Draw the token at each row's position of its turn (keys and positions int64): int64, shape (R,).
+
+        ``uniforms_R``: what `ahead` returned for these keys and positions, if it was asked.
+        """
         if self.temperature == 0:
             return logits_R_V.argmax(-1)
-        scaled_R_V = logits_R_V.float() / self.temperature
+        scaled_R_V = self._scaled(logits_R_V)
         if self.shared:
             return gumbel_choice(scaled_R_V, _gumbels(keys_R, positions_R, scaled_R_V.shape[1]))
-        return inverse_cdf(scaled_R_V, uniforms_each(keys_R, positions_R[:, None])[:, 0])
+        if uniforms_R is None:
+            uniforms_R = self.ahead(keys_R, positions_R, 1)[:, 0]
+        return inverse_cdf(scaled_R_V, uniforms_R)
+
+    @property
+    def by_uniform(self) -> bool:
+        """Whether a token takes one uniform, of those that `ahead` returns."""
+        return self.temperature > 0 and not self.shared
+
+    def ahead(self, keys_R: Tensor, positions_R: Tensor, n: int) -> Tensor:
+        """Return the uniforms of ``n`` positions of each row, from its own on: float64, (R, n)."""
+        return uniforms_each(keys_R, positions_R[:, None] + torch.arange(n, device=keys_R.device))
 
     def logprobs(self, logits_R_V: Tensor, tokens_R: Tensor) -> Tensor:
         """Return the log-probability of the drawn tokens as they were sampled: float32, (R,); 0 if greedy."""
         if self.temperature == 0:
             return torch.zeros_like(tokens_R, dtype=torch.float32)
-        scaled_R_V = logits_R_V.float() / self.temperature
+        scaled_R_V = self._scaled(logits_R_V)
         return scaled_R_V.gather(1, tokens_R[:, None])[:, 0] - scaled_R_V.logsumexp(-1)
+
+    def _scaled(self, logits_R_V: Tensor) -> Tensor:
+        scaled_R_V = logits_R_V.float()
+        return scaled_R_V if self.temperature == 1 else scaled_R_V / self.temperature
 
 
 def gumbel_choice(logits_R_V: Tensor, gumbels_R_V: Tensor) -> Tensor:

@@ -99,7 +99,9 @@ class Session:
         self._running: set[int] = set()
         self._released: set[int] = set()
         self._stops = Stops(policy, sampling.stop)
-        self._eos = torch.tensor(policy.eos_ids, dtype=torch.int64, device=self._device)
+        self._ends_V: Tensor | None = None  # which tokens end a reply
+        self._ahead_R_B: Tensor | None = None  # the uniforms of a block of steps
+        self._ahead = 0  # how many of these steps were taken
         n_rows, n_tokens = len(members), sampling.max_new_tokens
         self._ids_R_L = self._zeros(n_rows, n_tokens + 1)  # a column more, where resting rows write
         self._logprobs_R_L = torch.zeros(n_rows, n_tokens + 1, device=self._device)
@@ -131,7 +133,7 @@ class Session:
         rested = 0.0
         n_begun = n_active = int(self._active_R.sum())
         while n_active and rested < PATIENCE * len(self.rows):
-            self._advance()
+            self._advance(n_active)
             n_active = int(self._active_R.sum())
             rested += n_begun - n_active
         going = {self.rows[place] for place in self._active_R.nonzero().flatten().tolist()}
@@ -156,6 +158,7 @@ class Session:
     def pretend(self, n_read: int) -> None:
         """Take it that every row has read ``n_read`` tokens and drawn one; nothing is computed (for benchmarks)."""
         self.cache.length_R[:], self._count_R[:], self._active_R[:] = n_read, 1, True
+        self._ahead_R_B = None
         self._running = set(self.rows)
 
     # -- reading ------------------------------------------------------------------------------------------------------
@@ -180,6 +183,7 @@ class Session:
         self.cache.length_R[at_B] += torch.tensor([len(one) for one in lists], device=self._device)
         self._key_R[at_B] = torch.tensor([turn.key for turn in turns], dtype=torch.int64, device=self._device)
         self._count_R[at_B], self._active_R[at_B] = 0, True
+        self._ahead_R_B = None
         self._stops.forget(turn.row for turn in turns)
         self._draw(logits_R_V, at_B)
 
@@ -219,21 +223,21 @@ class Session:
         )
 
     # -- decoding -----------------------------------------------------------------------------------------------------
-    def _advance(self) -> None:
+    def _advance(self, n_active: int) -> None:
         """Compute the drawn token of every active row and draw the next."""
         if self._seat is None:
             self._seat = self._attached.seat(self._members_at(range(len(self.rows))), self._group)
         self._take(self._seat)
-        active_R_1, length_R_1 = self._active_R[:, None], self.cache.length_R[:, None]
-        visible = int(torch.where(self._active_R, self.cache.length_R, 0).max()) + 1
+        length_R, all_active = self.cache.length_R, n_active == len(self.rows)
+        shown_R = length_R if all_active else torch.where(self._active_R, length_R, 0)
+        visible = int(shown_R.max()) + 1
         spare = self.cache.reserve(visible)
-        positions_R_1 = torch.where(active_R_1, length_R_1, 0)
-        slots_R_1 = torch.where(active_R_1, length_R_1, spare)
-        logits_R_V = self._pass(None, self._token_R[:, None], positions_R_1, slots_R_1, visible)
+        slots_R = length_R if all_active else torch.where(self._active_R, length_R, spare)
+        logits_R_V = self._pass(None, self._token_R[:, None], shown_R[:, None], slots_R[:, None], visible)
         self.cache.length_R += self._active_R
         self.row_steps.all += len(self.rows)
-        self.row_steps.useful += int(self._active_R.sum())
-        self._draw(logits_R_V, self.cache.rows_R)
+        self.row_steps.useful += n_active
+        self._draw(logits_R_V, None)
 
     def _pass(self, rows: Tensor | None, ids: Tensor, positions: Tensor, slots: Tensor, visible: int) -> Tensor:
         """Compute new positions and return the logits at the last of them, float32."""
@@ -242,24 +246,51 @@ class Session:
         laid = type(self._attached).__qualname__
         return run_step(self._policy.model, ids, positions, mask, self.cache, laid, self._compiled).float()
 
-    def _draw(self, logits_B_V: Tensor, at_B: Tensor) -> None:
-        """Draw a token for the active rows among these places."""
-        sampling = self._sampling
-        live_B, count_B = self._active_R[at_B], self._count_R[at_B]
-        tokens_B = sampling.draw.tokens(logits_B_V, self._key_R[at_B], count_B)
+    def _draw(self, logits_B_V: Tensor, at_B: Tensor | None) -> None:
+        """Draw a token for the active rows among these places; None: among all, which go on together."""
+        sampling, everywhere = self._sampling, at_B is None
+        place_B = self.cache.rows_R if at_B is None else at_B
+        live_B, count_B, key_B, token_B, ended_B = (
+            one if at_B is None else one[at_B]
+            for one in (self._active_R, self._count_R, self._key_R, self._token_R, self._ended_R)
+        )
+        tokens_B = sampling.draw.tokens(logits_B_V, key_B, count_B, self._uniforms() if everywhere else None)
         column_B = torch.where(live_B, count_B, sampling.max_new_tokens)
-        self._ids_R_L[at_B, column_B] = tokens_B
+        self._ids_R_L[place_B, column_B] = tokens_B
         if sampling.draw.temperature > 0:
-            self._logprobs_R_L[at_B, column_B] = sampling.draw.logprobs(logits_B_V, tokens_B)
-        self._token_R[at_B] = torch.where(live_B, tokens_B, self._token_R[at_B])
+            self._logprobs_R_L[place_B, column_B] = sampling.draw.logprobs(logits_B_V, tokens_B)
+        ends_B = self._ends(tokens_B, logits_B_V.shape[1])
         count_B = count_B + live_B
-        ended_B = torch.isin(tokens_B, self._eos)
-        self._count_R[at_B] = count_B
-        self._ended_R[at_B] = torch.where(live_B, ended_B, self._ended_R[at_B])
-        going_B = live_B & ~ended_B & (count_B < sampling.max_new_tokens)
-        self._active_R[at_B] = going_B
+        going_B = live_B & ~ends_B
+        after = {
+            "_token_R": torch.where(live_B, tokens_B, token_B),
+            "_count_R": count_B,
+            "_ended_R": torch.where(live_B, ends_B, ended_B),
+            "_active_R": going_B & (count_B < sampling.max_new_tokens),
+        }
+        for name, value_B in after.items():
+            if at_B is None:
+                setattr(self, name, value_B)
+            else:
+                getattr(self, name)[at_B] = value_B
         if sampling.stop:
-            self._stop(at_B[live_B & ~ended_B].tolist())
+            self._stop(place_B[going_B].tolist())
+
+    def _uniforms(self) -> Tensor | None:
+        """Return the next uniform of every row, float64, (R,); a block of them costs little more than one."""
+        if not self._sampling.draw.by_uniform:
+            return None
+        if self._ahead_R_B is None or self._ahead == BLOCK:
+            self._ahead_R_B, self._ahead = self._sampling.draw.ahead(self._key_R, self._count_R, BLOCK), 0
+        self._ahead += 1
+        return self._ahead_R_B[:, self._ahead - 1]
+
+    def _ends(self, tokens_B: Tensor, n_vocabulary: int) -> Tensor:
+        """Say which of these tokens end a reply: bool, (B,)."""
+        if self._ends_V is None:
+            self._ends_V = torch.zeros(n_vocabulary, dtype=torch.bool, device=self._device)
+            self._ends_V[[token for token in self._policy.eos_ids if token < n_vocabulary]] = True
+        return self._ends_V[tokens_B]
 
     def _stop(self, places: list[int]) -> None:
         """End the replies whose text holds a stop string."""
@@ -313,7 +344,7 @@ class Session:
         for name in ("_ids_R_L", "_logprobs_R_L", "_token_R", "_count_R", "_key_R", "_active_R", "_ended_R"):
             setattr(self, name, getattr(self, name)[index])
         self._active_R &= torch.tensor([row >= 0 for row in self.rows], device=self._device)
-        self._group, self._seat = group, None
+        self._group, self._seat, self._ahead_R_B = group, None, None
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(*shape, dtype=torch.int64, device=self._device)
