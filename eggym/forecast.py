@@ -4,6 +4,7 @@ The costs of a step come from a probe: a few episodes of the untrained policy. T
 grow or shrink as the policy learns; for RL they assume that every group is informative, which is the dearest case.
 """
 
+import json
 import time
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from eggym.asking import UNTRAINED, HeldOutViews, OracleViews
 from eggym.beyond import n_episodes
 from eggym.budget import Budget, FlopModel, Meter
 from eggym.config import Plan
+from eggym.digest import digest
 from eggym.errors import BadValue
 from eggym.kl_reward import applies
 from eggym.learner import Learner, Prompter, profile_for
@@ -19,6 +21,8 @@ from eggym.views import PolicyViews, Views
 FEWEST_STEPS = 5  # below, a comparison says nothing
 _PROBE = 32  # items
 _PROBE_REPLIES = {"tiny": 8, "pretrained": 1}  # small models decode many rows at hardly more cost than few
+Probed = tuple[Meter, float, list[list[int]]]
+_PROBED: dict[str, Probed] = {}
 _BACKWARD = 3  # forward and backward of a pass, in forwards
 
 
@@ -124,8 +128,24 @@ def _kept(plan: Plan, best: bool) -> int:
     return each * (2 if best else 1) if plan.policy.device.type == "cpu" else 0
 
 
-def _probe(plan: Plan) -> tuple[Meter, float, list[list[int]]]:
-    """Return what a few episodes cost, in CPU seconds too, and the tokens of their prompts."""
+def _probe(plan: Plan) -> Probed:
+    """Return what a few episodes cost: played once in a process, for all learners and seeds of a task."""
+    key = _played(plan)
+    if key not in _PROBED:
+        _PROBED[key] = _play(plan)
+    return _PROBED[key]
+
+
+def _played(plan: Plan) -> str:
+    """Return what a probe depends on, as one text."""
+    identity = plan.identity()
+    on = [identity[name] for name in ("task", "difficulty", "split", "prompt", "model", "space", "memory", "engine")]
+    with_ = [identity["device"], identity["dtype"], plan.policy.n_parameters]
+    return json.dumps([digest(plan.task), *on, *with_], sort_keys=True, default=repr)
+
+
+def _play(plan: Plan) -> Probed:
+    """Return the meter of a few episodes, their CPU seconds, and the tokens of their prompts."""
     meter = Meter(FlopModel.of(plan.policy.model))
     available = plan.task.n_items(plan.config.split)
     n_items = _PROBE if available is None else min(_PROBE, available)

@@ -19,6 +19,8 @@ JUDGED_ON = "validation"  # never test
 SEED = key("tune") % (1 << 31)  # of every trial: all see the same items
 DIVERGED = "diverged.json"  # in a trial's folder, in place of a record
 MOST_TRIALS = 1000
+# one score, and nothing that is on by default beside it
+_ONCE = {"eval.split": JUDGED_ON, "eval.points": 1, "eval.drift": 0, "eval.many": 0, "eval.train_items": 0}
 _KEPT = ("eval.items", "eval.replies", "eval.primary")  # how a trial is judged; the rest of eval is for runs
 
 
@@ -50,7 +52,7 @@ def trial_settings(run: Mapping[str, Any], n_items: int | None) -> dict[str, Any
     """Return the settings of a trial: those of a run, judged once, at the end, on validation and on nothing else."""
     kept = {name: value for name, value in run.items() if not name.startswith("eval.") or name in _KEPT}
     items = {} if n_items is None else {"eval.items": n_items}
-    return {**kept, **items, "eval.split": JUDGED_ON, "eval.points": 1, "eval.drift": 0}
+    return {**kept, **items, **_ONCE}
 
 
 def space_of(plan: Plan) -> dict[str, list[Any]]:

@@ -2,6 +2,7 @@ import itertools
 
 import pytest
 
+from eggym.beyond import n_episodes
 from eggym.config import RunConfig, resolve
 from eggym.duel import DuelConfig
 from eggym.errors import BadValue, EggymError
@@ -87,17 +88,27 @@ def test_every_declared_setting_can_be_built(profile):
 
 
 def test_a_trial_is_a_run_of_its_own_seed_that_is_judged_once_on_validation():
-    asked = {"eggroll.population": 8, "eval.items": 50, "eval.points": 4, "eval.primary": "sampled"}
+    asked = {
+        "eggroll.population": 8, "eval.items": 50, "eval.points": 4, "eval.primary": "sampled", "eval.many": 4,
+        "eval.retention": "tiny-orders", "eval.checkpoint": "best",
+    }  # fmt: skip
     config = DuelConfig(("tiny-programs",), set=asked, tune=4, tune_budget="1e9flops", tune_items=30)
     trial = config.trial("tiny-programs", "eggroll")
     assert (trial.seed, trial.budget, trial.split) == (SEED, "1e9flops", "train")
     assert trial.set == {
         "eggroll.population": 8, "eval.items": 30, "eval.primary": "sampled", "eval.split": "validation",
-        "eval.points": 1, "eval.drift": 0,
+        "eval.points": 1, "eval.drift": 0, "eval.many": 0, "eval.train_items": 0,
     }  # fmt: skip
     assert config.trial("tiny-programs", "dr_grpo").seed == trial.seed  # the same items for all
     assert DuelConfig(tune=4).trial("tiny-orders", "eggroll").budget == DuelConfig().budget
     assert trial_settings({"eval.items": 50}, None)["eval.items"] == 50
+
+
+def test_a_trial_pays_for_no_evaluation_beside_its_score():
+    config = DuelConfig(("tiny-programs", "tiny-orders"), set={"eval.retention": "others"}, tune=4)
+    trial = resolve(config.trial("tiny-programs", "eggroll"))
+    assert n_episodes(resolve(config.run("tiny-programs", "eggroll", 0))) > n_episodes(trial) == 0
+    assert (trial.evaluation.drift, trial.evaluation.points, trial.evaluation.checkpoint) == (0, 1, "last")
 
 
 @pytest.mark.parametrize(

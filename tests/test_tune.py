@@ -14,9 +14,10 @@ from eggym.files import read_json, sha256_file
 from eggym.record import find_runs, load_record
 from eggym.reopen import Whereabouts, reopen
 from eggym.tuned import tuned as tuned_rows
+from eggym.worker import Worker, _do
 
 SMALL = {
-    "eval.items": 8, "eval.points": 1, "eval.drift": 0, "eggroll.population": 4, "eggroll.items": 2,
+    "eval.items": 8, "eval.points": 1, "eval.drift": 0, "eval.many": 0, "eval.train_items": 0, "eggroll.population": 4, "eggroll.items": 2,
     "openai-es.population": 4, "openai-es.items": 2,
 }  # fmt: skip
 LEARNERS = ["eggroll", "openai-es", "random-reward:eggroll", "frozen"]
@@ -35,6 +36,31 @@ import dataclasses
 from eggym.es import eggroll
 TWIN = dataclasses.replace(eggroll.SPEC, name="twin", search={"tiny": {"update_rms": (0.01, 1e38), "sigma": (0.04,)}})
 """
+
+
+class Inline:
+    """A worker without a process of its own: the same jobs and answers, as JSON."""
+
+    def __init__(self, inbox):
+        self.inbox = inbox
+
+    def send(self, job):
+        def answer(message):
+            self.inbox.put((self, json.loads(json.dumps({"id": job["id"], **message}))))
+
+        job = json.loads(json.dumps(job))
+        answer(_do(job, answer))
+
+    def stop(self):
+        pass
+
+
+@pytest.fixture(scope="module", autouse=True)
+def inline():
+    """Spare the duels of this file the start of processes, which takes seconds each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("eggym.pool.Worker", Inline)
+        yield patch
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +161,7 @@ def test_one_more_seed_and_learner_reuse_the_trials(tuned):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"tune": 0}, r"tuning.task 'eggym/tiny-programs-v0' -> None"),
+        ({"tune": 0}, r"tuning.budget '40episodes' -> None"),
         ({"tune": 4}, r"tuning.trials 3 -> 4"),
         ({"tune_budget": "60episodes"}, r"budget '40episodes' -> '60episodes'"),
         ({"tune_task": "tiny-orders"}, r"tuning.task 'eggym/tiny-programs-v0' -> 'eggym/tiny-orders-v0'"),
@@ -157,7 +183,8 @@ def test_untuned_runs_are_no_runs_of_a_tuned_duel(tmp_path):
 
 
 @pytest.mark.slow
-def test_another_folder_has_the_same_bits_whatever_the_workers(tuned, tmp_path):
+def test_another_folder_has_the_same_bits_whatever_the_workers(tuned, tmp_path, monkeypatch):
+    monkeypatch.setattr("eggym.pool.Worker", Worker)
     alone = duel(out=tmp_path, **{**CALL, "learner": ["eggroll", "frozen"], "workers": 2})
     names = [name for name in files(alone.folder)]
     assert len(names) == 5
