@@ -26,6 +26,7 @@ FLOORS = (
         "views",
         "weights",
         "weight_change",
+        "start_model",
         "policy",
         "asking",
         "rows",
