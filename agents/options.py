@@ -38,6 +38,11 @@ class RlOptions:
     tokens_per_pass: int = 16384  # rows x positions of one forward and backward pass
     gradient_checkpointing: bool = False  # recompute activations: less memory, one more forward in every backward
 
+    @property
+    def forwards(self) -> int:
+        """Passes over an episode in one step: forward and backward in every epoch, the start's for its KL."""
+        return _forwards(self)
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyGradientOptions(RlOptions):
@@ -86,6 +91,11 @@ class PpoOptions(RlOptions):
     critic_warmup: int = 0  # steps in which only the value head moves
     target_kl: float = 0.0  # nats per token from the old policy beyond which a step ends early; 0: never
 
+    @property
+    def forwards(self) -> int:
+        """Those of all policy gradients, and one for the values."""
+        return _forwards(self) + 1
+
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         check(self)
@@ -127,6 +137,10 @@ def check(options: RlOptions) -> None:
     _one_of("reduction", options.reduction, REDUCTIONS)
     _one_of("truncated", options.truncated, TRUNCATED)
     _one_of("kl_estimator", options.kl_estimator, ESTIMATORS)
+
+
+def _forwards(options: RlOptions) -> int:
+    return options.epochs * (3 + options.gradient_checkpointing) + (options.kl_loss > 0)
 
 
 def _one_of(name: str, value: Any, known: tuple[Any, ...]) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from eggym.episode import EpisodeBatch
 from eggym.policy import Policy
+from eggym.start_model import StartModel
 from eggym.views import ParameterSpace, PolicyViews
 
 from .advantages import advantages, turn_advantages
@@ -25,7 +26,7 @@ from .batch import Floats, Sample, Tally, batch_objective, mean, minibatches
 from .checkpointing import checkpointing
 from .descent import Descent
 from .options import PolicyGradientOptions
-from .reference import StartPolicy, start_logprobs
+from .scoring import start_logprobs
 from .traces import Group, groups, informative, pack, returns_P_G, unpack
 
 
@@ -36,7 +37,7 @@ class PolicyGradient:
         """Prepare for one run; ``seed`` is of the order of episodes in minibatches: the engine keys the sampling."""
         self._policy, self._seed, self._options = policy, seed, options
         self._descent = Descent(policy, space, options)
-        self._start = StartPolicy(policy, space) if options.kl_loss > 0 else None
+        self._start = StartModel(policy.model, space.select(policy.model)) if options.kl_loss > 0 else None
         self._held: list[Group] = []  # informative groups that wait for more
         self._refills = 0
 
@@ -74,6 +75,7 @@ class PolicyGradient:
 
     def _samples(self, found: Sequence[Group]) -> list[Sample]:
         """Return the episodes of the loss with the advantages of their tokens."""
+        options = self._options
         if not found:
             return []
         kept = [
@@ -81,9 +83,11 @@ class PolicyGradient:
             for one, advantages_T in zip(
                 [one for group in found for one in group], self._advantages(found), strict=True
             )
-            if not (one.truncated and self._options.truncated == "drop")
+            if not (one.truncated and options.truncated == "drop")
         ]
-        references = start_logprobs(self._start, [one.segments for one, _ in kept], self._options)
+        references = start_logprobs(
+            self._policy, self._start, [one.segments for one, _ in kept], options.temperature, options.tokens_per_pass
+        )
         return [
             Sample(one.segments, advantages_T, reference_T)
             for (one, advantages_T), reference_T in zip(kept, references, strict=True)

@@ -16,6 +16,7 @@ import numpy as np
 
 from eggym.episode import EpisodeBatch
 from eggym.policy import Policy
+from eggym.start_model import StartModel
 from eggym.views import ParameterSpace, PolicyViews
 
 from .batch import Floats, Outcome, Sample, Tally, batch_objective, mean, minibatches
@@ -23,7 +24,7 @@ from .checkpointing import checkpointing
 from .critic import Critic, explained_variance, gae, token_rewards
 from .descent import Descent
 from .options import PpoOptions
-from .reference import StartPolicy, start_logprobs
+from .scoring import start_logprobs
 from .traces import Trace, groups, returns_P_G
 
 _EPS = 1e-8  # beside the standard deviation of the advantages
@@ -37,7 +38,7 @@ class Ppo:
         self._policy, self._seed, self._options = policy, seed, options
         self._descent = Descent(policy, space, options)
         self._critic = Critic(policy, options)
-        self._start = StartPolicy(policy, space) if options.kl_loss > 0 else None
+        self._start = StartModel(policy.model, space.select(policy.model)) if options.kl_loss > 0 else None
         self._n_steps = 0
 
     def ask(self, step: int) -> PolicyViews:
@@ -76,7 +77,9 @@ class Ppo:
         if not traces:
             return []
         values, last = self._critic.observe(self._policy, traces)
-        references = start_logprobs(self._start, [one.segments for one in traces], options)
+        references = start_logprobs(
+            self._policy, self._start, [one.segments for one in traces], options.temperature, options.tokens_per_pass
+        )
         samples = []
         for one, values_T, end, reference_T in zip(traces, values, last, references, strict=True):
             bootstrap = end if one.truncated and options.bootstrap else 0.0

@@ -6,17 +6,19 @@ so the ratio of new to old is that of the real policies. Axes in names: _R segme
 laid end to end, _V vocabulary, _D hidden.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.func import functional_call
 
 from eggym.episode import Segment
 from eggym.policy import Policy
+from eggym.start_model import StartModel
 
 _ROWS = 4096  # tokens whose whole distributions are held at once for their entropy
 
@@ -60,7 +62,7 @@ def score(
     temperature: float,
     entropy_gradient: bool = False,
     hidden: bool = False,
-    weights: Mapping[str, Tensor] | None = None,
+    model: Callable[..., Any] | None = None,
 ) -> Scores:
     """Pass segments, each with at least one action, through the policy.
 
@@ -70,7 +72,7 @@ def score(
         temperature: that of sampling, or the ratio of new to old would not start at 1.
         entropy_gradient: the entropy has a gradient too, which holds M x V numbers more.
         hidden: return what the output head reads.
-        weights: stand in for the model's own of these names in this pass.
+        model: is called in place of the policy's own: the same architecture with other weights.
     """
     n_positions = max(len(segment.ids) for segment in segments)
     n_kept = max(len(segment.ids) - segment.actions.index(True) for segment in segments)
@@ -91,8 +93,7 @@ def score(
             "use_cache": False,
             "logits_to_keep": n_kept + 1,
         }
-        output = policy.model(**inputs) if weights is None else functional_call(policy.model, dict(weights), (), inputs)
-        logits = output.logits[:, :-1]
+        logits = (model or policy.model)(**inputs).logits[:, :-1]
     chosen_R_T = action_R_T[:, -n_kept:].to(policy.device)
     scaled_M_V = logits[chosen_R_T].float() / temperature
     logprobs_M_V = scaled_M_V.log_softmax(-1)
@@ -102,6 +103,30 @@ def score(
         return Scores(logprobs_M, entropy_M, None, None)
     hidden_R_T_D = seen[0][:, -(n_kept + 1) :]
     return Scores(logprobs_M, entropy_M, hidden_R_T_D[:, :-1][chosen_R_T].float(), hidden_R_T_D[:, -1].float())
+
+
+@torch.no_grad()
+def start_logprobs(
+    policy: Policy, start: StartModel | None, episodes: Sequence[Sequence[Segment]], temperature: float, max_tokens: int
+) -> Sequence[NDArray[np.float64] | None]:
+    """Return what the start thinks of the action tokens of each episode, end to end; None for each where nobody asks.
+
+    ``temperature`` is that of sampling, and ``max_tokens`` as in `micro_batches`. The passes are metered as the
+    learner's.
+    """
+    if start is None:
+        return [None] * len(episodes)
+    rows = [(number, place) for number, one in enumerate(episodes) for place in range(len(one))]
+    rows = [(number, place) for number, place in rows if any(episodes[number][place].actions)]
+    found: list[list[NDArray[np.float64]]] = [[np.zeros(0) for _ in one] for one in episodes]
+    for batch in micro_batches([[episodes[number][place]] for number, place in rows], max_tokens):
+        chosen = [rows[index] for index in batch]
+        segments = [episodes[number][place] for number, place in chosen]
+        logprobs_M = score(policy, segments, temperature, model=start).logprobs_M
+        parts = torch.split(logprobs_M, [sum(one.actions) for one in segments])
+        for (number, place), part in zip(chosen, parts, strict=True):
+            found[number][place] = part.double().cpu().numpy()
+    return [np.concatenate([*one, np.zeros(0)]) for one in found]
 
 
 def _entropy(logprobs_M_V: Tensor) -> Tensor:

@@ -37,6 +37,11 @@ class Options:
     weight_decay: float = 0.0
     tokens_per_pass: int = 16384  # rows x positions of one forward and backward pass
 
+    @property
+    def forwards(self) -> int:
+        """Passes over a demonstration in one step: forward and backward in every epoch."""
+        return 3 * self.epochs
+
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         for name in ("items", "epochs", "tokens_per_pass"):

@@ -1,28 +1,26 @@
 """What a run will take, before anything is written: steps, episodes, tokens, memory, disk and time.
 
-The costs of a step come from a probe: a few episodes of the untrained policy. They are an estimate, because replies
-grow or shrink as the policy learns; for RL they assume that every group is informative, which is the dearest case.
+The costs of a step come from a probe: a few episodes of the untrained policy, and a second one where a step decodes
+fewer together, as where members may not share a batch. They are an estimate, because replies grow or shrink as the
+policy learns; for RL they assume that every group is informative, which is the dearest case, and that no step ends
+early. The noise of evolution strategies and the optimizer's own arithmetic cost nothing here.
 """
 
-import json
-import time
 from dataclasses import dataclass
 
 from eggym.asking import UNTRAINED, HeldOutViews, OracleViews
 from eggym.beyond import n_episodes
-from eggym.budget import Budget, FlopModel, Meter
+from eggym.budget import Budget
 from eggym.config import Plan
-from eggym.digest import digest
 from eggym.errors import BadValue
 from eggym.kl_reward import applies
 from eggym.learner import Learner, Prompter, profile_for
+from eggym.sample_cost import played
 from eggym.views import PolicyViews, Views
 
 FEWEST_STEPS = 5  # below, a comparison says nothing
 _PROBE = 32  # items
 _PROBE_REPLIES = {"tiny": 8, "pretrained": 1}  # small models decode many rows at hardly more cost than few
-Probed = tuple[Meter, float, list[list[int]]]
-_PROBED: dict[str, Probed] = {}
 _BACKWARD = 3  # forward and backward of a pass, in forwards
 
 
@@ -36,7 +34,7 @@ class Forecast:
     flops: int
     seconds: float  # CPU seconds of training on this machine
     evaluation_seconds: float
-    most_steps: int  # if no pass of the learner cost anything
+    most_steps: int  # if the learner passed over no episode
     cost_share: float  # how much of a step the budget buys: 1 is one step
     memory_bytes: int  # granted to the engine, the model beside it, and copies of weights that are kept in host memory
     rows: int  # that the memory plan lets decode together
@@ -50,7 +48,8 @@ class Forecast:
 
 def forecast(plan: Plan, learner: Learner) -> Forecast:
     """Probe the policy and extrapolate to the budget."""
-    meter, cpu_s, prompts_P = _probe(plan)
+    meter, cpu_s, items = played(plan, _PROBE, _PROBE_REPLIES[profile_for(plan.policy.n_parameters)])
+    prompts_P = [plan.policy.prompt_ids(plan.prompting, item.prompt) for item in items]
     n_probe = meter.spend.episodes
     n_points = plan.evaluation.points + 1
     n_told = plan.evaluation.items * (1 + plan.evaluation.replies)  # whose replies are kept
@@ -67,15 +66,12 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
         return Forecast(None, 0, 0, 0, 0.0, evaluation_s, 0, 0.0, memory, rows, n_told * 400)
     n_items = plan.evaluation.items if isinstance(views, HeldOutViews) else views.n_items
     per_step = views.n_members * n_items * views.n_replies
-    factor = _forwards(views) + (plan.reward.kl > 0 and applies(views))
-    share = per_step / n_probe
-    cost = {
-        "episodes": float(per_step),
-        "tokens": meter.spend.tokens * share,
-        "flops": meter.spend.rollout_flops * share * factor,
-        "cpu-s": cpu_s * share * (1 + (factor - 1) / 2),
-        "s": cpu_s * share * (1 + (factor - 1) / 2),
-    }
+    width = per_step // views.n_members if views.seating == "one_member" else per_step
+    sampling_s = _narrow_s(plan, width) if width < n_probe else episode_s
+    each = _Each(meter.spend.tokens / n_probe, meter.spend.rollout_flops / n_probe, sampling_s, episode_s)
+    sampled, told = not isinstance(views, OracleViews), int(plan.reward.kl > 0 and applies(views))
+    cost = each.times(per_step, sampled, told + forwards(plan, views))
+    cheapest = each.times(per_step, sampled, told) if sampled else cost  # no group was informative
     steps = _steps(plan.budget, cost)
     return Forecast(
         steps,
@@ -84,7 +80,7 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
         int(steps * cost["flops"]),
         steps * cost["cpu-s"],
         episode_s * (n_points * n_evaluated + 2 * n_beside),
-        int(plan.budget.limit * factor // cost[plan.budget.axis]) if cost[plan.budget.axis] else 0,
+        _steps(plan.budget, cheapest),
         plan.budget.limit / cost[plan.budget.axis] if cost[plan.budget.axis] else 0.0,
         memory,
         rows,
@@ -111,11 +107,35 @@ def refuse_short(plan: Plan, found: Forecast, force: bool) -> None:
     )
 
 
-def _forwards(views: Views) -> int:
-    """Return what an episode costs, in forward passes over it: who asks for the policy itself will train on it."""
-    if isinstance(views, OracleViews):
-        return _BACKWARD
-    return 1 + _BACKWARD if isinstance(views, PolicyViews) and not isinstance(views, UNTRAINED) else 1
+def forwards(plan: Plan, views: Views) -> float:
+    """Return the learner's own passes over an episode, in forwards: who asks for the policy itself will train on it.
+
+    As its options say (`eggym.learner.LearnerSpec`), or one forward and backward pass.
+    """
+    if not isinstance(views, PolicyViews) or isinstance(views, UNTRAINED):
+        return 0
+    return float(getattr(plan.options, "forwards", _BACKWARD))
+
+
+@dataclass(frozen=True, slots=True)
+class _Each:
+    """What one sampled episode costs."""
+
+    tokens: float
+    flops: float
+    sampling_s: float  # CPU seconds
+    wide_s: float  # the same in a full batch; a forward pass over it takes half of that
+
+    def times(self, n_episodes: int, sampled: bool, n_forwards: float) -> dict[str, float]:
+        """Return what episodes cost on each axis, sampled or not, with so many passes over each."""
+        seconds = n_episodes * (self.sampling_s * sampled + self.wide_s * n_forwards / 2)
+        return {
+            "episodes": float(n_episodes),
+            "tokens": self.tokens * n_episodes,
+            "flops": self.flops * n_episodes * (sampled + n_forwards),
+            "cpu-s": seconds,
+            "s": seconds,
+        }
 
 
 def _steps(budget: Budget, cost: dict[str, float]) -> int:
@@ -123,36 +143,12 @@ def _steps(budget: Budget, cost: dict[str, float]) -> int:
 
 
 def _kept(plan: Plan, best: bool) -> int:
-    """Return the bytes of start weights, and of the best so far, that lie in the memory of the model: on a CPU."""
+    """Return the bytes of start weights (twice for a KL to them) and of the best so far beside the model: on a CPU."""
     each = sum(weight.numel() * weight.element_size() for weight in plan.space.select(plan.policy.model).values())
-    return each * (2 if best else 1) if plan.policy.device.type == "cpu" else 0
+    return each * (1 + best + (plan.reward.kl > 0)) if plan.policy.device.type == "cpu" else 0
 
 
-def _probe(plan: Plan) -> Probed:
-    """Return what a few episodes cost: played once in a process, for all learners and seeds of a task."""
-    key = _played(plan)
-    if key not in _PROBED:
-        _PROBED[key] = _play(plan)
-    return _PROBED[key]
-
-
-def _played(plan: Plan) -> str:
-    """Return what a probe depends on, as one text."""
-    identity = plan.identity()
-    on = [identity[name] for name in ("task", "difficulty", "split", "prompt", "model", "space", "memory", "engine")]
-    with_ = [identity["device"], identity["dtype"], plan.policy.n_parameters]
-    return json.dumps([digest(plan.task), *on, *with_], sort_keys=True, default=repr)
-
-
-def _play(plan: Plan) -> Probed:
-    """Return the meter of a few episodes, their CPU seconds, and the tokens of their prompts."""
-    meter = Meter(FlopModel.of(plan.policy.model))
-    available = plan.task.n_items(plan.config.split)
-    n_items = _PROBE if available is None else min(_PROBE, available)
-    items = [plan.task.item(plan.config.split, index) for index in range(n_items)]
-    rollout = plan.rollout(meter, "forecast")
-    began = time.process_time()
-    n_replies = _PROBE_REPLIES[profile_for(plan.policy.n_parameters)]
-    rollout.run(PolicyViews(n_items, n_replies, 1.0), items, step=0)
-    cpu_s = time.process_time() - began
-    return meter, cpu_s, [plan.policy.prompt_ids(plan.prompting, item.prompt) for item in items]
+def _narrow_s(plan: Plan, width: int) -> float:
+    """Return the CPU seconds of an episode where no more than ``width`` of them decode together."""
+    meter, cpu_s, _ = played(plan, min(width, _PROBE), max(1, width // _PROBE))
+    return cpu_s / meter.spend.episodes

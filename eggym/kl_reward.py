@@ -12,11 +12,6 @@ of learners that never leave the start (`eggym.asking.UNTRAINED`), where it is 0
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any
-
-from torch import Tensor, nn
-from torch.func import functional_call
 
 from eggym.asking import UNTRAINED, OracleViews
 from eggym.config import Plan
@@ -25,22 +20,10 @@ from eggym.episode import Episode, EpisodeBatch, Segment
 from eggym.errors import BadValue
 from eggym.policy import Policy
 from eggym.sampling import Draw
+from eggym.start_model import StartModel
 from eggym.views import Views
 
 KL_REWARD, TOLD_REWARD = "kl_reward", "told_reward"  # their names among the metrics of a step
-
-
-class StartWeights:
-    """A model called as it was: with a kept copy of the weights that may change, which stay where they are."""
-
-    def __init__(self, model: nn.Module, parameters: Mapping[str, nn.Parameter]) -> None:
-        """Copy the present values."""
-        self._model = model
-        self._values: dict[str, Tensor] = {name: weight.detach().clone() for name, weight in parameters.items()}
-
-    def __call__(self, **inputs: Any) -> Any:
-        """Return what the model gave at the start; hooks see the pass as any other."""
-        return functional_call(self._model, self._values, args=(), kwargs=inputs)
 
 
 class KlReward:
@@ -49,7 +32,7 @@ class KlReward:
     def __init__(self, plan: Plan) -> None:
         """Keep the start; the policy must hold its start weights."""
         self._policy, self._name, self.beta = plan.policy, plan.spec.name, plan.reward.kl
-        self._start = StartWeights(plan.policy.model, plan.space.select(plan.policy.model))
+        self._start = StartModel(plan.policy.model, plan.space.select(plan.policy.model))
 
     def apply(self, views: Views, batch: EpisodeBatch) -> dict[str, float]:
         """Set each episode's penalty, and take it off its last turn; return the means over the judged episodes.
@@ -93,7 +76,7 @@ def refuse_greedy(learner: str, views: Views) -> None:
         )
 
 
-def log_ratios(policy: Policy, start: StartWeights, episodes: list[Episode], temperature: float) -> list[float]:
+def log_ratios(policy: Policy, start: StartModel, episodes: list[Episode], temperature: float) -> list[float]:
     """Return sum_t (log pi(a_t) - log pi_start(a_t)) of each episode, in nats, over all its segments."""
     placed = [(place, segment) for place, one in enumerate(episodes) for segment in one.segments]
     placed.sort(key=lambda pair: -len(pair[1].ids))  # stable: long ones are read with long ones

@@ -76,9 +76,11 @@ Build = Callable[["Policy", ParameterSpace, int, Any], Learner]
 class LearnerSpec:
     """How to describe and build one learner.
 
-    ``options`` is a frozen dataclass of bool, int, float and str fields; ``profiles`` gives the values that differ
-    from its defaults for models of a size. ``search`` gives, for each profile, the values of each option that tuning
-    may try; an option that it leaves out is not tuned. ``build(policy, space, seed, options)`` makes the learner.
+    ``options`` is a frozen dataclass of bool, int, float and str fields. A property ``forwards`` of it may say how many
+    forward passes over an episode the learner's own work amounts to at most, a backward pass counting as two; forecasts
+    assume 3 without it. ``profiles`` gives the values that differ from its defaults for models of a size. ``search``
+    gives, for each profile, the values of each option that tuning may try; an option that it leaves out is not tuned.
+    ``build(policy, space, seed, options)`` makes the learner.
     ``note`` is what must be said wherever its scores are shown.
     """
 

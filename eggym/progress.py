@@ -46,6 +46,8 @@ class Progress:
         """Start showing."""
         if self._console.is_terminal:
             self._live.start()
+        else:  # a loaded machine may take minutes before the first point
+            self._console.print(_STARTING, highlight=False, soft_wrap=True)
         return self
 
     def __exit__(

@@ -13,11 +13,12 @@ from eggym.episode import Ending, Episode, EpisodeBatch, Segment, Turn
 from eggym.errors import BadValue
 from eggym.files import sha256_file
 from eggym.fitness import FitnessLog
-from eggym.kl_reward import KlReward, StartWeights, log_ratios
+from eggym.kl_reward import KlReward, log_ratios
 from eggym.record import load_record
 from eggym.replay import replay
 from eggym.replies import read_shard
 from eggym.result import deterministic_files
+from eggym.start_model import StartModel
 from eggym.task import Item, Verdict, VerdictState
 from eggym.train import run_plan
 from eggym.views import ParameterSpace, PolicyViews
@@ -69,7 +70,7 @@ END = Ending.ANSWERED
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_the_ratio_is_that_of_a_plain_loop_at_the_temperature_of_sampling(fresh_policy, temperature):
-    start = StartWeights(fresh_policy.model, ParameterSpace().select(fresh_policy.model))
+    start = StartModel(fresh_policy.model, ParameterSpace().select(fresh_policy.model))
     rows = [([1, 40, 50, 60, 61, 2], 3, [-0.5, -0.25, -1.0]), ([1, 44, 71], 2, [-2.0])]
     by_hand = []
     for ids, n_prompt, logprobs in rows:

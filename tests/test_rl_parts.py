@@ -14,14 +14,14 @@ from eggym.agents.controls import RandomReward
 from eggym.agents.options import PolicyGradientOptions
 from eggym.agents.policy_gradient import PolicyGradient
 from eggym.agents.presets import DR_GRPO
-from eggym.agents.reference import StartPolicy
-from eggym.agents.scoring import action_logprobs
+from eggym.agents.scoring import action_logprobs, start_logprobs
 from eggym.agents.traces import Trace, informative, overlong_penalty, pack, unpack
 from eggym.budget import FlopModel, Meter
 from eggym.checkpoint import load_checkpoint, save_checkpoint
 from eggym.episode import Ending, Episode, EpisodeBatch, Segment, Turn
 from eggym.errors import BadValue
 from eggym.policy import model_sha256
+from eggym.start_model import StartModel
 from eggym.task import Item, Verdict, VerdictState
 from eggym.views import ParameterSpace
 
@@ -55,15 +55,14 @@ def learner(policy, **overrides):
 def test_the_start_policy_stays_where_it_was(make_policy, rank):
     policy, space = make_policy(), ParameterSpace(adapter_rank=rank)
     space.install(policy.model)
-    options = PolicyGradientOptions(tokens_per_pass=10)
-    start = StartPolicy(policy, space)
+    start = StartModel(policy.model, space.select(policy.model))
     with torch.no_grad():
         before = [action_logprobs(policy, [one], 1.0) for one in SEGMENTS]
         for weight in space.select(policy.model).values():
             weight.add_(0.05)
         moved = model_sha256(policy.model)
         after = [action_logprobs(policy, [one], 1.0) for one in SEGMENTS]
-    found = start.logprobs([[one] for one in SEGMENTS], options)
+    found = start_logprobs(policy, start, [[one] for one in SEGMENTS], 1.0, 10)
     for one, two, now in zip(found, before, after, strict=True):
         assert np.allclose(one, two.numpy(), atol=1e-5) and not torch.allclose(two, now, atol=1e-3)
     assert model_sha256(policy.model) == moved

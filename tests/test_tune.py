@@ -17,7 +17,8 @@ from eggym.tuned import tuned as tuned_rows
 from eggym.worker import Worker, _do
 
 SMALL = {
-    "eval.items": 8, "eval.points": 1, "eval.drift": 0, "eval.many": 0, "eval.train_items": 0, "eggroll.population": 4, "eggroll.items": 2,
+    "eval.items": 8, "eval.points": 1, "eval.drift": 0, "eval.many": 0, "eval.train_items": 0,
+    "eggroll.population": 4, "eggroll.items": 2,
     "openai-es.population": 4, "openai-es.items": 2,
 }  # fmt: skip
 LEARNERS = ["eggroll", "openai-es", "random-reward:eggroll", "frozen"]
