@@ -241,7 +241,9 @@ def test_the_others_have_the_options_that_the_duel_gives_to_all():
 def test_the_forecast_counts_all_evaluation(monkeypatch):
     meter = Meter(FlopModel(1, 1, 1))
     meter.spend.episodes = 10
-    monkeypatch.setattr(sys.modules["eggym.forecast"], "_probe", lambda asked: (meter, 5.0, [[1, 2]]))
+    monkeypatch.setattr(
+        sys.modules["eggym.forecast"], "played", lambda asked, *size: (meter, 5.0, [asked.task.item("train", 0)])
+    )
 
     def seconds(learner, settings):
         asked = plan(learner, settings=settings)

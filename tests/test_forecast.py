@@ -32,7 +32,9 @@ def probed(monkeypatch):
     """Ten episodes that took 5 CPU seconds, 200 tokens and 1000 FLOPs; half a second wide, two narrow."""
     meter = Meter(FlopModel(1, 1, 1))
     meter.spend.episodes, meter.spend.prompt_tokens, meter.spend.rollout_flops = 10, 200, 1000
-    monkeypatch.setattr(sys.modules["eggym.forecast"], "_probe", lambda asked: (meter, 5.0, [[1, 2]]))
+    monkeypatch.setattr(
+        sys.modules["eggym.forecast"], "played", lambda asked, *size: (meter, 5.0, [asked.task.item("train", 0)])
+    )
     monkeypatch.setattr(sys.modules["eggym.forecast"], "_narrow_s", lambda asked, width: 2.0)
 
 
@@ -127,9 +129,9 @@ def test_the_meter_counts_the_passes_that_were_foretold(learner, settings):
 
 def test_narrow_steps_are_probed_in_their_own_width(monkeypatch):
     seen = []
-    real = sys.modules["eggym.forecast"]._played
+    real = sys.modules["eggym.forecast"].played
     monkeypatch.setattr(
-        sys.modules["eggym.forecast"], "_played", lambda asked, *size: seen.append(size) or real(asked, *size)
+        sys.modules["eggym.forecast"], "played", lambda asked, *size: seen.append(size) or real(asked, *size)
     )
     assert found(plan("openai-es", population=4, items=3)).steps > 0
     assert found(plan("openai-es", population=4, items=64, replies=2)).steps > 0
