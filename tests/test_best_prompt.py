@@ -27,7 +27,7 @@ from eggym.train import run_plan
 from eggym.views import ParameterSpace, PolicyViews
 
 QUICK = {
-    "eval.items": 16,
+    "eval.items": 8,
     "eval.points": 2,
     "eval.drift": 0,
     "eval.many": 0,

@@ -34,11 +34,25 @@ QUICK = {"eval.items": 8, "eval.points": 1, "eval.drift": 0, "eval.many": 0, "ev
 def asked(learner="eggroll", **settings):
     bare = learner.removeprefix("random-reward:")
     own = {f"{bare}.{name}": value for name, value in SIZES.get(bare, {}).items()}
-    return resolve(RunConfig("tiny-programs", learner, budget="48episodes", set={**QUICK, **own, **settings}))
+    return resolve(RunConfig("tiny-programs", learner, budget="36episodes", set={**QUICK, **own, **settings}))
 
 
 def train(folder, learner="eggroll", watch=lambda event: None, **settings):
     return run_plan(asked(learner, **settings), folder, watch, force=True)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a run of a learner, which nobody changes."""
+    place = tmp_path_factory.mktemp("kl")
+
+    def folder(learner="eggroll", kl=0.5):
+        found = place / f"{learner}-{kl}".replace(":", "-")
+        if not found.exists():
+            train(found, learner, **{"reward.kl": kl})
+        return found
+
+    return folder
 
 
 def steps(folder):
@@ -141,29 +155,27 @@ def test_the_pass_over_the_start_is_counted_as_the_learners():
 
 
 @pytest.mark.parametrize("learner", ["eggroll", "dr_grpo"])
-def test_the_log_holds_what_was_told_and_the_shard_what_was_judged(tmp_path, learner):
-    record = train(tmp_path / "run", learner)
+def test_the_log_holds_what_was_told_and_the_shard_what_was_judged(finished, learner):
+    folder = finished(learner)
+    record = load_record(folder)
     assert record.config["reward"] == {"kl": 0.5} and record.spent.learner_flops > 0
-    for entry, line in zip(FitnessLog(tmp_path / "run" / "fitness.bin").read(), steps(tmp_path / "run"), strict=True):
-        judged = [one["reward"] for one in read_shard(tmp_path / "run", entry.step)]
+    for entry, line in zip(FitnessLog(folder / "fitness.bin").read(), steps(folder), strict=True):
+        judged = [one["reward"] for one in read_shard(folder, entry.step)]
         assert set(judged) <= {0.0, 1.0} and np.mean(judged) == line["reward"]
         told = entry.rewards_N_P_G.astype(np.float64)
         assert told.mean() == pytest.approx(line["metrics"]["told_reward"], abs=1e-6)
         assert told.mean() == pytest.approx(line["reward"] - 0.5 * line["metrics"]["kl_reward"], abs=1e-6)
-    assert any(abs(line["metrics"]["kl_reward"]) > 1e-3 for line in steps(tmp_path / "run"))
+    assert any(abs(line["metrics"]["kl_reward"]) > 1e-3 for line in steps(folder))
 
 
 @pytest.mark.parametrize("learner", ["eggroll", "random-reward:eggroll"])
-def test_an_es_run_is_rebuilt_from_what_it_was_told(tmp_path, learner):
-    train(tmp_path / "run", learner)
-    found = replay(tmp_path / "run", spot=6)
-    assert found.ok and found.n_steps == 4 and len(found.spots) == 6
-    other = train(tmp_path / "other", learner, **{"reward.kl": 0.0})
-    assert other.weights_sha256 != load_record(tmp_path / "run").weights_sha256
+def test_an_es_run_is_rebuilt_from_what_it_was_told(finished, learner):
+    found = replay(finished(learner), spot=2)
+    assert found.ok and found.n_steps == 3 and len(found.spots) == 2
 
 
 @pytest.mark.parametrize("learner", ["eggroll", "dr_grpo"])
-def test_a_run_that_was_stopped_measures_from_the_start_weights(tmp_path, learner, monkeypatch):
+def test_a_run_that_was_stopped_measures_from_the_start_weights(finished, tmp_path, learner, monkeypatch):
     class Stop(Exception):
         pass
 
@@ -172,13 +184,11 @@ def test_a_run_that_was_stopped_measures_from_the_start_weights(tmp_path, learne
             raise Stop
 
     monkeypatch.setattr(sys.modules["eggym.loop"], "CHECKPOINT_EVERY_S", 0.0)
-    train(tmp_path / "whole", learner)
-    for _ in range(2):
-        with pytest.raises(Stop):
-            train(tmp_path / "broken", learner, stop)
+    with pytest.raises(Stop):  # after the first update was saved: the weights have moved
+        train(tmp_path / "broken", learner, stop)
     train(tmp_path / "broken", learner)
-    for name in deterministic_files(tmp_path / "whole"):
-        assert sha256_file(tmp_path / "broken" / name) == sha256_file(tmp_path / "whole" / name), name
+    for name in deterministic_files(finished(learner)):
+        assert sha256_file(tmp_path / "broken" / name) == sha256_file(finished(learner) / name), name
 
 
 def test_greedy_members_are_refused_by_name_before_anything_is_written(tmp_path):
@@ -199,7 +209,7 @@ def test_low_rank_deltas_are_left_out_at_the_start():
     assert log_ratios(plan.policy, rule._start, batch.episodes, 1.0) == before
 
 
-def test_without_it_nothing_is_computed(tmp_path):
-    train(tmp_path / "run", **{"reward.kl": 0.0})
-    assert load_record(tmp_path / "run").spent.learner_flops == 0
-    assert all("kl_reward" not in line["metrics"] for line in steps(tmp_path / "run"))
+def test_without_it_nothing_is_computed(finished):
+    record = load_record(finished(kl=0.0))
+    assert record.spent.learner_flops == 0 and record.weights_sha256 != load_record(finished()).weights_sha256
+    assert all("kl_reward" not in line["metrics"] for line in steps(finished(kl=0.0)))

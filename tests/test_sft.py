@@ -21,7 +21,7 @@ from eggym.views import ParameterSpace
 
 SPACE = ParameterSpace()
 ROWS = [([1, 10, 11, 40, 41, 2], 3), ([1, 10, 50, 2], 2), ([1, 20, 21, 22, 60, 61, 62, 2], 4)]
-QUICK = {"eval.items": 40, "eval.points": 2, "eval.drift": 0, "eval.many": 0, "eval.train_items": 0, "sft.items": 16}
+QUICK = {"eval.items": 24, "eval.points": 2, "eval.drift": 0, "eval.many": 0, "eval.train_items": 0, "sft.items": 16}
 
 ODD = """
 from eggym import Item, SingleTurnTask
@@ -190,7 +190,7 @@ def test_a_task_whose_oracle_is_no_use_is_refused_before_anything_is_written(tmp
 def test_an_oracle_that_is_right_now_and_then_will_do(tmp_path):
     file = tmp_path / "odd.py"
     file.write_text(ODD.replace("ORACLE", "str(item.truth) if item.truth % 2 else 'no'"))
-    plan = resolve(config(f"{file}:Odd", budget="200episodes"))
+    plan = resolve(config(f"{file}:Odd", budget="64episodes", **{"eval.items": 8, "eval.points": 1}))
     look_ahead(plan, force=True)
     record = run_plan(plan, tmp_path / "run", lambda event: None, force=True)
     lines = [json.loads(line) for line in (tmp_path / "run" / "steps.jsonl").read_text().splitlines()]
