@@ -93,3 +93,13 @@ def test_a_subset_of_rows_draws_what_it_drew_in_company():
 
 def test_gumbel_choice_of_known_numbers():
     assert gumbel_choice(torch.tensor([[0.0, 1.0]]), torch.tensor([[1.5, 0.0]])).tolist() == [0]
+
+
+def test_uniforms_drawn_ahead_are_those_of_each_position():
+    draw, at_R = Draw(1.0, False), torch.tensor([0, 3, 500, 2])
+    ahead_R_C = draw.ahead(keys(4), at_R, 16)
+    logits = torch.randn(4, 5, generator=torch.Generator().manual_seed(1))
+    for step in range(16):
+        assert torch.equal(ahead_R_C[:, step], draw.ahead(keys(4), at_R + step, 1)[:, 0])
+        alone = draw.tokens(logits, keys(4), at_R + step)
+        assert torch.equal(draw.tokens(logits, keys(4), at_R + step, ahead_R_C[:, step]), alone)
