@@ -26,7 +26,8 @@ CALL = {
     "task": "tiny-programs",
     "learner": LEARNERS,
     "seeds": 1,
-    "budget": "40episodes",
+    "budget": "16episodes",  # two updates
+    "force": True,
     "set": SMALL,
     "tune": 3,
     "workers": 1,
@@ -105,7 +106,7 @@ def test_the_record_tells_the_story_and_the_options_are_those_that_were_chosen(t
         if record.tuning is None:
             continue
         story = record.tuning
-        assert (story.task, story.split, story.budget) == ("eggym/tiny-programs-v0", "validation", "40episodes")
+        assert (story.task, story.split, story.budget) == ("eggym/tiny-programs-v0", "validation", "16episodes")
         place = tuned.folder / "tuning" / "tiny-programs-v0" / record.learner.label.split(":")[-1]
         for number, told in enumerate(story.trials):
             trial = load_record(place / f"trial-{number}")
@@ -162,9 +163,9 @@ def test_one_more_seed_and_learner_reuse_the_trials(tuned):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"tune": 0}, r"tuning.budget '40episodes' -> None"),
+        ({"tune": 0}, r"tuning.budget '16episodes' -> None"),
         ({"tune": 4}, r"tuning.trials 3 -> 4"),
-        ({"tune_budget": "60episodes"}, r"budget '40episodes' -> '60episodes'"),
+        ({"tune_budget": "24episodes"}, r"budget '16episodes' -> '24episodes'"),
         ({"tune_task": "tiny-orders"}, r"tuning.task 'eggym/tiny-programs-v0' -> 'eggym/tiny-orders-v0'"),
     ],
 )
@@ -196,7 +197,7 @@ def test_what_is_too_much_is_refused_and_nothing_is_written(tmp_path):
     with pytest.raises(BadValue, match="eggroll has 8 settings to try, and every learner gets 9 trials"):
         duel(out=tmp_path / "duel", **{**CALL, "tune": 9})
     with pytest.raises(BadValue, match="use --force"):
-        duel(out=tmp_path / "duel", **{**CALL, "tune_budget": "9episodes"})
+        duel(out=tmp_path / "duel", **{**CALL, "tune_budget": "9episodes", "force": False})
     assert not (tmp_path / "duel").exists()
 
 
@@ -211,7 +212,7 @@ def test_one_task_tunes_for_all_and_the_learner_inside_a_control_is_tuned_for_it
 
 
 def test_each_task_tunes_for_itself_and_a_dry_run_shows_it(tmp_path):
-    config = DuelConfig(("tiny-programs", "tiny-orders"), ("eggroll",), (0,), budget="40episodes", set=SMALL, tune=2)
+    config = DuelConfig(("tiny-programs", "tiny-orders"), ("eggroll",), (0,), budget="40episodes", set=SMALL, tune=2, workers=1)
     plan = plan_duel(config, tmp_path / "duel", False)
     assert [(trial.task, trial.name) for trial in plan.trials] == [
         (f"eggym/{task}-v0", f"trial {number}") for task in ("tiny-programs", "tiny-orders") for number in (0, 1)
@@ -235,8 +236,8 @@ def test_a_trial_that_diverges_has_no_score_and_is_not_tried_again(tmp_path):
 
 @pytest.mark.slow
 def test_a_duel_that_is_killed_while_it_tunes_goes_on_to_the_same_bits(tuned, tmp_path):
-    words = [sys.executable, "-m", "eggym", "duel", "--task", "tiny-programs", "--seeds", "1", "--budget", "40episodes"]
-    words += ["--tune", "3", "--out", str(tmp_path / "out"), *(f"--learner={name}" for name in LEARNERS)]
+    words = [sys.executable, "-m", "eggym", "duel", "--task", "tiny-programs", "--seeds", "1", "--budget", "16episodes"]
+    words += ["--force", "--tune", "3", "--out", str(tmp_path / "out"), *(f"--learner={name}" for name in LEARNERS)]
     words += [f"--set={name}={value}" for name, value in SMALL.items()]
     with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         while "trial 1" not in process.stderr.readline():
