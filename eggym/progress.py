@@ -46,8 +46,6 @@ class Progress:
         """Start showing."""
         if self._console.is_terminal:
             self._live.start()
-        else:  # a loaded machine may take minutes before the first point
-            self._console.print(_STARTING, highlight=False, soft_wrap=True)
         return self
 
     def __exit__(
@@ -73,15 +71,15 @@ class Progress:
             (run.scores if message["kind"] == "point" else run.rewards).append(message["reward"])
 
     def _line(self, run: _Seed, what: str, message: Message) -> None:
-        if message.get("kind") == "point":
+        kind, words = message.get("kind"), ""
+        if kind == "start":  # the first point may be minutes away
+            words = "begins" if message["step"] == 0 else f"goes on at step {message['step']}"
+        elif kind == "point":
             score = "-" if message["reward"] is None else f"{message['reward']:.3f}"
+            words = f"{message['fraction']:4.0%} of the budget, step {message['step']}, held-out reward {score}"
+        if words:
             name = f"{short(run.entry.task)} {run.entry.learner} {run.entry.name}"
-            self._console.print(
-                f"{name}: {message['fraction']:4.0%} of the budget, step {message['step']}, held-out reward {score}; "
-                f"{self._left()}",
-                highlight=False,
-                soft_wrap=True,
-            )
+            self._console.print(f"{name}: {words}; {self._left()}", highlight=False, soft_wrap=True)
 
     def _table(self) -> Group:
         table = Table(box=None, padding=(0, 1), header_style="dim")

@@ -1,0 +1,34 @@
+"""Progress of a duel where nobody watches a terminal: a line when a run begins, and one for each point."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from eggym.config import RunConfig
+from eggym.pool import Entry
+from eggym.progress import Progress
+
+
+def event(kind, step, fraction, reward=None):
+    return {"type": "event", "kind": kind, "step": step, "fraction": fraction, "reward": reward}
+
+
+def test_lines_say_that_a_run_begins_goes_on_and_what_it_scores():
+    console = Console(record=True, file=None, width=200, force_terminal=False)
+    entry = Entry(
+        RunConfig("tiny-programs", "eggroll"), Path("x"), {"total_seconds": 8.0}, "es", "eggym/tiny-programs-v0",
+        "eggroll", {},
+    )  # fmt: skip
+    with Progress(2, console) as progress:
+        progress("planned", entry, {"type": "planned"})
+        assert console.export_text(clear=False) == ""  # a refusal stays the only line
+        progress("event", entry, event("start", 0, 0.0))
+        progress("event", entry, event("point", 0, 0.0, 0.25))
+        progress("event", entry, event("step", 1, 0.1, 0.5))
+        progress("event", entry, event("start", 3, 0.0))
+        progress("event", entry, event("done", 4, 1.0, 0.5))
+    assert console.export_text().splitlines() == [
+        "tiny-programs eggroll seed 0: begins; about 4 s in all",
+        "tiny-programs eggroll seed 0:   0% of the budget, step 0, held-out reward 0.250; about 4 s in all",
+        "tiny-programs eggroll seed 0: goes on at step 3; about 4 s in all",
+    ]
