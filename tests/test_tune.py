@@ -212,7 +212,9 @@ def test_one_task_tunes_for_all_and_the_learner_inside_a_control_is_tuned_for_it
 
 
 def test_each_task_tunes_for_itself_and_a_dry_run_shows_it(tmp_path):
-    config = DuelConfig(("tiny-programs", "tiny-orders"), ("eggroll",), (0,), budget="40episodes", set=SMALL, tune=2, workers=1)
+    config = DuelConfig(
+        ("tiny-programs", "tiny-orders"), ("eggroll",), (0,), budget="40episodes", set=SMALL, tune=2, workers=1
+    )
     plan = plan_duel(config, tmp_path / "duel", False)
     assert [(trial.task, trial.name) for trial in plan.trials] == [
         (f"eggym/{task}-v0", f"trial {number}") for task in ("tiny-programs", "tiny-orders") for number in (0, 1)
