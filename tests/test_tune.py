@@ -18,8 +18,7 @@ from eggym.worker import Worker, _do
 
 SMALL = {
     "eval.items": 8, "eval.points": 1, "eval.drift": 0, "eval.many": 0, "eval.train_items": 0,
-    "eggroll.population": 4, "eggroll.items": 2,
-    "openai-es.population": 4, "openai-es.items": 2,
+    "eggroll.population": 4, "eggroll.items": 2, "openai-es.population": 4, "openai-es.items": 2,
 }  # fmt: skip
 LEARNERS = ["eggroll", "openai-es", "random-reward:eggroll", "frozen"]
 CALL = {
@@ -221,6 +220,20 @@ def test_each_task_tunes_for_itself_and_a_dry_run_shows_it(tmp_path):
     ]
     assert all(trial.forecast["flops"] > 0 for trial in plan.trials)
     assert not (tmp_path / "duel").exists()
+
+
+def test_a_variant_is_tuned_in_a_folder_of_its_own(tmp_path):
+    settings = {**SMALL, "eggroll@t1.temperature": 1.0}
+    config = DuelConfig(
+        ("tiny-programs",), ("eggroll", "eggroll@t1"), (0,), budget="40episodes", set=settings, tune=2, workers=1
+    )
+    trials = plan_duel(config, tmp_path, False).trials
+    assert [(trial.learner, str(trial.folder.relative_to(tmp_path))) for trial in trials] == [
+        (learner, f"tuning/tiny-programs-v0/{folder}/trial-{number}")
+        for learner, folder in (("eggroll", "eggroll"), ("eggroll@t1", "eggroll-t1"))
+        for number in (0, 1)
+    ]
+    assert [trial.identity["options"]["temperature"] for trial in trials] == [0.0, 0.0, 1.0, 1.0]
 
 
 def test_a_trial_that_diverges_has_no_score_and_is_not_tried_again(tmp_path):
