@@ -263,6 +263,6 @@ def test_a_duel_that_is_killed_while_it_tunes_goes_on_to_the_same_bits(tuned, tm
     time.sleep(1)  # its workers end when their input closes
     done = subprocess.run([*words, "--json"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["tuning"][0]["trials"] == 3
+    assert json.loads(done.stdout)["tuned"][0]["trials"] == 3
     found = files(tmp_path / "out")
     assert len(found) == 10 and found == {name: files(tuned.folder)[name] for name in found}
