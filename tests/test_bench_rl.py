@@ -92,4 +92,4 @@ def test_every_part_is_in_the_file_and_few_rounds_state_no_ratio(tmp_path, capsy
     assert set(parts["memory"]["peaks"]) == {"eggym", *bench_rl.CLAIMS}
     assert all(peak["process_bytes"] > 1 << 26 for peak in parts["memory"]["peaks"].values())
     shown = capsys.readouterr().out
-    assert "a further step" in shown and "backward" in shown
+    assert "step: trl again" in shown and "a further step" in shown and "backward" in shown
