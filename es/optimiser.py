@@ -118,7 +118,8 @@ class Adam:
         first = self._first[name][rows].mul_(self._beta1).add_(gradient * (1.0 - self._beta1))
         squares = (gradient * gradient).mul_(1.0 - self._beta2)
         second = self._second[name][rows].mul_(self._beta2).add_(squares)
-        size = (second * self._unbias2).sqrt_().add_(self._eps)
+        # the root in float64: in float32 torch may take one that is a bit off, and which bit depends on the CPU
+        size = (second * self._unbias2).double().sqrt_().float().add_(self._eps)
         return (first * self._unbias1).div_(size).mul_(self._rate)
 
     def state_dict(self) -> dict[str, Any]:

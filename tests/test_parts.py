@@ -91,7 +91,9 @@ def test_train_does_not_tune():
 
 def test_a_dry_run_shows_every_part_with_its_trials_and_writes_nothing(file, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    main(["duel", "--config", str(file), "--dry-run", "--json"])
+    with pytest.raises(SystemExit) as stop:
+        main(["duel", "--config", str(file), "--dry-run", "--json"])
+    assert not stop.value.code
     parts = json.loads(capsys.readouterr().out)["parts"]
     assert [(one["task"], one["learner"], one["runs"]) for one in parts["small"]["trials"]] == [
         ("eggym/tiny-programs-v0", "eggroll", 2)

@@ -386,16 +386,16 @@ def test_a_budget_below_one_update_is_refused_even_by_force(tmp_path):
 
 
 def test_a_forecast_plays_once_for_all_learners_and_seeds_and_anew_where_episodes_differ(monkeypatch):
-    found = sys.modules["eggym.forecast"]
-    played, play = [], found._play
-    monkeypatch.setattr(found, "_PROBED", {})
-    monkeypatch.setattr(found, "_play", lambda plan: played.append(plan.task.label) or play(plan))
+    cost, played = sys.modules["eggym.sample_cost"], []
+    play = cost._play
+    monkeypatch.setattr(cost, "_KNOWN", {})
+    monkeypatch.setattr(cost, "_play", lambda plan, *sizes: played.append(plan.task.label) or play(plan, *sizes))
     short = {"prompt.max_new_tokens": 2}
     for task, learner, seed, given in (
         ("tiny-programs", "eggroll", 0, {}), ("tiny-programs", "frozen", 1, {}), ("tiny-programs", "frozen", 1, short),
         ("tiny-orders", "eggroll", 0, {}), ("tiny-orders", "dr_grpo", 2, {"eval.items": 3}),
     ):  # fmt: skip
-        found._probe(resolve(RunConfig(task, learner, seed=seed, set=given)))
+        cost.played(resolve(RunConfig(task, learner, seed=seed, set=given)), 2, 4)
     assert played == ["eggym/tiny-programs-v0"] * 2 + ["eggym/tiny-orders-v0"]
 
 
