@@ -4,10 +4,14 @@ Not covered here: GPUs, hubs and networks; each test that needs real data says s
 """
 
 import os
+import signal
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# a shell that starts this in the background sets Ctrl-C to be ignored, also for the commands that tests interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 from hypothesis import settings

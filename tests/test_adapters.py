@@ -251,6 +251,7 @@ def test_a_run_on_a_frozen_base_changes_the_deltas_alone_and_resumes_to_the_same
     assert fingerprint(tmp_path / "broken") == fingerprint(tmp_path / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("learner", "budget"), [("eggroll", "6e10flops"), ("dr_grpo", "4e10flops")])
 def test_deltas_on_a_frozen_8_bit_base_lift_it(learner, budget, tmp_path):
     more = {

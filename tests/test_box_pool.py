@@ -197,6 +197,7 @@ def test_an_execution_that_is_not_ready_in_time_is_the_hosts_fault(monkeypatch):
     assert (result.status, result.why) == (Status.SETUP_ERROR, "the process was not ready after 0.1 s")
 
 
+@pytest.mark.slow
 def test_a_zygote_that_does_not_answer_is_replaced(monkeypatch):
     monkeypatch.setattr(box_keeper, "ANSWER_LIMIT_S", 0.5)
     pool = Pool(Level.NONE, 1)

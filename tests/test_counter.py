@@ -115,6 +115,7 @@ def test_signs_are_fair_and_independent():
         assert (signs[:, lag:] * signs[:, :-lag]).mean().abs() < 4 / np.sqrt(80_000)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")  # torch says so to itself
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_compiled_words_have_the_bits_of_eager_ones():

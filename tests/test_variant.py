@@ -77,6 +77,7 @@ def test_the_record_has_the_registered_name_and_the_variant_and_can_be_reopened(
     assert plan.label == "eggroll@t1"
 
 
+@pytest.mark.slow
 def test_two_variants_are_two_sides_of_one_duel(tmp_path):
     learners = ["eggroll", "eggroll@t1", "frozen"]
     done = duel("tiny-programs", learners, 1, tmp_path, budget="200episodes", set=QUICK)
