@@ -10,11 +10,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-# a shell that starts this in the background sets Ctrl-C to be ignored, also for the commands that tests interrupt
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 import pytest
 from hypothesis import settings
+
+# a shell that starts this in the background sets Ctrl-C to be ignored, also for the commands that tests interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("eggym", deadline=None)  # the first torch call may take longer than the default 200 ms
 settings.load_profile("eggym")
