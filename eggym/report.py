@@ -22,6 +22,7 @@ from eggym.page_parts import CSS_OF, FILTERS, provenance, settings, whiskers
 from eggym.picture import describe, panel, panel_svgs, sheet_svg
 from eggym.plots import pass_at_svgs, profile_svg
 from eggym.record import Measured, Record, find_runs, load_record
+from eggym.tables import notes_of
 from eggym.transcripts import examples
 
 __all__ = ["REPORT_FILE", "picture_svg", "summary", "write_report"]
@@ -55,6 +56,7 @@ def write_report(duel_folder: Path, records: Sequence[Record], measured: Mapping
         whiskers=whiskers(found),
         shades=CSS_OF,
         settings=settings(arenas),
+        notes=notes_of(found),
         examples=examples(arenas, folders),
         provenance=provenance(records, measured),
     )

@@ -25,7 +25,7 @@ def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
             table.add_row(*_row(one, primary, other))
     console.print(table)
     console.print(_legend(summary, label), style="dim", highlight=False)
-    for line in _notes(summary):
+    for line in notes_of(summary):
         console.print(line, style="dim", highlight=False)
     _print_truths(console, summary)
     _print_tuning(console, summary["tuned"])
@@ -35,7 +35,7 @@ def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
         console.print(_verdict(verdict), soft_wrap=True, highlight=False)
 
 
-def _notes(summary: Mapping[str, Any]) -> list[str]:
+def notes_of(summary: Mapping[str, Any]) -> list[str]:
     """Return what must be said of learners whose scores are shown, each once."""
     told = [(one["learner"], one.get("note")) for task in summary["tasks"] for one in task["learners"]]
     return [f"{learner}: {note}." for learner, note in dict.fromkeys(told) if note]
