@@ -4,6 +4,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,28 @@ def test_the_study_has_the_same_learners_and_trials_on_every_task():
     rl = [own[f"{name}.items"] * own[f"{name}.replies"] for name in ("dr_grpo", "ppo")]
     # an episode of RL costs up to four forward passes, one of ES one; one of PPO is passed four times more
     assert (es, rl) == ({256}, [64, 32])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("part", "n_runs"), [("small", 220), ("untuned", 120), ("horizon", 165)])
+def test_the_records_of_the_study_say_what_its_summary_says(part, n_runs, tmp_path):
+    from eggym.outcome import summary
+    from eggym.record import find_runs, load_record
+
+    folder = STUDIES / "when_es_beats_rl"
+    with tarfile.open(folder / "records.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    records = [load_record(path) for path in find_runs(tmp_path / part) if "tuning" not in path.parts]
+    assert len(records) == n_runs
+    kept = json.loads((folder / f"{part}.json").read_text())
+    found = summary(records, {})
+    assert found["headline"] == kept["headline"]
+
+    def pairs(numbers):
+        return {
+            (task["task"], one["es"], one["rl"]): (one["difference"], one["verdict"])
+            for task in numbers["tasks"]
+            for one in task["comparisons"]
+        }
+
+    assert pairs(found) == pairs(kept)
