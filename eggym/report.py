@@ -18,11 +18,10 @@ from eggym.drawing import STYLE
 from eggym.errors import EggymError
 from eggym.files import write_bytes
 from eggym.outcome import summary
-from eggym.page_parts import CSS_OF, FILTERS, provenance, settings, whiskers
+from eggym.page_parts import CSS_OF, FILTERS, notes_of, provenance, settings, whiskers
 from eggym.picture import describe, panel, panel_svgs, sheet_svg
 from eggym.plots import pass_at_svgs, profile_svg
 from eggym.record import Measured, Record, find_runs, load_record
-from eggym.tables import notes_of
 from eggym.transcripts import examples
 
 __all__ = ["REPORT_FILE", "picture_svg", "summary", "write_report"]

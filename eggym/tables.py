@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from eggym.page_parts import notes_of
 from eggym.wording import amount, short, size
 
 _NAMES = 15  # characters of the first column
@@ -33,12 +34,6 @@ def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
     _print_overall(console, summary)
     for verdict in summary["verdicts"]:
         console.print(_verdict(verdict), soft_wrap=True, highlight=False)
-
-
-def notes_of(summary: Mapping[str, Any]) -> list[str]:
-    """Return what must be said of learners whose scores are shown, each once."""
-    told = [(one["learner"], one.get("note")) for task in summary["tasks"] for one in task["learners"]]
-    return [f"{learner}: {note}." for learner, note in dict.fromkeys(told) if note]
 
 
 def _print_truths(console: Console, summary: Mapping[str, Any]) -> None:
