@@ -86,6 +86,8 @@ def _part(record: Record, name: str) -> Change | None:
 
 
 def _train_gap(record: Record) -> Pair:
+    if record.learner.kind == "baseline" and not any(_weights(record).values()):
+        return None, None  # it answers held-out items in a way of its own, and training items were only asked
     before, after = _pair(_part(record, "train"), _mean)
     return _minus(before, record.start("greedy").mean), _minus(after, record.final("greedy").mean)
 

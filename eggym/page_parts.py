@@ -8,6 +8,7 @@ from eggym.record import Measured, Record
 from eggym.wording import amount, short
 
 CSS_OF = {"ES ahead": "es0", "RL ahead": "rl0", "not resolved": "mute"}
+_SECTIONS = ("reward", "space", "prompt", "eval", "engine")  # of a run's config; equal for all that are compared
 _NONE = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
 
@@ -62,7 +63,18 @@ def settings(arenas: Sequence[Arena]) -> dict[str, Any]:
         for label, told in options.items()
         if label != FROZEN
     }
-    return {"shared": shared, "learners": learners}
+    return {"shared": shared | _sections(arenas), "learners": learners}
+
+
+def _sections(arenas: Sequence[Arena]) -> dict[str, Any]:
+    """Return what all learners were asked, as `--set` writes it; what differs from task to task is listed."""
+    found: dict[str, dict[str, Any]] = {}
+    for arena in arenas:
+        config = arena.sides[0].records[0].config
+        for section in _SECTIONS:
+            for name, value in config.get(section, {}).items():
+                found.setdefault(f"{section}.{name}", {})[short(arena.task)] = value
+    return {name: _one_or_each(values) for name, values in found.items()}
 
 
 def _one_or_each(by_task: Mapping[str, Any]) -> Any:

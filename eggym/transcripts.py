@@ -129,11 +129,11 @@ def _why(here: Mapping[str, _Pair], best: float) -> tuple[Kind, str]:
     up = [label for label, by in change.items() if by > 0]
     down = [label for label, by in change.items() if by < 0]
     if down:
-        return "lost", f"lost by {' and '.join(down)}"
+        return "lost", f"lost by {', '.join(down)}"
     if len(up) == len(here):
         return "learned", "all learned it" if len(up) > 1 else f"learned by {up[0]}"
     if up:
-        return "learned", f"learned only by {' and '.join(up)}"
+        return "learned", f"learned only by {', '.join(up)}"
     solved = all((pair.after.reward or 0) >= best for pair in here.values())
     return ("kept", "right before and after") if solved else ("wrong", "still wrong for all")
 

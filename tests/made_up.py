@@ -41,11 +41,11 @@ def score(mean, temperature):
     }
 
 
-def run(task, learner, seed, means, kind=None, options=None, task_info=None, **changes):
+def run(task, learner, seed, means, kind=None, options=None, task_info=None, asked=None, **changes):
     """A record whose greedy rewards are ``means``, evaluated at equal shares of the budget."""
     kind = kind or LEARNERS[learner]
     options = options if options is not None else {"lr": 0.1}
-    config = {"learner": learner, "seed": seed, "task": task, "options": options}
+    config = {"learner": learner, "seed": seed, "task": task, "options": options, **(asked or {})}
     shares = [index / max(len(means) - 1, 1) for index in range(len(means))]
     points = [
         {

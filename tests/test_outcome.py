@@ -271,6 +271,17 @@ def test_what_a_run_changed_beside_its_reward():
     assert found["spread"] == 0
 
 
+def test_a_baseline_that_answers_in_its_own_way_has_no_gap_to_training_items():
+    still = {**changed(1, retained=0.4), "weight_change": {"all": 0.0}}
+    gaps = [
+        summary([run(TASKS[0], name, 1, [0.25, 0.5], kind, beyond=still)], {})["tasks"][0]["learners"][0]["beyond"][
+            "train_gap"
+        ]
+        for name, kind in (("eggroll", "es"), ("best-of-n", "baseline"))
+    ]
+    assert gaps[0] is not None and gaps[1] is None
+
+
 def test_what_was_not_asked_for_is_none_and_not_zero(duel):
     found = summary(*duel)["tasks"][0]["learners"][0]["beyond"]
     assert [found[name] for name in ("kl_base", "weight_change", "train", "train_gap", "distinct")] == [None] * 5

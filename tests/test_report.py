@@ -369,6 +369,12 @@ def test_options_that_differ_by_task_are_told_by_task(tmp_path):
     assert "tiny-arithmetic: 0.1; tiny-orders: 0.2" in write_report(tmp_path, runs, {}).read_text()
 
 
+def test_what_everybody_was_asked_is_told_a_penalty_in_the_reward_above_all(tmp_path):
+    runs = [run(TASKS[0], "eggroll", 1, [0.2, 0.5], asked={"reward": {"kl": 0.05}, "space": {"adapter_rank": 4}})]
+    page = write_report(tmp_path, runs, {}).read_text()
+    assert "<dt>reward.kl</dt><dd>0.05</dd>" in page and "<dt>space.adapter_rank</dt><dd>4</dd>" in page
+
+
 def test_evil_names_are_escaped_in_every_section(tmp_path):
     evil = "<script>x</script>"
     gone = {**changed(), "retention": {evil: changed()["train"]}, "weight_change": {"all": 0.1, evil: 0.2}}
