@@ -37,7 +37,8 @@ def save_checkpoint(folder: Path, step: int, state: Mapping[str, Any]) -> None:
     body = {"state": plain, "tensors_sha256": tensors_sha256, "sha256": sha256_json([plain, tensors_sha256])}
     write_bytes(part / "state.json", canonical_json(body).encode())
     target = folder / f"checkpoint-{step:08d}"
-    shutil.rmtree(target, ignore_errors=True)  # only a repeat of the same step finds one
+    while target.exists():  # a repeat of the same step: the older one stays until the new one is whole
+        target = target.with_name(target.name + "+")
     part.rename(target)
     for old in _checkpoints(folder)[:-1]:
         shutil.rmtree(old, ignore_errors=True)

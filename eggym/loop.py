@@ -19,12 +19,12 @@ from eggym.beyond import Sides
 from eggym.budget import FlopModel, Meter
 from eggym.checkpoint import copy_into, load_checkpoint, save_checkpoint
 from eggym.choice import Choice
-from eggym.config import Plan
+from eggym.config import CONFIG, Plan
 from eggym.drift import KL_BASE, start_drift
 from eggym.episode import EpisodeBatch
-from eggym.errors import Diverged
+from eggym.errors import Diverged, RunMismatch
 from eggym.evaluate import Evaluator
-from eggym.files import write_json
+from eggym.files import sha256_json, write_json
 from eggym.fitness import FitnessLog
 from eggym.kl_reward import KlReward
 from eggym.learner import Learner, Prompter
@@ -238,6 +238,7 @@ class Run:
 
     def _save(self) -> None:
         state = {
+            "run": sha256_json(self.identity),
             "step": self.step,
             "n_used": self.n_used,
             "dearest": self.dearest,
@@ -266,6 +267,11 @@ class Run:
             for name in (FITNESS, STEPS, EVALUATIONS):
                 (self.folder / name).unlink(missing_ok=True)
             return
+        if state["run"] != sha256_json(self.identity):  # its config file was lost, or came from elsewhere
+            raise RunMismatch(
+                f"{self.folder} holds a checkpoint of another configuration than its {CONFIG}; choose another --out "
+                "or delete it"
+            )
         self.step, self.n_used, self.dearest = state["step"], state["n_used"], state["dearest"]
         self.points = [Point.model_validate(point) for point in state["points"]]
         self.states = state["states"]

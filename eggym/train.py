@@ -14,6 +14,7 @@ from eggym.checkpoint import remove_checkpoints
 from eggym.choice import validation_items
 from eggym.config import CONFIG, Plan, RunConfig, refuse_other, refuse_unknown_fields, resolve
 from eggym.digest import digest
+from eggym.errors import BadValue
 from eggym.evaluate import evaluation_items
 from eggym.files import read_json, sha256_json, write_json
 from eggym.forecast import Forecast, forecast, refuse_short
@@ -22,6 +23,7 @@ from eggym.loop import Run, Watch
 from eggym.policy import model_sha256
 from eggym.record import RECORD_FILE, Record
 from eggym.result import finished_record
+from eggym.splits import check_split
 
 
 def train(
@@ -56,14 +58,15 @@ def train(
 def run_plan(plan: Plan, folder: Path, watch: Watch, force: bool = False) -> Record:
     """Run a resolved plan; see `train`."""
     identity = identify(plan)
-    begun = (folder / CONFIG).is_file()
-    if begun:
+    if (folder / CONFIG).is_file():
         refuse_other(folder, read_json(folder / CONFIG), identity)
     else:
         look_ahead(plan, force)
     with alone(folder):
-        if (folder / RECORD_FILE).is_file():  # perhaps another process finished it while this one waited
+        begun = (folder / CONFIG).is_file()  # perhaps by another process, while this one looked or waited
+        if begun:
             refuse_other(folder, read_json(folder / CONFIG), identity)
+        if (folder / RECORD_FILE).is_file():
             remove_checkpoints(folder)
             return finished_record(folder)
         learner = prepared(plan)
@@ -95,6 +98,7 @@ def look_ahead(plan: Plan, force: bool) -> Forecast:
     Raises:
         EggymError: the task or learner does not work with this model, or the budget is too small (unless forced).
     """
+    _refuse_one_split(plan.config.split, plan.evaluation.split)
     preflight(plan.task, plan.config.split)
     evaluation_items(plan)
     validation_items(plan)
@@ -104,3 +108,11 @@ def look_ahead(plan: Plan, force: bool) -> Forecast:
     found = forecast(plan, learner)
     refuse_short(plan, found, force)
     return found
+
+
+def _refuse_one_split(trained_on: str, judged_on: str) -> None:
+    if check_split(trained_on) == check_split(judged_on):
+        raise BadValue(
+            f"split is {trained_on} and eval.split is {judged_on}: a run would be judged on what it was trained on; "
+            "give another of train, validation and test to one of them"
+        )

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from eggym.budget import Budget
-from eggym.checkpoint import load_checkpoint
+from eggym.checkpoint import load_checkpoint, save_checkpoint
 from eggym.config import CONFIG, RunConfig, resolve
 from eggym.errors import BadValue, EggymError, RunMismatch, TaskFault, UnknownName
 from eggym.files import sha256_file
@@ -439,3 +439,47 @@ def test_the_config_file_is_written_first_and_names_everything(finished):
     assert found["options"] and found["model_sha256"] and found["prompt"]["max_new_tokens"]
     assert json.loads((folder / "record.json").read_text())["config"] == found
     shutil.rmtree(folder.parent / "nothing", ignore_errors=True)
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"set": {"dr_grpo.lr": 2e-3}}])
+def test_a_checkpoint_of_another_run_is_not_continued_where_the_config_file_is_lost(tmp_path, change):
+    with pytest.raises(Stop):
+        train(config("dr_grpo"), tmp_path / "run", stop_at(5))
+    (tmp_path / "run" / "config.json").unlink()
+    with pytest.raises(RunMismatch, match="holds a checkpoint of another configuration"):
+        train(config("dr_grpo", **change), tmp_path / "run")
+
+
+def test_a_run_that_began_while_another_looked_ahead_is_not_overwritten(tmp_path, monkeypatch):
+    module = sys.modules["eggym.train"]
+    look = module.look_ahead
+
+    def meanwhile(plan, force):
+        monkeypatch.setattr(module, "look_ahead", look)
+        with pytest.raises(Stop):
+            train(config("dr_grpo"), tmp_path / "run", stop_at(5))
+        return look(plan, force)
+
+    monkeypatch.setattr(module, "look_ahead", meanwhile)
+    with pytest.raises(RunMismatch, match="seed 0 -> 1"):
+        train(config("dr_grpo", seed=1), tmp_path / "run")
+
+
+@pytest.mark.parametrize("split", ["test", "test:other"])
+def test_what_is_judged_is_not_trained_on(tmp_path, split):
+    with pytest.raises(BadValue, match="a run would be judged on what it was trained on"):
+        train(config(split=split), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_kill_between_two_checkpoints_of_one_step_leaves_a_whole_one(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path, 5, {"x": 1})
+    with monkeypatch.context() as killed:
+        killed.setattr("pathlib.Path.rename", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            save_checkpoint(tmp_path, 5, {"x": 2})
+    assert load_checkpoint(tmp_path) == {"x": 1}
+    save_checkpoint(tmp_path, 5, {"x": 3})
+    assert load_checkpoint(tmp_path) == {"x": 3} and len(list(tmp_path.glob("checkpoint-*"))) == 1
+    save_checkpoint(tmp_path, 6, {"x": 4})
+    assert load_checkpoint(tmp_path) == {"x": 4}
