@@ -96,7 +96,9 @@ class FitnessLog:
         """
         entries = self._entries()
         if not 0 <= n_steps <= len(entries):
-            raise BadValue(f"{self.path} holds {len(entries)} whole steps, cannot keep {n_steps}")
+            raise BadValue(
+                f"{self.path} holds {len(entries)} whole steps, cannot keep {n_steps}; restore it, or delete the folder"
+            )
         kept = entries[:n_steps]
         self._keep(kept)
 

@@ -214,6 +214,12 @@ def find_runs(folder: Path) -> list[Path]:
     return sorted((path for path in found if not _is_trial(path.relative_to(folder).parts)), key=_by_number)
 
 
+def unfinished(folder: Path) -> list[Path]:
+    """Return every folder at or below ``folder`` in which a run was begun and left no record, trials apart."""
+    begun = (path.parent for path in folder.rglob("config.json") if not (path.parent / RECORD_FILE).is_file())
+    return sorted((path for path in begun if not _is_trial(path.relative_to(folder).parts)), key=_by_number)
+
+
 def _is_trial(parts: tuple[str, ...]) -> bool:
     return len(parts) >= 4 and parts[-4] == TUNING and re.fullmatch(r"trial-\d+", parts[-1]) is not None
 

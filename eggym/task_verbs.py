@@ -112,17 +112,20 @@ def compare(
 ) -> None:
     """Compare finished runs, wherever they lie.
 
-    Prints the table and the verdicts of a duel.
+    Prints the table and the verdicts of a duel. Files that lie beside a record must be as the run left them.
     """
     from eggym.errors import UnknownName
     from eggym.outcome import summary
-    from eggym.record import find_runs, load_measured, load_record
+    from eggym.record import find_runs, load_measured, unfinished
+    from eggym.result import finished_record
     from eggym.tables import print_summary
 
     found = [path for folder in runs for path in find_runs(folder)]
     if not found:
         raise UnknownName(f"no finished run in {', '.join(map(str, runs))}: there is no record.json at or below it")
-    records = [load_record(path) for path in dict.fromkeys(found)]
+    for path in dict.fromkeys(path for folder in runs for path in unfinished(folder)):
+        typer.echo(f"eggym: not finished, and left out: {path}", err=True)
+    records = [finished_record(path, whole=False) for path in dict.fromkeys(found)]
     measured = {record.id: load_measured(path) for record, path in zip(records, dict.fromkeys(found), strict=True)}
     numbers = summary(records, {name: one for name, one in measured.items() if one is not None}, target)
     if as_json:

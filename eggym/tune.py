@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from eggym.config import RunConfig
-from eggym.errors import EggymError
+from eggym.errors import BadValue, EggymError
 from eggym.files import read_json
 from eggym.pool import Entry, Pool, look_at
 from eggym.record import RECORD_FILE, TUNING
@@ -122,7 +122,10 @@ def _tuner(config: RunConfig, message: dict[str, Any], folder: Path) -> Tuner:
 
 def _outcome(folder: Path, options: dict[str, Any]) -> Trial:
     if not (folder / RECORD_FILE).is_file():
-        found = read_json(folder / DIVERGED)
-        return Trial(options=options, score=None, run=found["reason"], flops=found["flops"])
+        try:
+            found = read_json(folder / DIVERGED)
+            return Trial(options=options, score=None, run=found["reason"], flops=found["flops"])
+        except (KeyError, TypeError, ValueError) as problem:
+            raise BadValue(f"{folder / DIVERGED} is damaged; delete it, and the trial is run again") from problem
     record = finished_record(folder)
     return Trial(options=options, score=record.final(record.primary).mean, run=record.id, flops=record.spent.flops)

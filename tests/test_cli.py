@@ -208,6 +208,13 @@ def test_train_eval_compare_export_in_a_row(capsys, tmp_path, monkeypatch):
     trained = json.loads(out)["tiny-programs"]["greedy"]
     record = json.loads((tmp_path / "run" / "record.json").read_text())
     assert trained["rewards"] == record["points"][-1]["greedy"]["rewards"]
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "config.json").write_text("{}")
+    code, _, err = run(capsys, "compare", ".")
+    assert code == 0 and "not finished, and left out: begun" in err
+    (tmp_path / "run" / "evaluations.jsonl").write_text("")
+    code, _, err = run(capsys, "compare", "run")
+    assert code == 2 and "evaluations.jsonl was changed since the run was finished" in err
 
 
 def test_true_rewards_are_told_where_the_reward_is_a_proxy(capsys, tmp_path, monkeypatch):

@@ -247,6 +247,9 @@ def test_a_trial_that_diverges_has_no_score_and_is_not_tried_again(tmp_path):
     place = tmp_path / "out" / "tuning" / "tiny-programs-v0" / "twin" / "trial-1"
     assert read_json(place / "diverged.json")["flops"] == story.trials[1].flops and not (place / "record.json").exists()
     assert started(tmp_path / "out", **call)[1] == []
+    (place / "diverged.json").write_text("{}")
+    with pytest.raises(BadValue, match=r"diverged\.json is damaged; delete it"):
+        started(tmp_path / "out", **call)
 
 
 @pytest.mark.slow
