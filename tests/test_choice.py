@@ -9,12 +9,14 @@ from eggym.budget import FlopModel, Meter
 from eggym.choice import Choice
 from eggym.config import RunConfig, resolve
 from eggym.errors import BadValue
+from eggym.evaluate import first_items, score_of
 from eggym.files import sha256_file
 from eggym.policy import model_sha256
 from eggym.record import load_record
 from eggym.replay import replay
 from eggym.result import deterministic_files
 from eggym.train import run_plan
+from eggym.views import PolicyViews
 
 QUICK = {
     "eval.items": 6, "eval.points": 4, "eval.drift": 2, "eval.many": 0, "eval.train_items": 0,
@@ -75,6 +77,18 @@ def test_the_weights_of_the_first_best_point_count(shared, monkeypatch, means, p
     choice.take()
     assert choice.step == 10 * place
     assert model_sha256(asked.policy.model) == held[place] and len(set(held)) == 5
+
+
+def test_it_is_chosen_by_greedy_replies_to_validation_items():
+    asked = plan(set={"eval.validation_items": 40})
+    meter = Meter(FlopModel.of(asked.policy.model))
+    found = Choice(asked, meter, {}).look(0)
+    items = first_items(asked.task, "validation", 40)
+    by_greed, by_luck = (
+        score_of(0.0, asked.rollout(meter, "elsewhere").run(PolicyViews(40, 1, temperature), items, step=3))
+        for temperature in (0.0, 1.0)
+    )
+    assert found == by_greed and found.rewards != by_luck.rewards
 
 
 @pytest.mark.parametrize("learner", ["eggroll", pytest.param("dr_grpo", marks=pytest.mark.slow)])

@@ -94,6 +94,32 @@ def test_what_cannot_be_compared_is_refused():
         arrange([one, other])
     with pytest.raises(BadValue, match="different primary metrics"):
         arrange([one, run(TASKS[0], "dr_grpo", 1, [0.2], primary="sampled")])
+    for key in ("budget", "model", "space", "split", "prompt", "eval", "memory", "dtype"):
+        with pytest.raises(BadValue, match=f"on eggym/tiny-arithmetic-v0 cannot be compared: {key} is 'a' and 'b'"):
+            arrange([configured("eggroll", **{key: "a"}), configured("dr_grpo", **{key: "b"})])
+
+
+def test_runs_may_differ_in_what_a_learner_is_and_how_it_was_tuned():
+    own = ("learner", "variant", "options", "profile", "seed", "tuning")
+    (arena,) = arrange([configured(name, **dict.fromkeys(own, name)) for name in ("eggroll", "dr_grpo")])
+    assert [side.label for side in arena.sides] == ["eggroll", "dr_grpo"]
+
+
+def test_tasks_of_one_name_that_differ_are_two():
+    code = run(TASKS[0], "eggroll", 1, [0.2]).provenance.config_sha256
+    runs = [
+        run(TASKS[0], "eggroll", 1, [0.2, 0.3], id=run_id(code, 1, digest, "m"), task_info={"digest": digest})
+        for digest in ("aaaaaaa", "bbbbbbb")
+    ]
+    assert [arena.task for arena in arrange(runs)] == [f"{TASKS[0]} aaaaaa", f"{TASKS[0]} bbbbbb"]
+
+
+def configured(name, **config):
+    """A run whose configuration is only this."""
+    code = run(TASKS[0], name, 1, [0.2]).provenance.model_dump()
+    digest = sha256_json(config)
+    fields = {"config": config, "id": run_id(digest, 1, f"digest {TASKS[0]}", "m")}
+    return run(TASKS[0], name, 1, [0.2, 0.3], provenance={**code, "config_sha256": digest}, **fields)
 
 
 def _twins():
@@ -159,6 +185,31 @@ def test_one_item_more_in_every_seed_is_no_verdict():
     assert pair["sentence"].endswith("the same in every seed, and over items the interval includes zero")
     # ten of forty items are another matter
     assert summary(several((0.25, 0.25, 0.25)), {})["verdicts"][0]["verdict"] == "ES ahead"
+
+
+def test_the_primary_metric_decides():
+    # sampled replies earn 0.8 of greedy ones
+    runs = several((0.1, 0.2, 0.3))
+    greedy, sampled = (
+        summary([one.model_copy(update={"primary": primary}) for one in runs], {})["tasks"][0]["comparisons"][0]
+        for primary in ("greedy", "sampled")
+    )
+    assert (greedy["difference"], sampled["difference"]) == (pytest.approx(0.2), pytest.approx(0.16))
+
+
+def test_seeds_are_paired_whatever_order_they_come_in_and_those_of_one_side_left_out():
+    # one seed of dr_grpo ended without a reward: that seed of eggroll goes with it, and no other
+    ends = {1: 0.3, 2: 0.5, 3: 0.8}
+    es = [run(TASKS[0], "eggroll", seed, [0.2, end + 0.1]) for seed, end in ends.items()]
+    rl = [run(TASKS[0], "dr_grpo", seed, [0.2, end]) for seed, end in {**ends, 1: None, 4: 0.6}.items()]
+    es.append(run(TASKS[0], "eggroll", 4, [0.2, 0.7]))
+    asked = [es + rl, es + rl[::-1], [*es, *rl, run(TASKS[0], "dr_grpo", 9, [0.2, 0.9])]]
+    asked.append([*es, run(TASKS[0], "eggroll", 9, [0.2, 0.9]), *rl])
+    first, *others = (summary(runs, {})["tasks"][0]["comparisons"][0] for runs in asked)
+    assert first["difference"] == pytest.approx(0.1) and first["items"]["mean"] == pytest.approx(0.1)
+    for other in others:
+        for key in ("difference", "low", "high", "per_seed", "items", "verdict"):
+            assert other[key] == first[key], key
 
 
 def test_pairs_without_a_test_do_not_count_among_the_comparisons():

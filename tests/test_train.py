@@ -399,6 +399,38 @@ def test_a_forecast_plays_once_for_all_learners_and_seeds_and_anew_where_episode
     assert played == ["eggym/tiny-programs-v0"] * 2 + ["eggym/tiny-orders-v0"]
 
 
+OWN_TASK = """
+from eggym.task import Item, Task
+
+class One(Task):
+    id = "me/one-v0"
+    def generate(self, rng):
+        return Item(str(rng.randrange(10**{digits})), truth="1")
+    def score(self, item, reply):
+        return float(reply == item.truth)
+"""
+
+
+def test_a_forecast_is_played_anew_for_whatever_its_cost_depends_on(monkeypatch, tmp_path):
+    cost, played = sys.modules["eggym.sample_cost"], []
+    monkeypatch.setattr(cost, "_KNOWN", {})
+    monkeypatch.setattr(cost, "_play", lambda plan, *sizes: played.append(sizes))
+    for digits in (4, 5):  # edited under the same id
+        (tmp_path / f"{digits}.py").write_text(OWN_TASK.replace("{digits}", str(digits)))
+    base = ("tiny-programs", "eggroll")
+    asked = [
+        {}, {"split": "validation"}, {"model": "embedded-v1"}, {"memory": "1GiB"}, {"dtype": "bfloat16"},
+        {"set": {"space.targets": ".*"}}, {"set": {"engine.compile": True}}, {"set": {"prompt.stop": ["?"]}},
+    ]  # fmt: skip
+    plans = [resolve(RunConfig(*base, **fields)) for fields in asked]
+    plans += [resolve(RunConfig(f"{tmp_path}/{digits}.py", "eggroll")) for digits in (4, 5)]
+    for plan in plans + plans:
+        cost.played(plan, 2, 4)
+    for sizes in ((2, 5), (3, 4)):
+        cost.played(plans[0], *sizes)
+    assert played == [(2, 4)] * len(plans) + [(2, 5), (3, 4)]
+
+
 def test_the_forecast_of_a_control_is_that_of_its_learner():
     steps = []
     for learner in ("dr_grpo", "random-reward:dr_grpo"):

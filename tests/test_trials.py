@@ -9,7 +9,7 @@ from eggym.errors import BadValue, EggymError
 from eggym.learner import PROFILES
 from eggym.registry import learner_table, load_learner
 from eggym.score import Trial, Tuning
-from eggym.trials import SEED, draw, space_of, trial_settings, trials_of, winner
+from eggym.trials import SEED, declared, draw, space_of, trial_settings, trials_of, winner
 
 SPACE = {"sigma": (0.01, 0.02, 0.04, 0.08), "update_rms": (0.005, 0.01)}
 START = {"sigma": 0.04, "update_rms": 0.01}
@@ -72,6 +72,14 @@ def test_more_trials_than_settings_are_refused(given, n_trials, message):
 
 def test_controls_and_learners_without_a_space_have_no_trials():
     assert trials_of(plan("frozen"), 4) == trials_of(plan("random-reward:eggroll"), 4) == []
+
+
+@pytest.mark.parametrize("name", ["eggroll", "openai-es", "dr_grpo", "rloo", "ppo", "sft"])
+def test_every_side_has_as_many_trials_and_the_first_is_the_run_without_tuning(name):
+    asked = plan(name)
+    found = trials_of(asked, 4)
+    assert len(found) == 4 and found[0].keys() == declared(asked).keys()
+    assert found[0] == {option: getattr(asked.options, option) for option in found[0]}
 
 
 @pytest.mark.parametrize("profile", PROFILES)

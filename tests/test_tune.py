@@ -1,6 +1,7 @@
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from eggym.errors import BadValue, RunMismatch
 from eggym.files import read_json, sha256_file
 from eggym.record import find_runs, load_record
 from eggym.reopen import Whereabouts, reopen
+from eggym.trials import winner
 from eggym.tuned import tuned as tuned_rows
 from eggym.worker import Worker, _do
 
@@ -116,6 +118,26 @@ def test_the_record_tells_the_story_and_the_options_are_those_that_were_chosen(t
         assert story.chosen == [trial.score for trial in story.trials].index(best)
         assert story.trials[story.chosen].options.items() <= record.learner.options.items()
         assert record.config["tuning"] == story.brief()
+
+
+def test_a_run_and_its_control_have_the_options_of_the_trial_that_won(tuned, tmp_path, monkeypatch):
+    # the last trial wins, whose options no run has of itself
+    shutil.copytree(tuned.folder / "tuning", tmp_path / "tuning")
+    monkeypatch.setattr("eggym.tune.winner", lambda scores: len(scores) - 1)
+    done, seen = started(tmp_path, **{**CALL, "learner": ["eggroll", "random-reward:eggroll"]})
+    assert [entry.trial for entry in seen] == [None, None]  # the trials are those of the copy
+    first, *_, last = done.records[0].tuning.trials
+    assert first.options != last.options
+    for record in done.records:
+        assert record.tuning.chosen == 2 and last.options.items() <= record.learner.options.items()
+
+
+def test_a_run_that_was_tuned_to_something_else_is_refused(tuned, monkeypatch):
+    before = files(tuned.folder)
+    monkeypatch.setattr("eggym.tune.winner", lambda scores: (winner(scores) + 1) % len(scores))
+    with pytest.raises(RunMismatch, match=r"tuning.chosen \d -> \d"):
+        duel(out=tuned.folder, **CALL)
+    assert files(tuned.folder) == before
 
 
 def test_trials_are_no_runs_of_the_duel(tuned):
@@ -227,7 +249,9 @@ def test_a_variant_is_tuned_in_a_folder_of_its_own(tmp_path):
     config = DuelConfig(
         ("tiny-programs",), ("eggroll", "eggroll@t1"), (0,), budget="40episodes", set=settings, tune=2, workers=1
     )
-    trials = plan_duel(config, tmp_path, False).trials
+    plan = plan_duel(config, tmp_path, False)
+    trials = plan.trials
+    assert [plan.tuner_of(run).label for run in plan.runs] == ["eggroll", "eggroll@t1"]
     assert [(trial.learner, str(trial.folder.relative_to(tmp_path))) for trial in trials] == [
         (learner, f"tuning/tiny-programs-v0/{folder}/trial-{number}")
         for learner, folder in (("eggroll", "eggroll"), ("eggroll@t1", "eggroll-t1"))
