@@ -12,6 +12,7 @@ from eggym.duel import DuelConfig, conclude, duel
 from eggym.errors import BadValue, EggymError, RunMismatch, UnknownName
 from eggym.files import sha256_file
 from eggym.record import find_runs
+from eggym.result import deterministic_files
 from eggym.wording import slug
 
 QUICK = {
@@ -61,6 +62,15 @@ def test_again_with_one_more_seed_and_learner_reuses_what_is_finished(fought):
 def test_another_worker_count_gives_the_same_records(fought, tmp_path):
     alone = duel(out=tmp_path, workers=1, **CALL)
     assert records(alone.folder) == {n: h for n, h in records(fought.folder).items() if n in records(alone.folder)}
+
+
+@pytest.mark.parametrize("learner", CALL["learner"])
+def test_a_run_in_this_process_leaves_the_record_of_one_in_a_worker(fought, tmp_path, learner):
+    eggym.train(CALL["task"], learner, seed=0, budget=CALL["budget"], set=QUICK, out=tmp_path)
+    there = fought.folder / "tiny-programs-v0" / learner / "seed-0"
+    names = ["record.json", *deterministic_files(there)]
+    assert len(names) > 2
+    assert [sha256_file(tmp_path / name) for name in names] == [sha256_file(there / name) for name in names]
 
 
 def test_a_folder_of_another_budget_is_refused_and_left_alone(fought):

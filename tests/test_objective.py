@@ -19,8 +19,9 @@ from eggym.agents.objective import (
 )
 from eggym.agents.options import PolicyGradientOptions
 from eggym.agents.presets import CISPO, DAPO, DR_GRPO, GRPO, GSPO, REINFORCE_PP, RLOO
-from eggym.agents.scoring import micro_batches
+from eggym.agents.scoring import action_logprobs, micro_batches
 from eggym.episode import Segment
+from eggym.policy import Policy
 from eggym.views import ParameterSpace
 
 SPACE = ParameterSpace()
@@ -172,8 +173,32 @@ def test_what_is_no_action_is_never_looked_at(fresh_policy):
     assert all(torch.equal(one.gradients[name], two.gradients[name]) for name in parameters)
 
 
-def test_which_side_the_padding_is_on_and_what_it_holds_changes_nothing(fresh_policy):
-    # a row alone has no padding; among longer ones it has; the pad token itself is of no account
+def test_what_the_policy_predicts_where_it_did_not_act_has_no_gradient(fresh_policy):
+    # left-padded rows: whatever stands before an action is kept, and the head says NaN of everything else
+    segments = [one for sample in stale(fresh_policy) for one in sample.segments if any(one.actions)]
+    longest = max(len(one.ids) for one in segments)
+    act_R_T = torch.tensor([[False] * (longest - len(one.ids)) + one.actions for one in segments])
+    before_R_T = act_R_T.roll(-1, 1)
+    assert act_R_T[:, 0].sum() == 0 < before_R_T.sum() < act_R_T.numel() / 2
+
+    def spoil(module, args, logits):
+        return logits.where(before_R_T[:, -logits.shape[1] :, None], math.nan)
+
+    found = []
+    parameters = SPACE.select(fresh_policy.model)
+    for weight in parameters.values():
+        weight.requires_grad_(True)
+    for hook in (None, spoil):
+        handle = hook and fresh_policy.model.get_output_embeddings().register_forward_hook(hook)
+        logprobs_M = action_logprobs(fresh_policy, segments, 1.0)
+        found.append([logprobs_M.detach(), *gradient_of(fresh_policy, logprobs_M.sum()).values()])
+        if handle:
+            handle.remove()
+    assert len(found[0][0]) == act_R_T.sum() and all(map(torch.equal, *found))
+
+
+def test_padding_and_what_it_holds_change_nothing(fresh_policy, monkeypatch):
+    # a row alone has no padding; among longer ones it has
     samples, options = stale(fresh_policy), PolicyGradientOptions(tokens_per_pass=1)
     parameters = SPACE.select(fresh_policy.model)
     alone = batch_objective(fresh_policy, parameters, samples, options)
@@ -182,6 +207,10 @@ def test_which_side_the_padding_is_on_and_what_it_holds_changes_nothing(fresh_po
     for name in parameters:
         scale = float(alone.gradients[name].abs().max())
         assert torch.allclose(together.gradients[name], alone.gradients[name], atol=2e-5 * scale)
+    monkeypatch.setattr(Policy, "pad_id", 77)  # a token like any other
+    other = batch_objective(fresh_policy, parameters, samples, dataclasses.replace(options, tokens_per_pass=4096))
+    assert other.objective == together.objective
+    assert all(torch.equal(other.gradients[name], together.gradients[name]) for name in parameters)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

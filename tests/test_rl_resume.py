@@ -1,4 +1,4 @@
-"""Policy gradients, stopped after every step: the same bytes as if nothing had happened."""
+"""RL and ES, stopped after every step: the same bytes as if nothing had happened."""
 
 import json
 import sys
@@ -16,6 +16,8 @@ CASES = {
     "dapo": {"items": 4, "replies": 4, "refills": 3},
     "gspo": {"items": 4, "replies": 4},
     "ppo": {"items": 4, "replies": 4, "critic_warmup": 1},
+    "eggroll": {"items": 2, "population": 8, "optimiser": "adam"},
+    "openai-es": {"items": 2, "population": 8},
 }
 
 
