@@ -19,6 +19,7 @@ from torch import Tensor
 from eggym.episode import Segment
 from eggym.policy import Policy
 from eggym.start_model import StartModel
+from eggym.teacher_pass import teacher_pass
 
 _ROWS = 4096  # tokens whose whole distributions are held at once for their entropy
 
@@ -87,7 +88,7 @@ def score(
     ids_R_T, mask_R_T = ids_R_T.to(policy.device), mask_R_T.to(policy.device)
     # the last token of a row predicts nothing, and is read only where its hidden state is wanted
     n_read = n_positions if hidden else n_positions - 1
-    with _head_inputs(policy.model, hidden) as seen:
+    with teacher_pass(policy.model), _head_inputs(policy.model, hidden) as seen:
         inputs = {
             "input_ids": ids_R_T[:, :n_read],
             "attention_mask": mask_R_T[:, :n_read],
