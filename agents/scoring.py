@@ -19,6 +19,7 @@ from torch import Tensor
 from eggym.episode import Segment
 from eggym.policy import Policy
 from eggym.start_model import StartModel
+from eggym.teacher_pass import teacher_pass
 
 _ROWS = 4096  # tokens whose whole distributions are held at once for their entropy
 
@@ -85,15 +86,17 @@ def score(
         mask_R_T[row, start:] = 1
         action_R_T[row, start:] = torch.tensor(segment.actions)
     ids_R_T, mask_R_T = ids_R_T.to(policy.device), mask_R_T.to(policy.device)
-    with _head_inputs(policy.model, hidden) as seen:
+    # the last token of a row predicts nothing, and is read only where its hidden state is wanted
+    n_read = n_positions if hidden else n_positions - 1
+    with teacher_pass(policy.model), _head_inputs(policy.model, hidden) as seen:
         inputs = {
-            "input_ids": ids_R_T,
-            "attention_mask": mask_R_T,
-            "position_ids": (mask_R_T.cumsum(1) - 1).clamp(min=0),
+            "input_ids": ids_R_T[:, :n_read],
+            "attention_mask": mask_R_T[:, :n_read],
+            "position_ids": (mask_R_T[:, :n_read].cumsum(1) - 1).clamp(min=0),
             "use_cache": False,
-            "logits_to_keep": n_kept + 1,
+            "logits_to_keep": n_kept + hidden,
         }
-        logits = (model or policy.model)(**inputs).logits[:, :-1]
+        logits = (model or policy.model)(**inputs).logits[:, :n_kept]
     chosen_R_T = action_R_T[:, -n_kept:].to(policy.device)
     scaled_M_V = logits[chosen_R_T].float() / temperature
     logprobs_M_V = scaled_M_V.log_softmax(-1)

@@ -44,7 +44,7 @@ def runs_plainly(model: Any) -> bool:
     if not known or getattr(config, "hidden_act", None) != "silu" or len(body.layers) != config.num_hidden_layers:
         return False
     passed_over = [body.norm, *(one for layer in body.layers for one in _passed_over(layer))]
-    return not any(_is_watched(module) for module in passed_over)
+    return not any(is_watched(module) for module in passed_over)
 
 
 def _is_of_library(layer: nn.Module) -> bool:
@@ -55,8 +55,13 @@ def _passed_over(layer: Any) -> list[nn.Module]:
     return [layer, layer.self_attn, layer.mlp, layer.mlp.act_fn, layer.input_layernorm, layer.post_attention_layernorm]
 
 
-def _is_watched(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))
+def is_watched(module: nn.Module) -> bool:
+    """Say whether anybody wants to be told when a module is called, or has replaced what it does."""
+    before, after = (
+        module._forward_pre_hooks or module._backward_pre_hooks,
+        module._forward_hooks or module._backward_hooks,
+    )
+    return bool(before or after or "forward" in vars(module))
 
 
 def _body(

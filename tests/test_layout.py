@@ -39,6 +39,8 @@ FLOORS = (
         "budget",
         "cache",
         "plain_pass",
+        "pass_parts",
+        "teacher_pass",
         "lanes",
         "step",
         "stops",

@@ -299,7 +299,8 @@ def test_a_learner_continues_from_its_state(make_policy):
 def test_hidden_states_are_those_of_the_model_whatever_else_is_asked(policy):
     own = SEGMENTS[0][0]
     plain, rich = score(policy, [own], 1.0), score(policy, [own], 1.0, hidden=True)
-    assert torch.equal(plain.logprobs_M, rich.logprobs_M) and plain.hidden_M_D is None
+    # one position more is read for the hidden state behind the last token, so products may round otherwise
+    assert torch.allclose(plain.logprobs_M, rich.logprobs_M, atol=1e-6) and plain.hidden_M_D is None
     assert rich.hidden_M_D.shape == (3, 32) and rich.last_R_D.shape == (1, 32)
 
 

@@ -96,9 +96,9 @@ def test_passes_of_the_start_policy_are_counted_as_the_learners(fresh_policy):
 
 
 def cost(policy, segments):
-    """FLOPs of one forward pass, with logits at rows x (longest reply + 1) positions."""
-    lengths = [len(one.ids) for one in segments]
-    n_logits = len(segments) * (max(sum(one.actions) for one in segments) + 1)
+    """FLOPs of one forward pass: the last token of a row is not read, logits are at rows x longest reply positions."""
+    lengths = [len(one.ids) - 1 for one in segments]
+    n_logits = len(segments) * max(sum(one.actions) for one in segments)
     return FlopModel.of(policy.model).forward(sum(lengths), sum(n * (n + 1) // 2 for n in lengths), n_logits)
 
 
@@ -143,7 +143,7 @@ def test_a_recomputed_forward_is_counted_once_and_really_made(fresh_policy):
             batch_objective(fresh_policy, parameters, samples, options)
         counted[wanted], computed[wanted] = meter.spend.learner_flops, counter.get_total_flops()
         assert meter.spend.computed_flops == meter.spend.learner_flops
-    lengths = [len(one.ids) for one in SEGMENTS]
+    lengths = [len(one.ids) - 1 for one in SEGMENTS]
     body = meter.flop_model.forward(sum(lengths), sum(n * (n + 1) // 2 for n in lengths), 0)
     assert counted[True] - counted[False] == body
     assert computed[True] - computed[False] == pytest.approx(body, rel=0.35)  # pads of the batch are really computed
