@@ -37,7 +37,9 @@ def plain_pass(model: Any) -> Iterator[None]:
 
 def runs_plainly(model: Any) -> bool:
     """Say whether `plain_pass` knows every layer of this model, and nobody wants to be told of one."""
-    body, config = model.base_model, model.config
+    body, config = getattr(model, "base_model", None), getattr(model, "config", None)
+    if body is None or config is None:  # no model of the library at all
+        return False
     if model.device.type != "cpu" or "forward" in vars(body) or not hasattr(body, "layers"):
         return False
     known = all(type(layer).__name__ in _LAYERS and _is_of_library(layer) for layer in body.layers)

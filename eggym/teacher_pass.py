@@ -37,7 +37,7 @@ def teacher_pass(model: Any) -> Iterator[None]:
 
 def runs_directly(model: Any) -> bool:
     """Say whether `teacher_pass` knows every layer of this model, and nobody wants to be told of one."""
-    if model.dtype != torch.float32 or not runs_plainly(model):
+    if not runs_plainly(model) or model.dtype != torch.float32:
         return False
     return not any(layer.self_attn.training for layer in model.base_model.layers)  # where dropout would be
 
