@@ -130,12 +130,6 @@ def half_width(found: Mapping[str, Any] | None, how: str = "number") -> str:
     return f"\N{PLUS-MINUS SIGN} {write((found['high'] - found['low']) / 2)}"
 
 
-def notes_of(summary: Mapping[str, Any]) -> list[str]:
-    """Return what must be said of learners whose scores are shown, each once."""
-    told = [(one["learner"], one.get("note")) for task in summary["tasks"] for one in task["learners"]]
-    return [f"{learner}: {note}." for learner, note in dict.fromkeys(told) if note]
-
-
 def p_value(value: float | None) -> str:
     """Return a p value in three places, or a dash."""
     if value is None:

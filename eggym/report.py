@@ -18,11 +18,12 @@ from eggym.drawing import STYLE
 from eggym.errors import EggymError
 from eggym.files import write_bytes
 from eggym.outcome import summary
-from eggym.page_parts import CSS_OF, FILTERS, notes_of, provenance, settings, whiskers
+from eggym.page_parts import CSS_OF, FILTERS, provenance, settings, whiskers
 from eggym.picture import describe, panel, panel_svgs, sheet_svg
 from eggym.plots import pass_at_svgs, profile_svg
 from eggym.record import Measured, Record, find_runs, load_record
 from eggym.transcripts import examples
+from eggym.wording import notes_of
 
 __all__ = ["REPORT_FILE", "picture_svg", "summary", "write_report"]
 

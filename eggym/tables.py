@@ -8,8 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from eggym.page_parts import notes_of
-from eggym.wording import amount, short, size
+from eggym.wording import amount, notes_of, short, size
 
 _NAMES = 15  # characters of the first column
 _STYLES = {"es": "cyan", "rl": "yellow", "baseline": "green", "control": "bright_black"}

@@ -1,6 +1,8 @@
 """How names and numbers are written for people, in the terminal and on the page, and names as paths."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 
 def short(task: str) -> str:
@@ -47,3 +49,9 @@ def printable(text: str) -> str:
 def slug(name: str) -> str:
     """Return a name as part of a path: the namespace ``eggym/`` is left out, odd characters become hyphens."""
     return re.sub(r"[^A-Za-z0-9._+-]+", "-", name.removeprefix("eggym/")).strip("-.") or "x"
+
+
+def notes_of(summary: Mapping[str, Any]) -> list[str]:
+    """Return what must be said of learners whose scores are shown, each once."""
+    told = [(one["learner"], one.get("note")) for task in summary["tasks"] for one in task["learners"]]
+    return [f"{learner}: {note}." for learner, note in dict.fromkeys(told) if note]
