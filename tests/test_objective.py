@@ -174,7 +174,7 @@ def test_what_is_no_action_is_never_looked_at(fresh_policy):
 
 
 def test_what_the_policy_predicts_where_it_did_not_act_has_no_gradient(fresh_policy):
-    # left-padded rows: whatever stands before an action is kept, and the head says NaN of everything else
+    # left-padded rows without their last token: what stands before an action is kept, the head says NaN of the rest
     segments = [one for sample in stale(fresh_policy) for one in sample.segments if any(one.actions)]
     longest = max(len(one.ids) for one in segments)
     act_R_T = torch.tensor([[False] * (longest - len(one.ids)) + one.actions for one in segments])
@@ -182,7 +182,7 @@ def test_what_the_policy_predicts_where_it_did_not_act_has_no_gradient(fresh_pol
     assert act_R_T[:, 0].sum() == 0 < before_R_T.sum() < act_R_T.numel() / 2
 
     def spoil(module, args, logits):
-        return logits.where(before_R_T[:, -logits.shape[1] :, None], math.nan)
+        return logits.where(before_R_T[:, :-1][:, -logits.shape[1] :, None], math.nan)
 
     found = []
     parameters = SPACE.select(fresh_policy.model)
