@@ -76,7 +76,8 @@ def score(
         model: is called in place of the policy's own: the same architecture with other weights.
     """
     n_positions = max(len(segment.ids) for segment in segments)
-    n_kept = max(len(segment.ids) - segment.actions.index(True) for segment in segments)
+    prompt_R = [segment.actions.index(True) for segment in segments]
+    n_kept = max(len(segment.ids) - n for segment, n in zip(segments, prompt_R, strict=True))
     ids_R_T = torch.full((len(segments), n_positions), policy.pad_id, dtype=torch.int64)
     mask_R_T = torch.zeros(len(segments), n_positions, dtype=torch.int64)
     action_R_T = torch.zeros(len(segments), n_positions, dtype=torch.bool)
@@ -88,7 +89,7 @@ def score(
     ids_R_T, mask_R_T = ids_R_T.to(policy.device), mask_R_T.to(policy.device)
     # the last token of a row predicts nothing, and is read only where its hidden state is wanted
     n_read = n_positions if hidden else n_positions - 1
-    with teacher_pass(policy.model), _head_inputs(policy.model, hidden) as seen:
+    with teacher_pass(policy.model, prompt_R), _head_inputs(policy.model, hidden) as seen:
         inputs = {
             "input_ids": ids_R_T[:, :n_read],
             "attention_mask": mask_R_T[:, :n_read],

@@ -3,12 +3,13 @@
 The engine, the loop and hooks on the policy feed the meter; a learner cannot under-report. FLOPs are counted twice:
 
 - *budget FLOPs*, the default axis, because they are deterministic: every position of an episode that had to be
-  computed, once, attention included and pads, re-reads and refill waste left out; plus what the learner's own
-  forward and backward passes process. Formula version 1, per position with c visible positions: ``2 body + 4
+  computed, once, attention included and pads, re-reads and refill waste left out; plus the texts that the learner's own
+  forward and backward passes process, each whole: a prompt that several begin with counts for every one of them, in
+  sampling and in training. Formula version 1, per position with c visible positions: ``2 body + 4
   attention c``, and ``2 head`` where logits were needed; backward twice the forward (Kaplan et al. 2020, appendix B,
   with attention added), and the layers' forward once more under gradient checkpointing.
-- *computed FLOPs*, what the passes really multiplied: pads, waste and a population's low-rank terms included. The
-  arithmetic of an update (a few operations per weight) is in neither.
+- *computed FLOPs*, what the passes really multiplied: pads, waste and a population's low-rank terms included, and a
+  shared prompt once. The arithmetic of an update (a few operations per weight) is in neither.
 """
 
 import re
@@ -260,26 +261,29 @@ class Meter:
             lengths = mask.sum(1).tolist()
         pairs = sum(int(n) * (int(n) + 1) // 2 for n in lengths)
         again = int(hidden.requires_grad and _recomputes(module))
-        self._pass(hidden, self.flop_model.forward(int(sum(lengths)), pairs, 0), again)
+        n_computed, seen = getattr(output, "computed", (n_rows * n_positions, n_rows * n_positions**2))
+        computed = self.flop_model.forward(n_computed, seen, 0)
+        self._pass(hidden, self.flop_model.forward(int(sum(lengths)), pairs, 0), computed, again)
 
     def _head(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         if not self._rolling:
-            self._pass(output, self.flop_model.forward(0, 0, output.numel() // int(output.shape[-1])))
+            flops = self.flop_model.forward(0, 0, output.numel() // int(output.shape[-1]))
+            self._pass(output, flops, flops)
 
-    def _pass(self, output: Tensor, flops: int, again: int = 0) -> None:
+    def _pass(self, output: Tensor, flops: int, computed: int, again: int = 0) -> None:
         """Count a pass, and its backward when it comes: twice the forward, and ``again`` forwards made once more."""
-        self._learner(flops)
+        self._learner(flops, computed)
         if output.requires_grad:
-            factor = 2 + again
-            output.register_hook(lambda gradient: self._backward(factor * flops))  # type: ignore[no-untyped-call]
+            times = 2 + again
+            output.register_hook(lambda gradient: self._backward(times * flops, times * computed))  # type: ignore[no-untyped-call]
 
-    def _backward(self, flops: int) -> None:
+    def _backward(self, flops: int, computed: int) -> None:
         self.spend.backward_flops += flops
-        self._learner(flops)
+        self._learner(flops, computed)
 
-    def _learner(self, flops: int) -> None:
+    def _learner(self, flops: int, computed: int) -> None:
         self.spend.learner_flops += flops
-        self.spend.computed_flops += flops
+        self.spend.computed_flops += computed
 
 
 def _recomputes(module: nn.Module) -> bool:

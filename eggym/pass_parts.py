@@ -1,11 +1,10 @@
-"""What stands between the linear maps of a Llama-shaped layer, each with a gradient of its own: norm, attention, gate.
+"""Norm and gate of a Llama-shaped layer, each with a gradient of its own; attention is in `pass_attention`.
 
 Autograd would make a node of every multiplication, keep what each of them read, and write the gradient of each to new
 memory; a layer then waits for memory more than for arithmetic. Here a part is one node that keeps what its gradient
 reads. A gradient is the exact derivative, in the type that comes in.
 
-Axes in names: _R rows, _T positions, _D hidden, _H heads, _E of one head, _N rows x heads of keys, _G positions
-of all heads that share keys.
+Axes in names: _R rows, _D hidden, _F of the gate.
 """
 
 from collections.abc import Iterator
@@ -120,73 +119,3 @@ def _through_silu(gate: Tensor, given: Tensor) -> Tensor:
     """Turn the gradient of silu(gate) into that of gate, in its place."""
     torch.ops.aten.silu_backward.grad_input(given, gate, grad_input=given)
     return given
-
-
-class Attention(Function):
-    """Queries, keys and values, (R, T, heads x E), to what the heads found, (R, T, H x E).
-
-    Queries and keys are turned by their positions: ``cos`` (R, T, 1, E) and ``sin`` (R, T, 1, E / 2), the half that
-    both halves of a head share. Heads that share keys are one product. ``mask`` is added to the scores: (R, 1, T, T),
-    or 1 in place of R.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, cos: Tensor, sin: Tensor, scaling: float
-    ) -> Tensor:
-        """Return what was found."""
-        n_rows, n_new, _, size = cos.shape
-        query, key, value = (one.view(n_rows, n_new, -1, size) for one in (query, key, value))
-        key_N_T_E = _turned(key, cos, sin).view(-1, n_new, size)
-        query_N_G_E = _turned(query, cos, sin).view(len(key_N_T_E), -1, size)
-        value_N_T_E = value.transpose(1, 2).reshape(key_N_T_E.shape)
-        scores_N_G_T = torch.bmm(query_N_G_E, key_N_T_E.transpose(1, 2)).mul_(scaling)
-        scores_N_G_T.view(n_rows, -1, n_new, n_new).add_(mask)
-        weights_N_G_T = scores_N_G_T.softmax(-1)
-        ctx.save_for_backward(query_N_G_E, key_N_T_E, value_N_T_E, weights_N_G_T, cos, sin)
-        ctx.scaling = scaling
-        return _beside(torch.bmm(weights_N_G_T, value_N_T_E), cos)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
-        """Return the gradients of queries, keys and values."""
-        query_N_G_E, key_N_T_E, value_N_T_E, weights_N_G_T, cos, sin = ctx.saved_tensors
-        n_rows, n_new, _, size = cos.shape
-        of_found = gradients[0].view(n_rows, n_new, -1, size).transpose(1, 2).reshape(query_N_G_E.shape)
-        of_value = torch.bmm(weights_N_G_T.transpose(1, 2), of_found)
-        of_weights = torch.bmm(of_found, value_N_T_E.transpose(1, 2))
-        of_scores = torch._softmax_backward_data(of_weights, weights_N_G_T, -1, of_weights.dtype).mul_(ctx.scaling)
-        of_query = _turned_back(torch.bmm(of_scores, key_N_T_E), cos, sin)
-        of_key = _turned_back(torch.bmm(of_scores.transpose(1, 2), query_N_G_E), cos, sin)
-        return of_query, of_key, _beside(of_value, cos), None, None, None, None
-
-
-def _turned(heads_R_T_H_E: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Return heads turned by their positions, (R, H, T, E), in one block."""
-    n_rows, n_new, n_heads, size = heads_R_T_H_E.shape
-    found = heads_R_T_H_E.new_empty(n_rows, n_heads, n_new, size)
-    _turn(heads_R_T_H_E, cos, sin, 1.0, found.transpose(1, 2))
-    return found
-
-
-def _turned_back(gradient: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Return the gradient of heads before they were turned, (R, T, H x E)."""
-    n_rows, n_new, _, size = cos.shape
-    given_R_T_H_E = gradient.view(n_rows, -1, n_new, size).transpose(1, 2)
-    found = gradient.new_empty(given_R_T_H_E.shape)
-    _turn(given_R_T_H_E, cos, sin, -1.0, found)
-    return found.view(n_rows, n_new, -1)
-
-
-def _turn(given: Tensor, cos: Tensor, sin: Tensor, sign: float, out: Tensor) -> None:
-    """Write (a cos - b sin, b cos + a sin) for the halves (a, b) of every head; with ``sign`` -1, turn them back."""
-    half = sin.shape[-1]
-    torch.mul(given, cos, out=out)
-    out[..., :half].addcmul_(given[..., half:], sin, value=-sign)
-    out[..., half:].addcmul_(given[..., :half], sin, value=sign)
-
-
-def _beside(heads: Tensor, cos: Tensor) -> Tensor:
-    """Return what heads one after the other hold, side by side, (R, T, heads x E)."""
-    n_rows, n_new, _, size = cos.shape
-    return heads.view(n_rows, -1, n_new, size).transpose(1, 2).reshape(n_rows, n_new, -1)

@@ -134,7 +134,7 @@ def test_it_lifts_the_embedded_base(finished):
 def test_the_meter_counts_episodes_and_passes_of_training_and_no_sampling(finished):
     _, record = finished
     assert record.spent.episodes == 16 * record.n_steps and record.spent.rollout_flops == 0
-    assert 0 < record.spent.learner_flops == record.spent.computed_flops <= 6e9
+    assert 0 < record.spent.learner_flops <= min(6e9, record.spent.computed_flops)
 
 
 def test_the_forecast_is_near_what_comes(finished):

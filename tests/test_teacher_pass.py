@@ -11,7 +11,9 @@ from eggym.agents import scoring
 from eggym.agents.checkpointing import checkpointing
 from eggym.agents.scoring import score
 from eggym.episode import Segment
-from eggym.pass_parts import Attention, GatedMlp, Norm, Swiglu
+from eggym.pass_attention import Attention, Places, SharedAttention
+from eggym.pass_parts import GatedMlp, Norm, Swiglu
+from eggym.prefixes import find_prefixes
 from eggym.start_model import StartModel
 from eggym.teacher_pass import runs_directly, teacher_pass
 from eggym.views import ParameterSpace
@@ -19,16 +21,24 @@ from eggym.views import ParameterSpace
 CLOSE = 1e-5  # relative to the largest entry
 
 
-def text(n_prompt, *turns):
+def text(n_prompt, *turns, first=3):
     """A prompt, then replies and what the environment said between them, of these lengths by turns."""
     actions = [False] * n_prompt
     for number, n in enumerate(turns):
         actions += [number % 2 == 0] * n
-    return Segment([3 + 7 * place % 37 for place in range(len(actions))], actions, [0.0] * len(actions))
+    return Segment([first + 7 * place % 37 for place in range(len(actions))], actions, [0.0] * len(actions))
 
 
 EVEN = [text(3, 9), text(5, 7)]
 PADDED = [text(3, 9), text(2, 2, 3, 4), text(6, 1), text(1, 30)]
+SHARED = [
+    text(13, 9),
+    text(9, 8, first=7),
+    text(13, 2, 3, 4),
+    text(9, 1, first=7),
+    text(13, 1),
+    text(12, 3, first=9),
+]
 
 
 def tame(**settings):
@@ -43,7 +53,7 @@ def found(policy, parameters, segments, hidden=False, direct=True, recompute=Fal
     """Values and gradients of a pass, by name."""
     with pytest.MonkeyPatch.context() as patch, checkpointing(policy.model, recompute):
         if not direct:
-            patch.setattr(scoring, "teacher_pass", lambda model: nullcontext())
+            patch.setattr(scoring, "teacher_pass", lambda *given: nullcontext())
         for weight in parameters.values():
             weight.requires_grad_(True)
         scores = score(policy, segments, 0.7, hidden=hidden)
@@ -65,7 +75,7 @@ def assert_close(one, two):
         assert error <= CLOSE, (name, float(error))
 
 
-@pytest.mark.parametrize("segments", [EVEN, PADDED], ids=["even", "padded"])
+@pytest.mark.parametrize("segments", [EVEN, PADDED, SHARED], ids=["even", "padded", "shared"])
 @pytest.mark.parametrize("recompute", [False, True], ids=["kept", "recomputed"])
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "sliding", "lora", "hooked", "frozen", "hidden"])
 def test_values_and_gradients_are_the_librarys(kind, recompute, segments):
@@ -82,6 +92,28 @@ def test_values_and_gradients_are_the_librarys(kind, recompute, segments):
     library = found(*arguments, direct=False)
     assert_close(found(*arguments, recompute=recompute), library)
     assert bool(seen) == (kind == "hooked")
+
+
+def test_a_prompt_of_several_texts_is_computed_once():
+    policy, seen = qwen2(), []
+    policy.model.base_model.embed_tokens.register_forward_hook(
+        lambda module, args, output: seen.append(args[0].numel())
+    )
+    score(policy, SHARED, 1.0)
+    score(policy, PADDED, 1.0)
+    assert seen == [3 * 13 + 6 * 8, 4 * 30]  # prompts x the longest + texts x the longest rest but its last token
+
+
+def test_texts_that_share_too_little_stay_whole():
+    ids, mask = torch.arange(40).reshape(2, 20), torch.ones(2, 20, dtype=torch.int64)
+    positions = mask.cumsum(1) - 1
+    assert find_prefixes(ids, mask, positions, [19, 19]) is None  # two prompts
+    alike = ids[:1].expand(2, 20)
+    assert find_prefixes(alike, mask, positions, [1, 1]) is None  # of one token
+    assert find_prefixes(alike, mask, positions, [20, 20]) is None  # and nothing after them
+    found = find_prefixes(alike, mask, positions, [19, 19])
+    assert found.ids_N.tolist() == [[*range(20), 19]]
+    assert found.positions_N.tolist() == [[*range(20), 19]]
 
 
 def test_the_start_model_is_read_with_its_own_weights():
@@ -126,11 +158,22 @@ def norm(hidden, weight):
     return Norm.apply(hidden, weight, 1e-5)
 
 
+def places(n_rows, n_new, n_before=0):
+    """Of texts with ``n_before`` positions before their own; what stands first in the second row is a pad."""
+    angle = torch.arange(3.0 * n_new, dtype=torch.float64).reshape(1, n_new, 1, 3).expand(n_rows, n_new, 1, 3)
+    mask = torch.full((n_rows, 1, n_new, n_before + n_new), -1e3, dtype=torch.float64).triu(1 + n_before)
+    mask[1, :, :, 0] = -1e3
+    return Places(n_rows, n_new, mask, torch.cat((angle, angle), -1).cos(), angle.sin())
+
+
 def attention(query, key, value):
-    angle = torch.arange(15, dtype=torch.float64).reshape(1, 5, 1, 3).expand(2, 5, 1, 3)
-    mask = torch.full((2, 1, 5, 5), -1e3, dtype=torch.float64).triu(1)
-    mask[1, :, :, 0] = -1e3  # a pad
-    return Attention.apply(query, key, value, mask, torch.cat((angle, angle), -1).cos(), angle.sin(), 0.4)
+    return Attention.apply(query, key, value, places(2, 5), 0.4)
+
+
+def shared_attention(query, key, value):
+    """Two prompts of 2 tokens; of four texts of 3, the first and the last go on from the second prompt."""
+    prompts, texts = places(2, 2), places(4, 3, n_before=2)
+    return SharedAttention.apply(query, key, value, prompts, texts, torch.tensor([1, 0, 0, 1]), 0.4)
 
 
 PARTS = {
@@ -138,6 +181,7 @@ PARTS = {
     "swiglu": (Swiglu.apply, (2, 3, 6), (2, 3, 6)),
     "mlp": (GatedMlp.apply, (2, 5, 3), (4, 3), (4, 3), (3, 4)),
     "attention": (attention, (2, 5, 24), (2, 5, 12), (2, 5, 12)),
+    "shared": (shared_attention, (1, 16, 24), (1, 16, 12), (1, 16, 12)),
 }
 
 
