@@ -140,7 +140,7 @@ def labels(strong: Sequence[Line], scale: Scale) -> list[str]:
             parts.append(
                 f'<path class="{line.css}" stroke="currentColor" stroke-dasharray="1.5 2.5" fill="none" {leader}/>'
             )
-        value = f'<tspan font-weight="700">{line.mean[-1]:.2f}</tspan> {escape(name_of(line.side.label))}'
+        value = f'<tspan font-weight="700">{line.mean[-1]:z.2f}</tspan> {escape(name_of(line.side.label))}'
         at = f'x="{x:.1f}" y="{place + 4:.1f}"'
         parts.append(f'<text class="{line.css}" fill="currentColor" font-size="12" {at}>{value}</text>')
     return parts

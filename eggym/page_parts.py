@@ -101,12 +101,12 @@ def provenance(records: Sequence[Record], measured: Mapping[str, Measured]) -> d
 
 def number(value: float | None, places: int = 2) -> str:
     """Return a number with its places, or a dash."""
-    return _NONE if value is None else f"{value:.{places}f}".replace("-", _MINUS)
+    return _NONE if value is None else f"{value:z.{places}f}".replace("-", _MINUS)
 
 
 def signed(value: float | None, places: int = 2) -> str:
     """Return a number with its sign, or a dash."""
-    return _NONE if value is None else f"{value:+.{places}f}".replace("-", _MINUS)
+    return _NONE if value is None else f"{value:+z.{places}f}".replace("-", _MINUS)
 
 
 def small(value: float | None) -> str:

@@ -112,7 +112,8 @@ def compare(
 ) -> None:
     """Compare finished runs, wherever they lie.
 
-    Prints the table and the verdicts of a duel. Files that lie beside a record must be as the run left them.
+    Prints the table and the verdicts of a duel, and when each learner came to the target. Files that lie beside a
+    record must be as the run left them.
     """
     from eggym.errors import UnknownName
     from eggym.outcome import summary
@@ -131,7 +132,7 @@ def compare(
     if as_json:
         print_json(numbers)
     else:
-        print_summary(console(), numbers)
+        print_summary(console(), numbers, on_the_way=True)
 
 
 def export(

@@ -119,6 +119,7 @@ FLOORS = (
     (
         "config_file",
         "settings",
+        "columns",
         "tables",
         "progress",
         "flags",
