@@ -77,6 +77,11 @@ def test_every_verb_explains_itself(capsys):
         (["train", "--task", "guess", "--learner", "frozen", "--out", "/proc/x"], "cannot write into folder '/proc/x'"),
         (["duel", "--config", "/nonexistent.yaml"], "cannot read config file '/nonexistent.yaml'"),
         (["duel", "--learner", "eggroll", "--set", "eggroll.population=7"], "population must be even"),
+        (
+            ["duel", "--set", "ppo.lr=1"],
+            "sets ppo, which takes no part: the learners here are eggroll, dr_grpo, frozen",
+        ),
+        (["train", "--task", "tiny-orders", "--learner", "ppo", "--set", "sft.lr=1"], "the learner here is ppo; add"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(capfd, monkeypatch, tmp_path, words, line):
