@@ -87,3 +87,11 @@ def test_nothing_is_foretold_from_two_seeds_and_zero_has_no_sign():
     assert {pair["seeds_needed"] for task in found["tasks"] for pair in task["comparisons"]} == {None}
     assert "P(eggroll" not in shown(found)
     assert (number(-0.001), interval({"d": -0.001, "low": None}, "d")) == ("0.00", "+0.00")
+
+
+def test_a_task_on_which_nobody_came_to_the_floor_is_named():
+    runs = [run(TASKS[0], name, 1, [0.0, 0.2]) for name in ("eggroll", "dr_grpo")]
+    at = {floor: [one.model_copy(update={"task": one.task.model_copy(update={"floor": floor})}) for one in runs]
+          for floor in (0.2, 0.3)}  # fmt: skip
+    assert "floor" not in shown(summary(at[0.2], {}))
+    assert "tiny-arithmetic: nobody came to its floor, 0.3" in shown(summary(at[0.3], {}))
