@@ -10,6 +10,7 @@ from eggym import errors
 from eggym.config import CONFIG, RunConfig, flat, refuse_other
 from eggym.errors import Diverged, EggymError
 from eggym.files import read_json, write_json
+from eggym.forecast import Shortage, refuse_short
 from eggym.record import RECORD_FILE
 from eggym.trials import DIVERGED
 from eggym.worker import Message, Worker
@@ -67,9 +68,10 @@ class Pool:
         self._watch = watch
 
     def plan(self, configs: list[RunConfig], force: bool, n_trials: int = 0) -> list[tuple[RunConfig, Message]]:
-        """Plan all, and that many trials of each; the first refusal ends it."""
+        """Plan all, and that many trials of each; the first refusal ends it, but budgets are refused all together."""
         jobs = [{"do": "plan", "config": asdict(config), "force": force, "trials": n_trials} for config in configs]
         found = self._do(jobs, lambda number, message: None)
+        refuse_short([Shortage(**message["short"]) for message in found if message["short"]], force)
         return list(zip(configs, found, strict=True))
 
     def run(self, entries: Sequence[Entry], force: bool) -> None:

@@ -92,12 +92,14 @@ def _do(job: Job, answer: Any) -> Message:
 
 def _plan(job: Job) -> Message:
     from eggym.config import RunConfig, resolve
-    from eggym.train import identify, look_ahead
+    from eggym.forecast import shortage
+    from eggym.train import foresee, identify
     from eggym.trials import declared, space_of, trials_of
 
     plan = resolve(RunConfig(**job["config"]))
     identity = identify(plan)
-    found = look_ahead(plan, job["force"])
+    found = foresee(plan)
+    short = shortage(plan, found, job["force"])
     return {
         "type": "planned",
         "task": plan.task.label,
@@ -107,6 +109,7 @@ def _plan(job: Job) -> Message:
         "tunable": list(declared(plan)),
         "space": space_of(plan),
         "trials": trials_of(plan, job["trials"]) if job["trials"] else [],
+        "short": asdict(short) if short else None,
         "forecast": {**asdict(found), "total_seconds": found.total_seconds},
     }
 

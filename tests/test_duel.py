@@ -97,6 +97,13 @@ def test_one_bad_part_refuses_the_whole_before_anything_is_written(tmp_path, cha
     assert not (tmp_path / "duel").exists()
 
 
+def test_budgets_too_small_are_refused_for_all_learners_at_once(tmp_path):
+    with pytest.raises(
+        BadValue, match=r"of eggroll on eggym/tiny-programs-v0, \d of dr_grpo on eggym/tiny-programs-v0; 5"
+    ):
+        duel(out=tmp_path / "duel", **{**CALL, "budget": "50episodes", "learner": ["eggroll", "dr_grpo", "frozen"]})
+
+
 def test_one_task_under_two_names_is_refused(tmp_path):
     with pytest.raises(BadValue, match="eggroll on eggym/tiny-programs-v0 is asked for twice"):
         duel(out=tmp_path / "duel", **{**CALL, "task": ["tiny-programs", "eggym/tiny-programs-v0"]})
