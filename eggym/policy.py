@@ -35,10 +35,10 @@ _REPLY = "REPLY0"  # stands for a reply while the template around it is read off
 class Prompting:
     """How a task is put to a model. Defaults come from the task; a run may override each."""
 
-    system: str | None = None
-    few_shot: tuple[tuple[str, str], ...] = ()  # (prompt, reply) pairs before the real prompt
-    stop: tuple[str, ...] = ()
-    max_new_tokens: int = 256  # per reply
+    system: str | None = None  # said before everything; unless set, the task's own
+    few_shot: tuple[tuple[str, str], ...] = ()  # (prompt, reply) pairs before the real prompt; unless set, the task's
+    stop: tuple[str, ...] = ()  # texts that end a reply; unless set, the task's own
+    max_new_tokens: int = 256  # per reply; unless set, the task's own
     chat: Chat = "auto"  # auto: the tokenizer's chat template when it has one
     thinking: bool | None = None  # passed to templates that know `enable_thinking`; None leaves it out
 
