@@ -79,7 +79,7 @@ def _do(job: Job, answer: Any) -> Message:
     from eggym.errors import Diverged, EggymError
 
     try:
-        return _plan(job) if job["do"] == "plan" else _run(job, answer)
+        return plan_job(job) if job["do"] == "plan" else _run(job, answer)
     except Diverged as problem:
         return {"type": "diverged", "message": str(problem), "flops": problem.flops}
     except EggymError as problem:
@@ -90,7 +90,8 @@ def _do(job: Job, answer: Any) -> Message:
         return {"type": "crashed", "message": f"{type(problem).__name__}: {problem}", "trace": traceback.format_exc()}
 
 
-def _plan(job: Job) -> Message:
+def plan_job(job: Job) -> Message:
+    """Return what is known of a run before it starts: who runs what, its identity, and its forecast."""
     from eggym.config import RunConfig, resolve
     from eggym.forecast import shortage
     from eggym.train import foresee, identify

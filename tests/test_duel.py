@@ -59,6 +59,12 @@ def test_again_with_one_more_seed_and_learner_reuses_what_is_finished(fought):
 
 
 @pytest.mark.slow
+def test_a_finished_duel_is_read_without_another_process(fought, monkeypatch):
+    monkeypatch.setattr("eggym.pool.Worker", None)
+    before = records(fought.folder)
+    assert duel(out=fought.folder, **CALL).records == fought.records and records(fought.folder) == before
+
+
 def test_another_worker_count_gives_the_same_records(fought, tmp_path):
     alone = duel(out=tmp_path, workers=1, **CALL)
     assert records(alone.folder) == {n: h for n, h in records(fought.folder).items() if n in records(alone.folder)}
