@@ -9,6 +9,7 @@ from eggym.wording import amount, short
 
 CSS_OF = {"ES ahead": "es0", "RL ahead": "rl0", "not resolved": "mute"}
 _SECTIONS = ("reward", "space", "prompt", "eval", "engine")  # of a run's config; equal for all that are compared
+_LEAST_S = 0.05  # shown as 0.1
 _NONE = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
 
@@ -64,6 +65,14 @@ def settings(arenas: Sequence[Arena]) -> dict[str, Any]:
         if label != FROZEN
     }
     return {"shared": shared | _sections(arenas), "learners": learners}
+
+
+def timed_phases(found: Mapping[str, Any]) -> list[str]:
+    """Return the phases that took time enough to be seen in tenths of a second, ``sandbox`` last."""
+    told = [one for task in found["tasks"] for one in task["learners"] if one["phases"]]
+    names = list(dict.fromkeys(name for one in told for name in one["phases"]))
+    seen = [name for name in names if any((one["phases"].get(name) or 0.0) >= _LEAST_S for one in told)]
+    return seen + ["sandbox"] * any((one["sandbox_s"] or 0.0) >= _LEAST_S for one in told)
 
 
 def _sections(arenas: Sequence[Arena]) -> dict[str, Any]:

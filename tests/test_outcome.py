@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from made_up import TASKS, TUNING, a_duel, changed, measurement, run
+from made_up import LEARNERS, TASKS, TUNING, a_duel, changed, measurement, run
 
 from eggym.arena import arrange
 from eggym.errors import BadValue
@@ -94,6 +94,9 @@ def test_what_cannot_be_compared_is_refused():
         arrange([one, other])
     with pytest.raises(BadValue, match="different primary metrics"):
         arrange([one, run(TASKS[0], "dr_grpo", 1, [0.2], primary="sampled")])
+    asked = ({"eval": {"items": 5, "many": many}, "prompt": {"stop": []}} for many in (0, 8))
+    with pytest.raises(BadValue, match=r"on eggym/tiny-arithmetic-v0 cannot be compared: eval.many is 0 and 8$"):
+        arrange([run(TASKS[0], name, 1, [0.2], asked=one) for name, one in zip(LEARNERS, asked, strict=False)])
     for key in ("budget", "model", "space", "split", "prompt", "eval", "memory", "dtype"):
         with pytest.raises(BadValue, match=f"on eggym/tiny-arithmetic-v0 cannot be compared: {key} is 'a' and 'b'"):
             arrange([configured("eggroll", **{key: "a"}), configured("dr_grpo", **{key: "b"})])

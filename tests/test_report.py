@@ -383,3 +383,13 @@ def test_evil_names_are_escaped_in_every_section(tmp_path):
     runs = [run(TASKS[0], "eggroll", 1, [0.2, 0.5], beyond=gone, tuning={**told, "chosen": 0})]
     timed = {runs[0].id: measurement(runs[0]).model_copy(update={"phases": {evil: 1.0}})}
     assert "<script" not in write_report(tmp_path, runs, timed).read_text()
+
+
+def test_phases_that_took_nothing_have_no_column(tmp_path, duel):
+    records, measured = duel
+    phases = {"rollout": 9.0, "tell": 0.01, "kl_reward": 0.0}
+    timed = {name: one.model_copy(update={"phases": phases}) for name, one in measured.items()}
+    page = write_report(tmp_path, records, timed).read_text()
+    assert ">rollout</th>" in page and ">tell<" not in page and ">kl_reward<" not in page and ">Sandbox<" not in page
+    timed = {name: one.model_copy(update={"sandbox_s": 0.2}) for name, one in timed.items()}
+    assert ">Sandbox</th>" in write_report(tmp_path, records, timed).read_text()
