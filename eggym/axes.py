@@ -71,7 +71,7 @@ def areas(side: Side, mode: Mode, ends: Mapping[Axis, float], measured: Mapping[
             for record in side.records
             if (x := places(record, axis, measured)) is not None
         ]
-        found[axis] = {"to": end, **asdict(mean_t(heights))}
+        found[axis] = {"to": end, **asdict(mean_t([] if None in heights else heights))}  # of all seeds, or of none
     return found
 
 
