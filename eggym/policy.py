@@ -8,6 +8,7 @@ transformers is imported only when a policy is loaded.
 import dataclasses
 import hashlib
 import itertools
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -279,7 +280,21 @@ def _source(name: str) -> str:
     path = Path(name).expanduser()
     if path.is_dir() and not (path / "config.json").is_file():
         raise BadValue(f"folder {name!r} holds no model: there is no config.json in it")
+    if (path / "config.json").is_file() and _is_run(path):
+        raise BadValue(
+            f"folder {name!r} is a run's, not a model's: eggym export {name} --to FOLDER writes its model with the "
+            "final weights; then give --model FOLDER"
+        )
     return str(path) if path.is_dir() else name
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether ``config.json`` is the identity of a run (`eggym.config`), and no model's."""
+    try:
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and "model_type" not in found and {"learner", "budget", "task"} <= found.keys()
 
 
 def _read_narrow(read: Callable[..., Any], kind: Any) -> Any:
