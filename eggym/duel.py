@@ -146,7 +146,7 @@ def duel(
         seeds: how many (0, 1, ...), or which.
         out: its folder; None: one under ``runs/``, named by what makes runs comparable.
         force: also run budgets that are too small for 5 updates.
-        watch: told what happens, as it happens.
+        watch: told what happens, as it happens; an `eggym.progress.Progress` prints it, None: nothing is printed.
         settings: other fields of `DuelConfig`: model, budget, data, split, memory, device, dtype, set, workers, and
             tune, tune_task, tune_budget, tune_items (`eggym.tune`).
 
