@@ -96,6 +96,11 @@ class PpoOptions(RlOptions):
         """Those of all policy gradients, and one for the values."""
         return _forwards(self) + 1
 
+    @property
+    def reads_ends(self) -> bool:
+        """Passes read the last token of an episode too: the critic says what a reply that was cut off is worth."""
+        return True
+
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         check(self)

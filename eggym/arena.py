@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from eggym.config import flat
 from eggym.errors import BadValue
 from eggym.files import sha256_json
 from eggym.record import Record
@@ -12,6 +13,7 @@ from eggym.score import Mode, Point
 
 FROZEN = "frozen"  # the control that never changes
 _OWN = ("learner", "variant", "options", "profile", "seed", "tuning")  # what the runs of a comparison may differ in
+_MOST_TOLD = 4  # keys in which two runs differ
 _KINDS = ("es", "rl", "baseline", "control")
 
 
@@ -84,13 +86,17 @@ def arrange(records: Sequence[Record]) -> list[Arena]:
 def _refuse_unequal(runs: Sequence[Record]) -> None:
     first, *others = runs
     for other in others:
-        keys = (first.config.keys() | other.config.keys()) - set(_OWN)
-        for key in sorted(keys):
-            if first.config.get(key) != other.config.get(key):
-                raise BadValue(
-                    f"runs {first.id} ({first.learner.name}) and {other.id} ({other.learner.name}) on {first.task.id} "
-                    f"cannot be compared: {key} is {first.config.get(key)!r} and {other.config.get(key)!r}"
-                )
+        one, two = (
+            flat({key: value for key, value in run.config.items() if key not in _OWN}) for run in (first, other)
+        )
+        keys = sorted(key for key in one.keys() | two.keys() if one.get(key) != two.get(key))
+        if keys:
+            told = ", ".join(f"{key} is {one.get(key)!r} and {two.get(key)!r}" for key in keys[:_MOST_TOLD])
+            more = f", and {len(keys) - _MOST_TOLD} more" if len(keys) > _MOST_TOLD else ""
+            raise BadValue(
+                f"runs {first.id} ({first.learner.name}) and {other.id} ({other.learner.name}) on {first.task.id} "
+                f"cannot be compared: {told}{more}"
+            )
 
 
 def counted(record: Record) -> Point:

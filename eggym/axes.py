@@ -61,16 +61,17 @@ def common_end(arena: Arena, axis: Axis, measured: Mapping[str, Measured]) -> fl
 def areas(side: Side, mode: Mode, ends: Mapping[Axis, float], measured: Mapping[str, Measured]) -> dict[str, Any]:
     """Return the mean height of the learning curve on each axis, up to the place that all of ES and RL reached.
 
-    A mean with its t interval over seeds, and ``to``, that place. Learning early counts; nothing is extrapolated.
+    A mean with its t interval over seeds, and ``to``, that place. Learning early counts; nothing is extrapolated. A
+    curve that was not evaluated again before that place has no height there: of its steps only the start would count.
     """
     found: dict[str, Any] = {}
     for axis, end in ends.items():
         heights = [
-            area_under(x, record.curve(mode)["mean"], end)
+            area_under(x, record.curve(mode)["mean"], end) if (x[1:] < end).any() else None
             for record in side.records
             if (x := places(record, axis, measured)) is not None
         ]
-        found[axis] = {"to": end, **asdict(mean_t(heights))}
+        found[axis] = {"to": end, **asdict(mean_t([] if None in heights else heights))}  # of all seeds, or of none
     return found
 
 

@@ -15,6 +15,7 @@ from eggym.stats import mean_t
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]  # places and values
 _GRID_POINTS = 40
+SHADES, DASHES = 4, 3  # of each kind, and patterns of lines, in `eggym.drawing.STYLE`
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,16 @@ def lines(arena: Arena, mode: Mode, axis: Axis, measured: Mapping[str, Measured]
 
 
 def shades(sides: Sequence[Side]) -> dict[str, str]:
-    """Return the class that colours every learner: by its kind, three shades in turn; controls have one."""
+    """Return the classes that colour every learner: by its kind, four shades in turn; controls have one.
+
+    From the fifth of a kind on, lines have a pattern too (``dash1`` and so on), so that no two look alike.
+    """
     count = {"es": 0, "rl": 0, "baseline": 0, "control": 0}
     found: dict[str, str] = {}
     for side in sides:
-        found[side.label] = "ctl" if side.kind == "control" else f"{side.kind}{count[side.kind] % 3}"
+        again, shade = divmod(count[side.kind], SHADES)
+        dash = f" dash{1 + (again - 1) % DASHES}" if again else ""
+        found[side.label] = "ctl" if side.kind == "control" else f"{side.kind}{shade}{dash}"
         count[side.kind] += 1
     return found
 

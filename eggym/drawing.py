@@ -19,17 +19,22 @@ LEFT, TOP, BOTTOM = 30, 62, 30  # margins around the plot; the right one depends
 _LABEL_GAP = 15.0  # between the baselines of two labels
 _LONGEST_LABEL = 14  # characters
 _DASHES = "6 5"
+_DIGIT = 6.4  # width of a digit of a tick
 
-# Blue and orange stay apart for every common colour blindness, and in grey print by marker and label.
+# Blue and orange stay apart for every common colour blindness, and in grey print by marker and label. Within a kind,
+# neighbours differ in lightness.
 STYLE = """
-.es0{color:#0b64b0}.es1{color:#4f9bd9}.es2{color:#073f70}
-.rl0{color:#c4500c}.rl1{color:#e58a4e}.rl2{color:#833305}
-.baseline0{color:#2a7d46}.baseline1{color:#5a8f1d}.baseline2{color:#12594f}
+.es0{color:#0b64b0}.es1{color:#4f9bd9}.es2{color:#073f70}.es3{color:#1497a8}
+.rl0{color:#c4500c}.rl1{color:#e58a4e}.rl2{color:#833305}.rl3{color:#b08900}
+.baseline0{color:#2a7d46}.baseline1{color:#5a8f1d}.baseline2{color:#12594f}.baseline3{color:#9a9a1a}
+.dash1[fill=none]:not([stroke-dasharray]){stroke-dasharray:9 4}
+.dash2[fill=none]:not([stroke-dasharray]){stroke-dasharray:12 3 2 3}
+.dash3[fill=none]:not([stroke-dasharray]){stroke-dasharray:4 3}
 .ctl{color:#7b828c}.ink{color:#20242a}.mute{color:#666d76}.rule{color:#dfe3e8}.halo{stroke:#fff}.paper{color:#fff}
 @media (prefers-color-scheme:dark){
-.es0{color:#5fb0f5}.es1{color:#2f7fc4}.es2{color:#a9d4fb}
-.rl0{color:#f2935a}.rl1{color:#c4662c}.rl2{color:#f9c3a0}
-.baseline0{color:#5fc98a}.baseline1{color:#a3cf5a}.baseline2{color:#3fb3a3}
+.es0{color:#5fb0f5}.es1{color:#2f7fc4}.es2{color:#a9d4fb}.es3{color:#3fc4d2}
+.rl0{color:#f2935a}.rl1{color:#c4662c}.rl2{color:#f9c3a0}.rl3{color:#e3bd3c}
+.baseline0{color:#5fc98a}.baseline1{color:#a3cf5a}.baseline2{color:#3fb3a3}.baseline3{color:#d3d35c}
 .ctl{color:#8e96a1}.ink{color:#e8eaed}.mute{color:#9aa2ad}.rule{color:#2c323a}.halo{stroke:#14171b}.paper{color:#14171b}}
 """.strip()
 
@@ -63,8 +68,12 @@ def rewards_axis(scale: Scale) -> str:
 
 
 def tick_at(scale: Scale, value: float, words: str) -> str:
-    """Return a mark on the lower edge of a panel, with its words below."""
+    """Return a mark on the lower edge of a panel, with its words below: the first under it, a unit behind that."""
     bottom = HEIGHT - BOTTOM
+    words, _, unit = words.partition(" ")
+    if unit:
+        after = scale.x(value) + len(words) * _DIGIT / 2 + 3
+        return tick_at(scale, value, words) + words_at(after, bottom + 18, unit, "mute", 11)
     mark = f'<path class="mute" stroke="currentColor" d="M{scale.x(value):.1f} {bottom}v4"/>'
     return words_at(scale.x(value), bottom + 18, words, "mute", 11, anchor="middle") + mark
 
@@ -140,7 +149,7 @@ def labels(strong: Sequence[Line], scale: Scale) -> list[str]:
             parts.append(
                 f'<path class="{line.css}" stroke="currentColor" stroke-dasharray="1.5 2.5" fill="none" {leader}/>'
             )
-        value = f'<tspan font-weight="700">{line.mean[-1]:.2f}</tspan> {escape(name_of(line.side.label))}'
+        value = f'<tspan font-weight="700">{line.mean[-1]:z.2f}</tspan> {escape(name_of(line.side.label))}'
         at = f'x="{x:.1f}" y="{place + 4:.1f}"'
         parts.append(f'<text class="{line.css}" fill="currentColor" font-size="12" {at}>{value}</text>')
     return parts

@@ -17,7 +17,7 @@ from eggym.errors import BadValue
 from eggym.evaluation import OTHERS, retention_names
 from eggym.files import sha256_json, write_bytes, write_json
 from eggym.outcome import summary
-from eggym.pool import Entry, Pool, Watch, look_at
+from eggym.pool import Entry, Pool, Tried, Watch, look_at
 from eggym.record import Measured, Record, load_measured
 from eggym.registry import reference, with_options
 from eggym.report import picture_svg, write_report
@@ -146,7 +146,7 @@ def duel(
         seeds: how many (0, 1, ...), or which.
         out: its folder; None: one under ``runs/``, named by what makes runs comparable.
         force: also run budgets that are too small for 5 updates.
-        watch: told what happens, as it happens.
+        watch: told what happens, as it happens; an `eggym.progress.Progress` prints it, None: nothing is printed.
         settings: other fields of `DuelConfig`: model, budget, data, split, memory, device, dtype, set, workers, and
             tune, tune_task, tune_budget, tune_items (`eggym.tune`).
 
@@ -177,7 +177,8 @@ def seed_list(seeds: int | Sequence[int]) -> tuple[int, ...]:
 def run_duel(config: DuelConfig, folder: Path, force: bool, watch: Watch) -> DuelResult:
     """Run a configured duel; see `duel`."""
     most = max(len(config.seeds), config.tune)
-    pool = Pool(min(config.workers, len(config.task) * len(config.learner) * most), watch)
+    n_workers = min(config.workers, len(config.task) * len(config.learner) * most)
+    pool = Pool(n_workers, watch, plan_here=(folder / SUMMARY).is_file())  # which a duel leaves at its end
     try:
         plan = plan_duel(config, folder, force, pool)
         for entry in [*plan.trials, *plan.runs]:
@@ -220,8 +221,17 @@ class DuelPlan:
         return next((one for one in self.tuners if one.learner == name and (self.shared or one.task == run.task)), None)
 
 
-def plan_duel(config: DuelConfig, folder: Path, force: bool, pool: Pool | None = None) -> DuelPlan:
+def plan_duel(
+    config: DuelConfig, folder: Path, force: bool, pool: Pool | None = None, tried: Tried | None = None
+) -> DuelPlan:
     """Try every combination of task and learner, and return runs and trials with their forecasts. Writes nothing.
+
+    Args:
+        config: the duel.
+        folder: where its runs lie.
+        force: also take budgets that are too small for 5 updates.
+        pool: who tries; None: one for this alone.
+        tried: told how far that is.
 
     Raises:
         EggymError: something does not exist, does not fit, or a folder holds another configuration.
@@ -229,7 +239,7 @@ def plan_duel(config: DuelConfig, folder: Path, force: bool, pool: Pool | None =
     own = pool or Pool(config.workers, lambda *_: None)
     try:
         pairs = [(task, learner) for task in config.task for learner in config.learner]
-        planned = own.plan([config.run(task, learner, config.seeds[0]) for task, learner in pairs], force)
+        planned = own.plan([config.run(task, learner, config.seeds[0]) for task, learner in pairs], force, tried=tried)
         first = _first_trials(config, planned) if config.tune else []
         tuners = plan_trials(own, first, config.tune, folder, force)
     finally:

@@ -37,7 +37,7 @@ from eggym.flags import (
 )
 
 if TYPE_CHECKING:
-    from eggym.duel import DuelConfig
+    from eggym.duel import DuelConfig, DuelPlan
 
 
 def duel(
@@ -85,12 +85,13 @@ def duel(
     }  # fmt: skip
     asked = {name: _Asked.of(settings) for name, settings in gather_parts(config, flags, part or []).items()}
     if len(asked) > 1 and not dry_run:
-        _try_all(list(asked.values()))
+        _plan_all(asked)  # the last part may be hours away
     found: dict[str | None, dict[str, Any]] = {}
+    plans = _plan_all(asked) if dry_run else {}
     for name, one in asked.items():
         if name is not None and not as_json:
             typer.echo(f"part {name}\n")
-        found[name] = _plan(one, as_json) if dry_run else _fight(one, as_json)
+        found[name] = _show_plan(one, plans[name], as_json) if dry_run else _fight(one, as_json)
     if as_json:
         print_json(found.get(None, {"parts": found}))
 
@@ -112,14 +113,18 @@ class _Asked:
         return cls(config, folder, settings.get("force", False))
 
 
-def _try_all(asked: list[_Asked]) -> None:
-    """Refuse what cannot run before the first part is run: the last may be hours away."""
+def _plan_all(asked: Mapping[str | None, _Asked]) -> dict[str | None, "DuelPlan"]:
+    """Try every part, with the same processes, and write nothing."""
     from eggym.duel import plan_duel
+    from eggym.pool import Pool
+    from eggym.progress import show_trying
 
-    typer.echo("trying every part before anything is written ...", err=True)
-    with interruptible():
-        for one in asked:
-            plan_duel(one.config, one.folder, one.force)
+    pool = Pool(max(one.config.workers for one in asked.values()), lambda *_: None)
+    try:
+        with interruptible(), show_trying(console(stderr=True)) as tried:
+            return {name: plan_duel(one.config, one.folder, one.force, pool, tried) for name, one in asked.items()}
+    finally:
+        pool.stop()
 
 
 def _fight(asked: _Asked, as_json: bool) -> dict[str, Any]:
@@ -136,12 +141,10 @@ def _fight(asked: _Asked, as_json: bool) -> dict[str, Any]:
     return {**result.summary, "folder": str(result.folder), "report": str(result.report)}
 
 
-def _plan(asked: _Asked, as_json: bool) -> dict[str, Any]:
+def _show_plan(asked: _Asked, plan: "DuelPlan", as_json: bool) -> dict[str, Any]:
     """Print what a duel would take; return that for JSON."""
-    from eggym.duel import plan_duel
     from eggym.tables import print_plan
 
-    plan = plan_duel(asked.config, asked.folder, asked.force)
     trials, runs = _rows(plan.trials), _rows(plan.runs)
     if not as_json:
         shown = [{**row, "learner": f"{row['learner']}, trials"} for row in trials]

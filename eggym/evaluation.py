@@ -21,19 +21,19 @@ class Evaluation:
     at the end (`eggym.beyond`): ``many``, ``train_items`` and ``retention``. None of it costs the training budget.
     """
 
-    split: str = "test"
-    items: int = 200
+    split: str = "test"  # whose items are held out: train, validation or test; never the split that is trained on
+    items: int = 200  # held-out items at each point
     replies: int = 1  # at temperature 1; greedy takes one
     points: int = 8  # besides the start: after each 1/points of the budget
-    primary: str = "greedy"
+    primary: str = "greedy"  # which decides: greedy replies, or those sampled at temperature 1
     drift: int = 16  # held-out prompts on which the KL to the start is followed, every step; 0: not at all
     checkpoint: str = "last"  # which weights count: the last, or those of the point that is "best" on validation
     validation_items: int = 100  # greedy, at every point, where checkpoint is best
     many: int = 8  # replies to an item at temperature 1, for pass@k; 0: not at all
-    many_items: int = 50
+    many_items: int = 50  # on which these replies are asked for
     train_items: int = 100  # of the training stream, greedy, for the gap between training and test; 0: not at all
     retention: str = ""  # other tasks, comma-separated, greedy, for what is forgotten; a duel knows "others"
-    retention_items: int = 50  # of each
+    retention_items: int = 50  # of each of these tasks
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""

@@ -6,11 +6,12 @@ policy learns; for RL they assume that every group is informative, which is the 
 early. The noise of evolution strategies and the optimizer's own arithmetic cost nothing here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eggym.asking import UNTRAINED, HeldOutViews, OracleViews
 from eggym.beyond import n_episodes
-from eggym.budget import Budget
+from eggym.budget import Budget, FlopModel
 from eggym.config import Plan
 from eggym.errors import BadValue
 from eggym.kl_reward import applies
@@ -21,6 +22,7 @@ from eggym.views import PolicyViews, Views
 FEWEST_STEPS = 5  # below, a comparison says nothing
 _PROBE = 32  # items
 _PROBE_REPLIES = {"tiny": 8, "pretrained": 1}  # small models decode many rows at hardly more cost than few
+_MOST_TOLD = 6  # learners on tasks in one line
 _BACKWARD = 3  # forward and backward of a pass, in forwards
 
 
@@ -68,7 +70,8 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
     per_step = views.n_members * n_items * views.n_replies
     width = per_step // views.n_members if views.seating == "one_member" else per_step
     sampling_s = _narrow_s(plan, width) if width < n_probe else episode_s
-    each = _Each(meter.spend.tokens / n_probe, meter.spend.rollout_flops / n_probe, sampling_s, episode_s)
+    tokens = meter.spend.tokens / n_probe
+    each = _Each(tokens, meter.spend.rollout_flops / n_probe, _end_flops(plan, tokens), sampling_s, episode_s)
     sampled, told = not isinstance(views, OracleViews), int(plan.reward.kl > 0 and applies(views))
     cost = each.times(per_step, sampled, told + forwards(plan, views))
     cheapest = each.times(per_step, sampled, told) if sampled else cost  # no group was informative
@@ -88,23 +91,51 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
     )
 
 
-def refuse_short(plan: Plan, found: Forecast, force: bool) -> None:
-    """Refuse a budget that is too small for 5 updates, or with ``force`` for one; who asks for nothing needs none.
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """A budget that is too small for a run."""
+
+    budget: str
+    learner: str
+    task: str
+    steps: int  # that it is good for
+    enough: float  # what would do, on the axis of the budget; 0: unknown
+
+
+def shortage(plan: Plan, found: Forecast, force: bool) -> Shortage | None:
+    """Return what is short, if the budget is too small for 5 updates, or with ``force`` for one.
+
+    Who asks for nothing needs no budget.
+    """
+    if found.steps is None or found.steps >= _least(force) or (force and found.most_steps >= 1):
+        return None
+    enough = plan.budget.limit / found.cost_share * (FEWEST_STEPS + 1) if found.cost_share else 0.0
+    return Shortage(str(plan.budget), plan.label, plan.task.id, found.steps, enough)
+
+
+def refuse_short(short: Sequence[Shortage], force: bool) -> None:
+    """Refuse runs of one budget that is too small for some of them, all in one line.
 
     Raises:
-        BadValue: naming the budget that would do.
+        BadValue: naming the learners, and the budget that would do for each of them.
     """
-    least = 1 if force else FEWEST_STEPS
-    if found.steps is None or found.steps >= least or (force and found.most_steps >= 1):
+    if not short:
         return
-    enough = plan.budget.limit / found.cost_share * (FEWEST_STEPS + 1) if found.cost_share else 0
-    better = f" to about {Budget(plan.budget.axis, float(f'{enough:.1e}'))}" if enough else ""
-    rather = "" if force else ", or use --force"
+    first, *others = short[:_MOST_TOLD]
+    told = f"about {first.steps} update{'' if first.steps == 1 else 's'} of {first.learner} on {first.task}"
+    told = ", ".join([told, *(f"{one.steps} of {one.learner} on {one.task}" for one in others)])
+    told += f" and {len(short) - _MOST_TOLD} more" if len(short) > _MOST_TOLD else ""
+    least, enough = _least(force), max(one.enough for one in short)
+    axis = Budget.parse(first.budget).axis
+    better = f" to about {Budget(axis, float(f'{enough:.1e}'))}" if enough else ""
     raise BadValue(
-        f"budget {plan.budget} is good for about {found.steps} update{'' if found.steps == 1 else 's'} of "
-        f"{plan.label} on {plan.task.id}; "
-        f"{least} {'is' if least == 1 else 'are'} the least: raise --budget{better}{rather}"
+        f"budget {first.budget} is good for {told}; {least} {'is' if least == 1 else 'are'} the least: "
+        f"raise --budget{better}{'' if force else ', or use --force'}"
     )
+
+
+def _least(force: bool) -> int:
+    return 1 if force else FEWEST_STEPS
 
 
 def forwards(plan: Plan, views: Views) -> float:
@@ -123,6 +154,7 @@ class _Each:
 
     tokens: float
     flops: float
+    end_flops: float  # of its end, in each forward pass of a learner that reads it
     sampling_s: float  # CPU seconds
     wide_s: float  # the same in a full batch; a forward pass over it takes half of that
 
@@ -132,10 +164,16 @@ class _Each:
         return {
             "episodes": float(n_episodes),
             "tokens": self.tokens * n_episodes,
-            "flops": self.flops * n_episodes * (sampled + n_forwards),
+            "flops": n_episodes * (self.flops * (sampled + n_forwards) + self.end_flops * n_forwards),
             "cpu-s": seconds,
             "s": seconds,
         }
+
+
+def _end_flops(plan: Plan, tokens: float) -> float:
+    """Return what it takes to read the last token of an episode, which sampling leaves out; 0 where nobody does."""
+    reads = getattr(plan.options, "reads_ends", False)
+    return FlopModel.of(plan.policy.model).forward(1, round(tokens), 1) if reads else 0.0
 
 
 def _steps(budget: Budget, cost: dict[str, float]) -> int:

@@ -78,8 +78,9 @@ class LearnerSpec:
 
     ``options`` is a frozen dataclass of bool, int, float and str fields. A property ``forwards`` of it may say how many
     forward passes over an episode the learner's own work amounts to at most, a backward pass counting as two; forecasts
-    assume 3 without it. ``profiles`` gives the values that differ from its defaults for models of a size. ``search``
-    gives, for each profile, the values of each option that tuning may try; an option that it leaves out is not tuned.
+    assume 3 without it; ``reads_ends``, that these read the last token too. ``profiles`` gives the values that differ
+    from its defaults for models of a size. ``search`` gives, for each profile, the values of each option that tuning
+    may try; an option that it leaves out is not tuned.
     ``build(policy, space, seed, options)`` makes the learner.
     ``note`` is what must be said wherever its scores are shown.
     """

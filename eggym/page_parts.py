@@ -9,6 +9,7 @@ from eggym.wording import amount, short
 
 CSS_OF = {"ES ahead": "es0", "RL ahead": "rl0", "not resolved": "mute"}
 _SECTIONS = ("reward", "space", "prompt", "eval", "engine")  # of a run's config; equal for all that are compared
+_LEAST_S = 0.05  # shown as 0.1
 _NONE = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
 
@@ -66,6 +67,14 @@ def settings(arenas: Sequence[Arena]) -> dict[str, Any]:
     return {"shared": shared | _sections(arenas), "learners": learners}
 
 
+def timed_phases(found: Mapping[str, Any]) -> list[str]:
+    """Return the phases that took time enough to be seen in tenths of a second, ``sandbox`` last."""
+    told = [one for task in found["tasks"] for one in task["learners"] if one["phases"]]
+    names = list(dict.fromkeys(name for one in told for name in one["phases"]))
+    seen = [name for name in names if any((one["phases"].get(name) or 0.0) >= _LEAST_S for one in told)]
+    return seen + ["sandbox"] * any((one["sandbox_s"] or 0.0) >= _LEAST_S for one in told)
+
+
 def _sections(arenas: Sequence[Arena]) -> dict[str, Any]:
     """Return what all learners were asked, as `--set` writes it; what differs from task to task is listed."""
     found: dict[str, dict[str, Any]] = {}
@@ -101,12 +110,12 @@ def provenance(records: Sequence[Record], measured: Mapping[str, Measured]) -> d
 
 def number(value: float | None, places: int = 2) -> str:
     """Return a number with its places, or a dash."""
-    return _NONE if value is None else f"{value:.{places}f}".replace("-", _MINUS)
+    return _NONE if value is None else f"{value:z.{places}f}".replace("-", _MINUS)
 
 
 def signed(value: float | None, places: int = 2) -> str:
     """Return a number with its sign, or a dash."""
-    return _NONE if value is None else f"{value:+.{places}f}".replace("-", _MINUS)
+    return _NONE if value is None else f"{value:+z.{places}f}".replace("-", _MINUS)
 
 
 def small(value: float | None) -> str:

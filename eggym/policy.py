@@ -8,6 +8,7 @@ transformers is imported only when a policy is loaded.
 import dataclasses
 import hashlib
 import itertools
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,10 +36,10 @@ _REPLY = "REPLY0"  # stands for a reply while the template around it is read off
 class Prompting:
     """How a task is put to a model. Defaults come from the task; a run may override each."""
 
-    system: str | None = None
-    few_shot: tuple[tuple[str, str], ...] = ()  # (prompt, reply) pairs before the real prompt
-    stop: tuple[str, ...] = ()
-    max_new_tokens: int = 256  # per reply
+    system: str | None = None  # said before everything; unless set, the task's own
+    few_shot: tuple[tuple[str, str], ...] = ()  # (prompt, reply) pairs before the real prompt; unless set, the task's
+    stop: tuple[str, ...] = ()  # texts that end a reply; unless set, the task's own
+    max_new_tokens: int = 256  # per reply; unless set, the task's own
     chat: Chat = "auto"  # auto: the tokenizer's chat template when it has one
     thinking: bool | None = None  # passed to templates that know `enable_thinking`; None leaves it out
 
@@ -279,7 +280,21 @@ def _source(name: str) -> str:
     path = Path(name).expanduser()
     if path.is_dir() and not (path / "config.json").is_file():
         raise BadValue(f"folder {name!r} holds no model: there is no config.json in it")
+    if (path / "config.json").is_file() and _is_run(path):
+        raise BadValue(
+            f"folder {name!r} is a run's, not a model's: eggym export {name} --to FOLDER writes its model with the "
+            "final weights; then give --model FOLDER"
+        )
     return str(path) if path.is_dir() else name
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether ``config.json`` is the identity of a run (`eggym.config`), and no model's."""
+    try:
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and "model_type" not in found and {"learner", "budget", "task"} <= found.keys()
 
 
 def _read_narrow(read: Callable[..., Any], kind: Any) -> Any:

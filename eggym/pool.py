@@ -1,5 +1,6 @@
 """The worker processes of a duel, and the jobs that they do: the longest first, each free worker the next one."""
 
+import itertools
 import queue
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,9 +11,10 @@ from eggym import errors
 from eggym.config import CONFIG, RunConfig, flat, refuse_other
 from eggym.errors import Diverged, EggymError
 from eggym.files import read_json, write_json
+from eggym.forecast import Shortage, refuse_short
 from eggym.record import RECORD_FILE
 from eggym.trials import DIVERGED
-from eggym.worker import Message, Worker
+from eggym.worker import Message, Worker, plan_job
 
 
 @dataclass
@@ -35,6 +37,7 @@ class Entry:
         return f"seed {self.config.seed}" if self.trial is None else f"trial {self.trial}"
 
 
+Tried = Callable[[int, int], None]  # how many of how many learners on tasks have been tried
 Watch = Callable[[str, Entry, Message], None]  # what happened ("planned", "event", "finished"), to which run
 
 
@@ -58,18 +61,33 @@ def _less(identity: Mapping[str, Any], open_: Collection[str]) -> dict[str, Any]
 
 
 class Pool:
-    """Worker processes and the jobs that they do."""
+    """Worker processes and the jobs that they do. They are started when there is a job for them."""
 
-    def __init__(self, n_workers: int, watch: Watch) -> None:
-        """Start the processes; ``watch`` is told what the runs do."""
+    def __init__(self, n_workers: int, watch: Watch, plan_here: bool = False) -> None:
+        """Prepare.
+
+        Args:
+            n_workers: how many processes at most.
+            watch: is told what the runs do.
+            plan_here: plan in this process: the start of the others, seconds each, is of no use to what is finished.
+        """
         self._inbox: queue.Queue[tuple[Worker, Message]] = queue.Queue()
-        self._workers = [Worker(self._inbox) for _ in range(n_workers)]
-        self._watch = watch
+        self._workers: list[Worker] = []
+        self._n_workers, self._watch, self._plan_here = n_workers, watch, plan_here
 
-    def plan(self, configs: list[RunConfig], force: bool, n_trials: int = 0) -> list[tuple[RunConfig, Message]]:
-        """Plan all, and that many trials of each; the first refusal ends it."""
+    def plan(
+        self, configs: list[RunConfig], force: bool, n_trials: int = 0, tried: Tried | None = None
+    ) -> list[tuple[RunConfig, Message]]:
+        """Plan all, and that many trials of each; the first refusal ends it, but budgets are refused all together."""
         jobs = [{"do": "plan", "config": asdict(config), "force": force, "trials": n_trials} for config in configs]
-        found = self._do(jobs, lambda number, message: None)
+        done = itertools.count(1)
+
+        def tell(number: int, message: Message) -> None:
+            if tried is not None:
+                tried(next(done), len(jobs))
+
+        found = [plan_job(job) for job in jobs] if self._plan_here else self._do(jobs, tell)
+        refuse_short([Shortage(**message["short"]) for message in found if message["short"]], force)
         return list(zip(configs, found, strict=True))
 
     def run(self, entries: Sequence[Entry], force: bool) -> None:
@@ -98,6 +116,8 @@ class Pool:
         """Give each free worker the next job; return the last message of every job, in order."""
         results: dict[int, Message] = {}
         following = iter(range(len(jobs)))
+        while len(self._workers) < min(self._n_workers, len(jobs)):
+            self._workers.append(Worker(self._inbox))
         for worker in self._workers:
             self._next(worker, jobs, following)
         while len(results) < len(jobs):

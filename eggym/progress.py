@@ -1,6 +1,8 @@
 """Progress of a duel: a live table on a terminal, plain lines elsewhere. Goes to standard error."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -10,12 +12,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from eggym.pool import Entry
+from eggym.pool import Entry, Tried
 from eggym.wording import short
 from eggym.worker import Message
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _STARTING = "starting the workers; trying every task and learner before anything is written ..."
+_EVERY_S = 5.0  # between two lines on what was tried, where there is no terminal
 _WIDTH = 24  # steps of a sparkline
 _COLOURS = {"es": "cyan", "rl": "yellow", "baseline": "green", "control": "bright_black"}
 
@@ -141,6 +144,26 @@ def _duration(seconds: float) -> str:
     return (
         f"{whole // 3600} h {whole % 3600 // 60:02d} min" if whole >= 3600 else f"{whole // 60} min {whole % 60:02d} s"
     )
+
+
+@contextmanager
+def show_trying(console: Console) -> Iterator[Tried]:
+    """Show, on a terminal or now and then in a line, how many learners on tasks have been tried.
+
+    Gives what is told of them.
+    """
+    said = time.monotonic()
+    with console.status(_STARTING) as status:
+
+        def tried(done: int, total: int) -> None:
+            nonlocal said
+            line = f"tried {done} of {total} learners on tasks"
+            status.update(line)
+            if not console.is_terminal and time.monotonic() - said > _EVERY_S:
+                said = time.monotonic()
+                console.print(line, highlight=False)
+
+        yield tried
 
 
 def show_events(console: Console) -> Any:

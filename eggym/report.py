@@ -18,7 +18,7 @@ from eggym.drawing import STYLE
 from eggym.errors import EggymError
 from eggym.files import write_bytes
 from eggym.outcome import summary
-from eggym.page_parts import CSS_OF, FILTERS, provenance, settings, whiskers
+from eggym.page_parts import CSS_OF, FILTERS, provenance, settings, timed_phases, whiskers
 from eggym.picture import describe, panel, panel_svgs, sheet_svg
 from eggym.plots import pass_at_svgs, profile_svg
 from eggym.record import Measured, Record, find_runs, load_record
@@ -54,6 +54,7 @@ def write_report(duel_folder: Path, records: Sequence[Record], measured: Mapping
         pass_plots=pass_at_svgs(found["tasks"], arenas),
         told_beyond=[one["learner"] for task in found["tasks"] for one in task["learners"] if known(one["beyond"])],
         whiskers=whiskers(found),
+        timed_phases=timed_phases(found),
         shades=CSS_OF,
         settings=settings(arenas),
         notes=notes_of(found),

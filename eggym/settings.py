@@ -6,14 +6,16 @@ A file has the names of the flags: ``model: ...``, ``task: [..]``, ``learner: [.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from eggym.config import RunConfig
 from eggym.config_file import read_file, with_flat_set
-from eggym.duel import DuelConfig, seed_list
+from eggym.duel import DEFAULT_LEARNERS, DuelConfig, seed_list
 from eggym.errors import BadValue, unknown
+from eggym.registry import learner_table
+from eggym.variant import bare_name, sections, split_variant
 from eggym.wording import slug
 
 # a budget may look like a number
@@ -27,7 +29,10 @@ def gather(file: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:
         BadValue: a value of the wrong kind.
         UnknownName: a name that is no setting.
     """
-    return _merged(file, read_file(file) if file else {}, flags)
+    found = _merged(file, read_file(file) if file else {}, flags)
+    if "learner" in found:
+        _refuse_left_out(flags.get("set", {}), found["learner"])
+    return found
 
 
 def gather_parts(
@@ -44,6 +49,31 @@ def gather_parts(
 
     Raises: as `gather`.
     """
+    found = _parts(file, flags, wanted)
+    taking_part = dict.fromkeys(one for part in found.values() for one in part.get("learner", DEFAULT_LEARNERS))
+    _refuse_left_out(flags.get("set", {}), list(taking_part))
+    return found
+
+
+def _refuse_left_out(settings: Iterable[str], learners: Sequence[str]) -> None:
+    """Refuse settings of a registered learner that takes no part: they would do nothing, unseen.
+
+    Of flags, which are said of these runs alone; a file may hold settings for learners that take part another time.
+    The name of a learner from a file is not known yet: then the runs look themselves.
+    """
+    known, own = learner_table(), {section for one in learners for section in sections(one)}
+    if any(split_variant(bare_name(one))[0] not in known for one in learners):
+        return
+    for name in settings:
+        section, _, rest = name.partition(".")
+        if rest and section not in own and split_variant(section)[0] in known:
+            who = f"learner{' here is' if len(learners) == 1 else 's here are'} {', '.join(learners)}"
+            raise BadValue(
+                f"{name} sets {section}, which takes no part: the {who}; add --learner {section}, or leave it out"
+            )
+
+
+def _parts(file: Path | None, flags: Mapping[str, Any], wanted: Sequence[str]) -> dict[str | None, dict[str, Any]]:
     settings = read_file(file) if file else {}
     parts = settings.pop("parts", None)
     if file is None or parts is None:

@@ -1,6 +1,5 @@
 """Tables for the terminal: what the command prints at its end."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,26 +7,29 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from eggym.columns import broken, by_learner, interval, learner_cell, names_and, number, print_whole, task_cell
 from eggym.wording import amount, notes_of, short, size
 
-_NAMES = 15  # characters of the first column
-_STYLES = {"es": "cyan", "rl": "yellow", "baseline": "green", "control": "bright_black"}
 
+def print_summary(console: Console, summary: Mapping[str, Any], on_the_way: bool = False) -> None:
+    """Print every learner of every task, the paired differences and the verdicts.
 
-def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
-    """Print every learner of every task, the paired differences and the verdicts."""
+    ``on_the_way``: the areas and the times to the target too.
+    """
     primary = summary["primary"]
     other, label = ("sampled", "T=1") if primary == "greedy" else ("greedy", "greedy")
-    table = _table("start", "end", label, "gain", "episodes", "tokens", "FLOPs", "CPU s", "memory")
+    table = by_learner("start", "end", label, "gain", "episodes", "tokens", "FLOPs", "CPU s", "memory")
     for task in summary["tasks"]:
-        table.add_row(Text(_lines(short(task["task"])), "bold"))
+        table.add_row(task_cell(task["task"]))
         for one in task["learners"]:
             table.add_row(*_row(one, primary, other))
-    console.print(table)
+    print_whole(console, table)
     console.print(_legend(summary, label), style="dim", highlight=False)
     for line in notes_of(summary):
         console.print(line, style="dim", highlight=False)
     _print_truths(console, summary)
+    if on_the_way:
+        _print_way(console, summary)
     _print_tuning(console, summary["tuned"])
     _print_beyond(console, summary)
     _print_overall(console, summary)
@@ -35,18 +37,50 @@ def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
         console.print(_verdict(verdict), soft_wrap=True, highlight=False)
 
 
+def _print_way(console: Console, summary: Mapping[str, Any]) -> None:
+    """Print the height of every curve, and when it came to the target, on the axis of the budget."""
+    moving = [one for task in summary["tasks"] for one in task["learners"] if one["learner"] != "frozen"]
+    axis = summary["budget"]["axis"]
+    axis = axis if all(axis in one["areas"] for one in moving) else "flops"  # seconds that were not kept
+    unit = "FLOPs" if axis == "flops" else axis
+    table = by_learner("target", "arrived", f"{unit} to it", "area")
+    for task in summary["tasks"]:
+        table.add_row(task_cell(task["task"]), number(task["target"]))
+        for one in task["learners"]:
+            if one["learner"] != "frozen":
+                table.add_row(learner_cell(one), *_way(one, axis))
+    print_whole(console, table)
+    console.print(
+        f"Target: {summary['target']:g} of the way from the frozen base to the largest reward, at an evaluation; "
+        "arrived: how many seeds; then their median, and never where half or more did not arrive. Area: mean height "
+        "of the curve up to the place that all of ES and RL reached; - where no evaluation but the first lies before "
+        "it.\n",
+        style="dim",
+        highlight=False,
+    )
+
+
+def _way(one: Mapping[str, Any], axis: str) -> list[str]:
+    times, area = one["time_to_target"], number(one["areas"][axis]["mean"])
+    if times is None:
+        return ["", "-", "-", area]
+    found = times[axis]
+    median = "never" if found["median"] is None else amount(found["median"])
+    return ["", f"{found['reached']} of {found['n']}", median, area]
+
+
 def _print_truths(console: Console, summary: Mapping[str, Any]) -> None:
     """Print true rewards and gaps, if a task tells them."""
     mode = summary["primary"]
-    table = _table("reward", "at end", "true", "at end", "gap", "at end", "change")
+    table = by_learner("reward", "at end", "true", "at end", "gap", "at end", "change")
     for task in summary["tasks"]:
         told = [one for one in task["learners"] if "gap" in one]
         if told:
-            table.add_row(Text(_lines(short(task["task"])), "bold"))
+            table.add_row(task_cell(task["task"]))
         for one in told:
             table.add_row(*_truth_row(one, mode))
     if table.row_count:
-        console.print(table)
+        print_whole(console, table)
         console.print("The reward is a proxy; gap: reward minus true reward, with its change.\n", style="dim")
 
 
@@ -54,17 +88,15 @@ def _print_tuning(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """Print how many trials each learner had, what they cost and what was chosen, if anything was tuned."""
     if not rows:
         return
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("", overflow="fold", min_width=_NAMES)
-    for name in ("trials", "FLOPs", "validation", "chosen"):
-        table.add_column(name, justify="left" if name == "chosen" else "right")
+    table = by_learner("trials", "FLOPs", "validation")
+    table.add_column("chosen")
     for task in dict.fromkeys(row["task"] for row in rows):
-        table.add_row(Text("not tuned" if task is None else _lines(f"tuned on {short(task)}"), "bold"))
+        table.add_row(Text("not tuned" if task is None else broken(f"tuned on {short(task)}"), "bold"))
         for row in (one for one in rows if one["task"] == task):
             chosen = ", ".join(f"{name}={value}" for name, value in row["options"].items())
-            score = "" if task is None else _number(row["score"])
+            score = "" if task is None else number(row["score"])
             table.add_row(
-                Text(_lines(" " + row["learner"])), str(row["trials"]), amount(row["flops"]), score, Text(chosen)
+                Text(broken(" " + row["learner"])), str(row["trials"]), amount(row["flops"]), score, Text(chosen)
             )
     console.print(table)
     console.print("Trials before the runs, judged on validation items; on top of each learner's budget.\n", style="dim")
@@ -72,23 +104,23 @@ def _print_tuning(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _truth_row(one: Mapping[str, Any], mode: str) -> list[Text | str]:
     places = [kind[when][mode]["mean"] for kind in (one, one["true"], one["gap"]) for when in ("start", "end")]
-    change = "" if one["learner"] == "frozen" else _interval(one["gap"]["change"][mode], "mean")
-    return [Text(_lines(" " + one["learner"]), _STYLES.get(one["kind"], "")), *map(_number, places), change]
+    change = "" if one["learner"] == "frozen" else interval(one["gap"]["change"][mode], "mean")
+    return [learner_cell(one), *map(number, places), change]
 
 
 def _print_beyond(console: Console, summary: Mapping[str, Any]) -> None:
     """Print what the runs changed beside their reward, if it was asked for."""
     from eggym.beyond_summary import known  # with numpy, which a listing does without
 
-    table = _table("KL", "weights", "train-test", "distinct", "pass@1", "most", "kept least")
+    table = by_learner("KL", "weights", "train-test", "distinct", "pass@1", "most", "kept least")
     for task in summary["tasks"]:
         told = [one for one in task["learners"] if known(one["beyond"]) and one["learner"] != "frozen"]
         if told:
-            table.add_row(Text(_lines(short(task["task"])), "bold"))
+            table.add_row(task_cell(task["task"]))
         for one in told:
-            table.add_row(Text(_lines(" " + one["learner"]), _STYLES.get(one["kind"], "")), *_beyond(one["beyond"]))
+            table.add_row(learner_cell(one), *_beyond(one["beyond"]))
     if table.row_count:
-        console.print(table)
+        print_whole(console, table)
         console.print(
             "KL to the base per token; relative change of the weights; reward on training minus held-out items; "
             "distinct answers; pass@1 and pass@k at the largest k; the largest loss on another task. Before→after.\n",
@@ -106,12 +138,12 @@ def _beyond(found: Mapping[str, Any]) -> list[str]:
         *map(_arrow, (found["train_gap"], found["distinct"])),
         _arrow(found["pass_at"].get("1")),
         f"{_arrow(found['pass_at'][ks[-1]])} @{ks[-1]}" if len(ks) > 1 else "-",
-        "-" if least is None else f"{least:+.2f}",
+        "-" if least is None else f"{least:+z.2f}",
     ]
 
 
 def _arrow(found: Mapping[str, Any] | None) -> str:
-    return "-" if found is None else f"{_number(found['start']['mean'])}→{_number(found['end']['mean'])}"
+    return "-" if found is None else f"{number(found['start']['mean'])}→{number(found['end']['mean'])}"
 
 
 def _print_overall(console: Console, summary: Mapping[str, Any]) -> None:
@@ -119,42 +151,33 @@ def _print_overall(console: Console, summary: Mapping[str, Any]) -> None:
     found = summary["overall"]
     if found["tasks"] < 2 or not found["learners"]:
         return
-    table = _table("runs", "IQM", "optimality gap")
+    table = by_learner("runs", "IQM", "optimality gap")
     for one in found["learners"]:
         gap = one["optimality_gap"]
         half = "" if gap["low"] is None else f" ±{(gap['high'] - gap['low']) / 2:.2f}"
-        cells = (str(one["runs"]), _number(one["iqm"]), f"{_number(gap['mean'])}{half}")
-        table.add_row(Text(_lines(" " + one["learner"]), _STYLES.get(one["kind"], "")), *cells)
+        cells = (str(one["runs"]), number(one["iqm"]), f"{number(gap['mean'])}{half}")
+        table.add_row(learner_cell(one), *cells)
     console.print(Text(f"over {found['tasks']} tasks", "bold"))
-    console.print(table)
+    print_whole(console, table)
     for pair in found["pairs"]:
         chance = pair["probability_of_improvement"]
-        sure = "" if chance["low"] is None else f", 95 % interval {chance['low']:.2f} to {chance['high']:.2f}"
-        text = f"P({pair['es']} > {pair['rl']}) = {_number(chance['mean'])}{sure}"
+        if chance["low"] is None:  # one or two runs of each give no chance
+            continue
+        sure = f", 95 % interval {chance['low']:.2f} to {chance['high']:.2f}"
+        text = f"P({pair['es']} > {pair['rl']}) = {number(chance['mean'])}{sure}"
         console.print(text, style="dim", highlight=False)
     console.print()
 
 
-def _table(*names: str) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("", overflow="fold", min_width=_NAMES)
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
-
-
 def print_plan(console: Console, rows: Sequence[Mapping[str, Any]], n_workers: int) -> None:
     """Print the forecast of a dry run."""
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("task", overflow="fold")
-    table.add_column("learner", overflow="fold")
-    for name in ("runs", "steps", "episodes", "tokens", "FLOPs", "time"):
-        table.add_column(name, justify="right", no_wrap=True)
+    numbers = ("runs", "steps", "episodes", "tokens", "FLOPs", "time")
+    table = names_and(*numbers, names=("task", "learner"))
     for row in rows:
         counts = ["-" if row[name] is None else amount(row[name]) for name in ("steps", "episodes", "tokens", "flops")]
         time = f"{row['total_seconds']:.0f} s"
-        table.add_row(Text(_lines(short(row["task"]))), Text(_lines(row["learner"])), str(row["runs"]), *counts, time)
-    console.print(table)
+        table.add_row(Text(broken(short(row["task"]))), Text(broken(row["learner"])), str(row["runs"]), *counts, time)
+    print_whole(console, table)
     seconds = sum(row["runs"] * row["total_seconds"] for row in rows)
     disk = sum(row["runs"] * row["disk_bytes"] for row in rows)
     memory = max(row["memory_bytes"] for row in rows)
@@ -185,11 +208,11 @@ def print_rows(console: Console, names: Sequence[str], rows: Sequence[Sequence[s
 def _row(one: Mapping[str, Any], primary: str, other: str) -> list[Text | str]:
     spent = one["spent"]
     return [
-        Text(_lines(" " + one["learner"]), _STYLES.get(one["kind"], "")),
-        _number(one["start"][primary]["mean"]),
-        _number(one["end"][primary]["mean"]),
-        _number(one["end"][other]["mean"]),
-        "" if one["learner"] == "frozen" else _interval(one["gain"][primary], "difference"),
+        learner_cell(one),
+        number(one["start"][primary]["mean"]),
+        number(one["end"][primary]["mean"]),
+        number(one["end"][other]["mean"]),
+        "" if one["learner"] == "frozen" else interval(one["gain"][primary], "difference"),
         *(amount(spent[name]) for name in ("episodes", "tokens", "flops")),
         "-" if one["cpu_s"] is None else amount(round(one["cpu_s"])),
         size(one["peak_rss_bytes"]).replace(" ", "").removesuffix("iB"),
@@ -201,22 +224,6 @@ def _verdict(verdict: Mapping[str, Any]) -> Text:
     text = Text(f"{short(verdict['task'])}: ")
     text.append(verdict["verdict"], style)
     return text.append(verdict["sentence"].removeprefix(verdict["verdict"]))
-
-
-def _lines(name: str) -> str:
-    """Break a name that is too long for its column where it has parts, not within a word."""
-    return name if len(name) <= _NAMES else re.sub("([:@,])", r"\1\n  ", name)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
-def _interval(found: Mapping[str, Any], middle: str) -> str:
-    if found[middle] is None:
-        return "-"
-    half = "" if found["low"] is None else f" ±{(found['high'] - found['low']) / 2:.2f}"
-    return f"{found[middle]:+.2f}{half}"
 
 
 def _legend(summary: Mapping[str, Any], label: str) -> str:

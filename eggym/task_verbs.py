@@ -11,11 +11,14 @@ from eggym.flags import Data, Json, console, one_thread, print_json
 def list_(
     name: Annotated[
         str | None,
-        typer.Argument(help="A learner: its settings and defaults. A family or a namespace of tasks: its ids."),
+        typer.Argument(help="A learner: its settings. `settings`: those of every run. A family of tasks: its ids."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List tasks and learners, the settings of a learner, or the tasks of a family or a namespace."""
+    """List tasks and learners, the settings of a learner or of every run, or the tasks of a family or a namespace."""
+    if name == "settings":
+        _list_run_settings(as_json)
+        return
     from eggym.plugins import faults
     from eggym.registry import family_table, learner_table, task_table
 
@@ -49,6 +52,7 @@ def list_(
     print_rows(console(), ("task", ""), [*tasks.items(), *rows])
     console().print()
     print_rows(console(), ("learner", ""), list(learners.items()))
+    typer.echo("\nSettings: eggym list LEARNER, and eggym list settings for those of every run.")
 
 
 def check(
@@ -112,7 +116,8 @@ def compare(
 ) -> None:
     """Compare finished runs, wherever they lie.
 
-    Prints the table and the verdicts of a duel. Files that lie beside a record must be as the run left them.
+    Prints the table and the verdicts of a duel, and when each learner came to the target. Files that lie beside a
+    record must be as the run left them.
     """
     from eggym.errors import UnknownName
     from eggym.outcome import summary
@@ -131,7 +136,7 @@ def compare(
     if as_json:
         print_json(numbers)
     else:
-        print_summary(console(), numbers)
+        print_summary(console(), numbers, on_the_way=True)
 
 
 def export(
@@ -172,19 +177,40 @@ def _list_family(tasks: dict[str, str], as_json: bool) -> None:
     print_rows(console(), ("task", ""), list(tasks.items()))
 
 
+def _list_run_settings(as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from eggym.setting_notes import run_settings
+
+    notes = run_settings()
+    if as_json:
+        print_json({"settings": [asdict(note) for note in notes]})
+        return
+    from eggym.tables import print_rows
+
+    print_rows(console(), ("setting", "default", ""), [(one.name, one.default, one.meaning) for one in notes])
+    typer.echo("\nChange one with --set NAME=VALUE, the same for every learner. endpoint.*: eggym eval --endpoint.")
+    typer.echo("task.NAME=VALUE sets an option of the task; eggym list LEARNER shows those of a learner.")
+
+
 def _list_settings(learner: str, as_json: bool) -> None:
     from eggym.learner import PROFILES, options_dict
     from eggym.registry import load_learner
+    from eggym.setting_notes import meanings
 
     spec = load_learner(learner)
     values = {profile: options_dict(spec.resolve(profile, {})) for profile in PROFILES}
     if as_json:
-        print_json({"name": spec.name, "kind": spec.kind, "profiles": values})
+        print_json({"name": spec.name, "kind": spec.kind, "profiles": values, "meanings": meanings(spec.options)})
         return
     from eggym.tables import print_rows
 
-    rows = [(name, *(str(values[profile][name]) for profile in PROFILES)) for name in values[PROFILES[0]]]
-    print_rows(console(), ("setting", *PROFILES), rows)
+    told = meanings(spec.options)
+    rows = [
+        (name, *(str(values[profile][name]) for profile in PROFILES), told.get(name, ""))
+        for name in values[PROFILES[0]]
+    ]
+    print_rows(console(), ("setting", *PROFILES, ""), rows)
     typer.echo(f"\nChange one with --set {learner.removeprefix('random-reward:')}.NAME=VALUE.")
     typer.echo("tiny: models below 20 M parameters; pretrained: larger ones.")
     if spec.note:

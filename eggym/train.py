@@ -17,7 +17,7 @@ from eggym.digest import digest
 from eggym.errors import BadValue
 from eggym.evaluate import evaluation_items
 from eggym.files import read_json, sha256_json, write_json
-from eggym.forecast import Forecast, forecast, refuse_short
+from eggym.forecast import Forecast, forecast, refuse_short, shortage
 from eggym.lock import alone
 from eggym.loop import Run, Watch
 from eggym.policy import model_sha256
@@ -93,10 +93,18 @@ def identify(plan: Plan) -> dict[str, Any]:
 
 
 def look_ahead(plan: Plan, force: bool) -> Forecast:
+    """Do as `foresee`, and refuse a budget that is too small, unless forced."""
+    found = foresee(plan)
+    short = shortage(plan, found, force)
+    refuse_short([short] if short else [], force)
+    return found
+
+
+def foresee(plan: Plan) -> Forecast:
     """Try what a run needs, and forecast what it takes, without writing anything.
 
     Raises:
-        EggymError: the task or learner does not work with this model, or the budget is too small (unless forced).
+        EggymError: the task or learner does not work with this model.
     """
     _refuse_one_split(plan.config.split, plan.evaluation.split)
     preflight(plan.task, plan.config.split)
@@ -105,9 +113,7 @@ def look_ahead(plan: Plan, force: bool) -> Forecast:
     refuse_unreadable(plan, Meter(FlopModel.of(plan.policy.model)))
     learner = prepared(plan)
     refuse_unaskable(plan, learner)
-    found = forecast(plan, learner)
-    refuse_short(plan, found, force)
-    return found
+    return forecast(plan, learner)
 
 
 def _refuse_one_split(trained_on: str, judged_on: str) -> None:

@@ -54,7 +54,8 @@ class _Judge:
         """Return the numbers of one pair."""
         side = found.resolved if name in self._passed else None
         objected = _items_object(es, rl, mode, found)
-        more = None if side or objected else seeds_needed(found.per_seed.values(), self._next_level())
+        spread = found.low is not None  # as for an interval: what two seeds differ by foretells nothing
+        more = seeds_needed(found.per_seed.values(), self._next_level()) if spread and not (side or objected) else None
         note = "; the same in every seed, and over items the interval includes zero" * objected
         sentence = _sentence(es, rl, found, self._adjustment(name, found) + note, more)
         return {
@@ -117,10 +118,10 @@ def _items(es: Side, rl: Side, mode: Mode) -> dict[str, Any] | None:
 def _sentence(es: Side, rl: Side, found: Comparison, adjustment: str, more: int | None) -> str:
     if found.difference is None:
         return f"{es.label} and {rl.label} share no seed"
-    text = f"{es.label} - {rl.label} = {found.difference:+.3f}"
+    text = f"{es.label} - {rl.label} = {found.difference:+z.3f}"
     if found.low is None or found.high is None:
         return f"{text} over {found.n} seed{'s' * (found.n != 1)}; an interval needs at least 3"
-    text += f", 95 % interval {found.low:+.3f} to {found.high:+.3f} over {found.n} seeds{adjustment}"
+    text += f", 95 % interval {found.low:+z.3f} to {found.high:+z.3f} over {found.n} seeds{adjustment}"
     return f"{text}; about {more} seeds would resolve it" if more is not None else text
 
 

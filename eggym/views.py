@@ -121,8 +121,8 @@ class ParameterSpace:
     and what changes is a float32 delta of rank k beside each (`eggym.adapters`); 8-bit weights can change no other way.
     """
 
-    targets: str = "blocks"
-    adapter_rank: int = 0  # 0: the weights themselves
+    targets: str = "blocks"  # weights that may change: all of 2 dimensions or more in the blocks, or a pattern of names
+    adapter_rank: int = 0  # of low-rank deltas (LoRA) beside frozen weights; 0: the weights themselves change
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""

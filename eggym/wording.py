@@ -52,6 +52,19 @@ def slug(name: str) -> str:
 
 
 def notes_of(summary: Mapping[str, Any]) -> list[str]:
-    """Return what must be said of learners whose scores are shown, each once."""
+    """Return what must be said of learners whose scores are shown, each once, and of tasks that nobody has learnt."""
     told = [(one["learner"], one.get("note")) for task in summary["tasks"] for one in task["learners"]]
-    return [f"{learner}: {note}." for learner, note in dict.fromkeys(told) if note]
+    low = [task for task in summary["tasks"] if _below_floor(task, summary["primary"])]
+    return [
+        *(f"{learner}: {note}." for learner, note in dict.fromkeys(told) if note),
+        *(
+            f"{short(task['task'])}: nobody came to its floor, {task['floor']:g}, which one blind reply to everything "
+            "earns: a larger budget or an easier task would tell more."
+            for task in low
+        ),
+    ]
+
+
+def _below_floor(task: Mapping[str, Any], mode: str) -> bool:
+    ends = [one["end"][mode]["mean"] for one in task["learners"] if one["kind"] in ("es", "rl")]
+    return bool(ends) and all(end is not None and end < task["floor"] for end in ends)

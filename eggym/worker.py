@@ -79,7 +79,7 @@ def _do(job: Job, answer: Any) -> Message:
     from eggym.errors import Diverged, EggymError
 
     try:
-        return _plan(job) if job["do"] == "plan" else _run(job, answer)
+        return plan_job(job) if job["do"] == "plan" else _run(job, answer)
     except Diverged as problem:
         return {"type": "diverged", "message": str(problem), "flops": problem.flops}
     except EggymError as problem:
@@ -90,14 +90,17 @@ def _do(job: Job, answer: Any) -> Message:
         return {"type": "crashed", "message": f"{type(problem).__name__}: {problem}", "trace": traceback.format_exc()}
 
 
-def _plan(job: Job) -> Message:
+def plan_job(job: Job) -> Message:
+    """Return what is known of a run before it starts: who runs what, its identity, and its forecast."""
     from eggym.config import RunConfig, resolve
-    from eggym.train import identify, look_ahead
+    from eggym.forecast import shortage
+    from eggym.train import foresee, identify
     from eggym.trials import declared, space_of, trials_of
 
     plan = resolve(RunConfig(**job["config"]))
     identity = identify(plan)
-    found = look_ahead(plan, job["force"])
+    found = foresee(plan)
+    short = shortage(plan, found, job["force"])
     return {
         "type": "planned",
         "task": plan.task.label,
@@ -107,6 +110,7 @@ def _plan(job: Job) -> Message:
         "tunable": list(declared(plan)),
         "space": space_of(plan),
         "trials": trials_of(plan, job["trials"]) if job["trials"] else [],
+        "short": asdict(short) if short else None,
         "forecast": {**asdict(found), "total_seconds": found.total_seconds},
     }
 

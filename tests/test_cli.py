@@ -77,6 +77,11 @@ def test_every_verb_explains_itself(capsys):
         (["train", "--task", "guess", "--learner", "frozen", "--out", "/proc/x"], "cannot write into folder '/proc/x'"),
         (["duel", "--config", "/nonexistent.yaml"], "cannot read config file '/nonexistent.yaml'"),
         (["duel", "--learner", "eggroll", "--set", "eggroll.population=7"], "population must be even"),
+        (
+            ["duel", "--set", "ppo.lr=1"],
+            "sets ppo, which takes no part: the learners here are eggroll, dr_grpo, frozen",
+        ),
+        (["train", "--task", "tiny-orders", "--learner", "ppo", "--set", "sft.lr=1"], "the learner here is ppo; add"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(capfd, monkeypatch, tmp_path, words, line):
@@ -200,6 +205,8 @@ def test_train_eval_compare_export_in_a_row(capsys, tmp_path, monkeypatch):
     code, out, _ = run(capsys, "compare", "run", "--json")
     assert code == 0 and json.loads(out)["tasks"][0]["learners"][0]["learner"] == "dr_grpo"
     assert run(capsys, "compare", "run")[0] == 0
+    code, _, err = run(capsys, "eval", "--task", "tiny-programs", "--model", "run")
+    assert code == 2 and "is a run's, not a model's: eggym export run --to FOLDER" in err
     code, out, _ = run(capsys, "export", "run", "--to", "model")
     assert code == 0 and "from_pretrained" in out
     code, _, err = run(capsys, "export", "run", "--to", "model")

@@ -59,6 +59,12 @@ def test_again_with_one_more_seed_and_learner_reuses_what_is_finished(fought):
 
 
 @pytest.mark.slow
+def test_a_finished_duel_is_read_without_another_process(fought, monkeypatch):
+    monkeypatch.setattr("eggym.pool.Worker", None)
+    before = records(fought.folder)
+    assert duel(out=fought.folder, **CALL).records == fought.records and records(fought.folder) == before
+
+
 def test_another_worker_count_gives_the_same_records(fought, tmp_path):
     alone = duel(out=tmp_path, workers=1, **CALL)
     assert records(alone.folder) == {n: h for n, h in records(fought.folder).items() if n in records(alone.folder)}
@@ -95,6 +101,13 @@ def test_one_bad_part_refuses_the_whole_before_anything_is_written(tmp_path, cha
     with pytest.raises(error, match=message):
         duel(out=tmp_path / "duel", **{**CALL, **change})
     assert not (tmp_path / "duel").exists()
+
+
+def test_budgets_too_small_are_refused_for_all_learners_at_once(tmp_path):
+    with pytest.raises(
+        BadValue, match=r"of eggroll on eggym/tiny-programs-v0, \d of dr_grpo on eggym/tiny-programs-v0; 5"
+    ):
+        duel(out=tmp_path / "duel", **{**CALL, "budget": "50episodes", "learner": ["eggroll", "dr_grpo", "frozen"]})
 
 
 def test_one_task_under_two_names_is_refused(tmp_path):

@@ -9,7 +9,7 @@ from eggym.asking import HeldOutViews, OracleViews, PromptedViews
 from eggym.budget import FlopModel, Meter
 from eggym.config import RunConfig, resolve
 from eggym.errors import BadValue
-from eggym.forecast import forecast, forwards, refuse_short
+from eggym.forecast import Shortage, forecast, forwards, refuse_short, shortage
 from eggym.task import Verdict, VerdictState
 from eggym.views import PolicyViews
 
@@ -46,7 +46,6 @@ def probed(monkeypatch):
         ("dr_grpo", SIZES, 16, 1 + 3),
         ("dr_grpo", {**SIZES, "epochs": 2, "kl_loss": 0.1}, 16, 1 + 2 * 3 + 1),
         ("dr_grpo", {**SIZES, "gradient_checkpointing": True, "reward.kl": 0.1}, 16, 1 + 4 + 1),
-        ("ppo", {**SIZES, "epochs": 2}, 16, 1 + 2 * 3 + 1),
         ("random-reward:dr_grpo", {}, 0, 0),
         ("sft", {"items": 8, "epochs": 2}, 8, 2 * 3),
         ("best-of-n", {"reward.kl": 0.1}, 8, 1),
@@ -61,6 +60,13 @@ def test_the_cost_of_a_step_by_hand(probed, learner, settings, n_episodes, n_for
     asked = plan(learner, f"{budget}flops", **settings)
     assert (found(asked).steps, found(asked).cost_share) == (7, 7.0)
     assert found(asked).episodes == 7 * n_episodes and found(asked).tokens == 7 * n_episodes * 20
+
+
+def test_ppo_reads_the_ends_too(probed):
+    asked = plan("ppo", **SIZES, epochs=2)
+    end = FlopModel.of(asked.policy.model).forward(1, 20, 1)  # one position that sees 20
+    budget = f"{16 * (100 + (2 * 3 + 1) * (100 + end)) * 7}flops"
+    assert found(plan("ppo", budget, **SIZES, epochs=2)).steps == 7
 
 
 def test_steps_of_few_episodes_cost_the_seconds_of_narrow_batches(probed):
@@ -87,9 +93,23 @@ def test_the_most_steps_are_those_in_which_no_group_taught_anything(probed):
 def test_epochs_count_in_the_refusal_of_a_short_budget(probed):
     budget = f"{16 * 100 * 4 * 5}flops"
     once, twice = (plan("dr_grpo", budget, **SIZES, epochs=epochs) for epochs in (1, 2))
-    refuse_short(once, found(once), force=False)
+    assert shortage(once, found(once), force=False) is None
     with pytest.raises(BadValue, match=r"good for about 2 updates of dr_grpo .* 5 are the least"):
-        refuse_short(twice, found(twice), force=False)
+        refuse_short([shortage(twice, found(twice), force=False)], force=False)
+
+
+def test_all_short_budgets_are_told_in_one_line():
+    refuse_short([], force=False)
+    some = [Shortage("9flops", name, "me/t-v0", steps, enough)
+            for name, steps, enough in (("ppo", 1, 70.0), ("sft", 2, 20.0))]  # fmt: skip
+    with pytest.raises(BadValue) as told:
+        refuse_short(some, force=False)
+    assert str(told.value) == (
+        "budget 9flops is good for about 1 update of ppo on me/t-v0, 2 of sft on me/t-v0; 5 are the least: "
+        "raise --budget to about 70flops, or use --force"
+    )
+    with pytest.raises(BadValue, match=r"2 of sft on me/t-v0 and 2 more; 1 is the least"):
+        refuse_short(some * 4, force=True)
 
 
 def test_who_never_trains_makes_no_pass():
@@ -123,8 +143,11 @@ def test_the_meter_counts_the_passes_that_were_foretold(learner, settings):
         episode.verdict = Verdict(float(number % 2 or learner == "sft"), VerdictState.CORRECT)
     with meter.watch(asked.policy.model):
         subject.tell(batch)
-    once = sum(meter.flop_model.segment(segment) for one in batch.episodes for segment in one.segments)
-    assert meter.spend.learner_flops / once == pytest.approx(forwards(asked, views), rel=0.1)
+    segments = [segment for one in batch.episodes for segment in one.segments]
+    once = sum(map(meter.flop_model.segment, segments))
+    if learner == "ppo":
+        once += sum(meter.flop_model.forward(1, len(segment.ids), 1) for segment in segments)
+    assert meter.spend.learner_flops / once == pytest.approx(forwards(asked, views), rel=0.02)
 
 
 def test_narrow_steps_are_probed_in_their_own_width(monkeypatch):

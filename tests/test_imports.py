@@ -31,7 +31,9 @@ def test_light_imports_stay_light(code):
     assert run(f"{code}\nimport sys\nprint([name for name in {HEAVY} if name in sys.modules])") == "[]"
 
 
-@pytest.mark.parametrize("words", [["--help"], ["duel", "--help"], ["train", "--help"], ["list"], ["list", "--json"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["duel", "--help"], ["train", "--help"], ["list"], ["list", "--json"], ["list", "settings"]]
+)
 def test_help_and_lists_import_nothing_heavy(words):
     # rich draws the tables of `list`, and typer brings pydantic; both are light enough
     heavy = tuple(name for name in HEAVY if name not in ("rich", "pydantic"))

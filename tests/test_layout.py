@@ -119,8 +119,10 @@ FLOORS = (
     ("bench_answers", "bench_exam", "bench_rates", "bench_graders", "bench_envs", "bench_peer", "bench_sandbox"),
     ("bench_rl_work", "bench_rl"),
     (
+        "setting_notes",
         "config_file",
         "settings",
+        "columns",
         "tables",
         "progress",
         "flags",

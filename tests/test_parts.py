@@ -49,6 +49,16 @@ def test_each_part_has_a_folder_below_that_of_the_whole(file):
     assert gather_parts(file, {}, ["large"])["large"]["out"] == "runs/study/large"
 
 
+def test_a_flag_may_set_only_who_takes_part_in_some_part_and_a_file_whom_it_likes(file):
+    file.write_text(
+        FILE.replace("set:\n", "set:\n  ppo.lr: 0.1\n", 1).replace("{task: tiny-programs,", "{learner: sft,")
+    )
+    assert gather_parts(file, {"set": {"sft.lr": 0.1, "eggroll.sigma": 0.1}})["small"]["set"]["ppo.lr"] == 0.1
+    with pytest.raises(BadValue, match=r"ppo.lr sets ppo, which takes no part: the learners here are sft, eggroll"):
+        gather_parts(file, {"set": {"ppo.lr": 0.1}})
+    assert gather_parts(file, {"set": {"mine.lr": 0.1}, "learner": ["mine.py"]})  # its name is known when it is loaded
+
+
 def test_a_file_without_parts_is_one_duel(tmp_path):
     file = tmp_path / "one.yaml"
     file.write_text("budget: 40episodes\n")

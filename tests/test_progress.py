@@ -6,7 +6,7 @@ from rich.console import Console
 
 from eggym.config import RunConfig
 from eggym.pool import Entry
-from eggym.progress import Progress
+from eggym.progress import Progress, show_trying
 
 
 def event(kind, step, fraction, reward=None):
@@ -32,3 +32,12 @@ def test_lines_say_that_a_run_begins_goes_on_and_what_it_scores():
         "tiny-programs eggroll seed 0:   0% of the budget, step 0, held-out reward 0.250; about 4 s in all",
         "tiny-programs eggroll seed 0: goes on at step 3; about 4 s in all",
     ]
+
+
+def test_a_long_trial_of_all_learners_says_how_far_it_is(monkeypatch):
+    console = Console(record=True, file=None, width=80, force_terminal=False)
+    with show_trying(console) as tried:
+        tried(1, 3)  # at once: a refusal would stay the only line
+        monkeypatch.setattr("eggym.progress._EVERY_S", -1.0)
+        tried(2, 3)
+    assert console.export_text().strip() == "tried 2 of 3 learners on tasks"

@@ -58,3 +58,10 @@ def test_the_tables_name_every_verb_and_learner():
     verbs = run(["eggym", "--help"], ROOT).stdout.split("Commands:")[1].split()
     for name in [*learner_table(), *(verb for verb in verbs if f"`{verb}`" in TEXT)]:
         assert f"`{name}" in TEXT
+
+
+def test_the_settings_that_it_names_exist():
+    from eggym.setting_notes import SOURCES, run_settings
+
+    named = re.findall(rf"`(?:--set )?((?:{'|'.join(SOURCES)})\.\w+)=", TEXT)
+    assert len(set(named)) >= 6 and set(named) <= {note.name for note in run_settings()}

@@ -13,9 +13,11 @@ from made_up import BUDGET, LEARNERS, TASKS, TUNING, a_duel, changed, measuremen
 
 from eggym.arena import arrange
 from eggym.axes import has_axis
-from eggym.curves import lines
+from eggym.curves import lines, shades
+from eggym.drawing import STYLE, Scale, tick_at
 from eggym.files import canonical_json, write_json
 from eggym.outcome import summary
+from eggym.picture import panel
 from eggym.record import Record
 from eggym.report import picture_svg, write_report
 from eggym.transcripts import clipped, examples
@@ -383,3 +385,37 @@ def test_evil_names_are_escaped_in_every_section(tmp_path):
     runs = [run(TASKS[0], "eggroll", 1, [0.2, 0.5], beyond=gone, tuning={**told, "chosen": 0})]
     timed = {runs[0].id: measurement(runs[0]).model_copy(update={"phases": {evil: 1.0}})}
     assert "<script" not in write_report(tmp_path, runs, timed).read_text()
+
+
+def test_phases_that_took_nothing_have_no_column(tmp_path, duel):
+    records, measured = duel
+    phases = {"rollout": 9.0, "tell": 0.01, "kl_reward": 0.0}
+    timed = {name: one.model_copy(update={"phases": phases}) for name, one in measured.items()}
+    page = write_report(tmp_path, records, timed).read_text()
+    assert ">rollout</th>" in page and ">tell<" not in page and ">kl_reward<" not in page and ">Sandbox<" not in page
+    timed = {name: one.model_copy(update={"sandbox_s": 0.2}) for name, one in timed.items()}
+    assert ">Sandbox</th>" in write_report(tmp_path, records, timed).read_text()
+
+
+def test_no_two_learners_of_a_kind_look_alike():
+    names = ["dr_grpo", "grpo", "dapo", "rloo", "cispo", "gspo", "reinforce_pp", "ppo", "trl-grpo"]
+    runs = [run(TASKS[0], name, 1, [0.2, 0.4, 0.6], kind="rl") for name in names]
+    (arena,) = arrange([*runs, run(TASKS[0], "eggroll", 1, [0.2, 0.5])])
+    found = shades(arena.sides)
+    assert len(set(found.values())) == len(found) == 10
+    for css in found.values():
+        for name in css.split():
+            assert STYLE.count(f".{name}[") == 1 if name.startswith("dash") else STYLE.count(f".{name}{{") == 2  # dark
+    assert 'class="rl0 dash1" fill="none"' in panel(arena, "flops", {})
+
+
+def test_the_unit_stands_behind_the_last_tick():
+    ticks = re.findall(r">([^<>]+)</text>", tick_at(Scale(1.0, 0.0, 1.0, 200.0), 1.0, "1.5e11 FLOPs"))
+    assert ticks == ["1.5e11", "FLOPs"]  # the number stays below its mark
+
+
+def test_an_area_is_of_all_seeds_or_of_none():
+    late = run(TASKS[0], "eggroll", 1, [0.2, 0.4, 0.6])
+    early = run(TASKS[0], "eggroll", 2, [0.2, 0.3, 0.4, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6])  # evaluated before 2400 episodes
+    task = summary([late, early, run(TASKS[0], "dr_grpo", 1, [0.2, 0.4, 0.6])], {})["tasks"][0]
+    assert task["learners"][0]["areas"]["episodes"]["mean"] is None

@@ -4,6 +4,7 @@ import pytest
 from made_up import TASKS, a_duel, changed, run
 from rich.console import Console
 
+from eggym.columns import interval, number
 from eggym.outcome import summary
 from eggym.tables import print_plan, print_summary
 
@@ -50,3 +51,47 @@ def test_what_changed_beside_the_reward_is_one_row_a_learner():
         "eggroll", "0.02", "0.2", "0.00→0.25", "0.80→0.50", "0.25→0.50", "0.75→0.90", "@64", "-0.20",
     ]  # fmt: skip
     assert "over 1 tasks" not in text
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_no_column_is_lost_where_there_is_little_room(terminal):
+    runs = [run(TASKS[0], name, seed, [0.25, 0.5], beyond=changed(seed, 0.3))
+            for name in ("eggroll", "dr_grpo") for seed in (1, 2, 3)]  # fmt: skip
+    console = Console(width=50, record=True, file=None, force_terminal=terminal)
+    print_summary(console, summary(runs, {}))
+    lines = console.export_text().splitlines()
+    words = " ".join(lines).split()
+    for name in ("start", "end", "gain", "memory", "weights", "distinct", "pass@1", "most", "least"):
+        assert name in words
+    rows = [line for line in lines if line.startswith(" eggroll")]
+    assert "-0.20" in " ".join(rows) and "…" not in " ".join(lines)
+    # a terminal gets the rest below, what is no terminal one line a learner in each of the tables
+    assert (len(rows) > 3) is terminal and (max(map(len, rows)) <= 50) is terminal
+
+
+def test_the_way_to_a_target_is_printed_where_it_is_asked_for():
+    ends = {"eggroll": (0.7, 0.7, 0.4), "dr_grpo": (0.4, 0.7, 0.4), "frozen": (0.3, 0.3, 0.3)}
+    runs = [run(TASKS[0], name, seed, [0.3, one, one] if name != "frozen" else [0.3])
+            for name, those in ends.items() for seed, one in enumerate(those)]  # fmt: skip
+    console = Console(width=100, record=True, file=None)
+    print_summary(console, summary(runs, {}, target=0.5), on_the_way=True)
+    rows = [line.split() for line in console.export_text().splitlines()]
+    assert ["target", "arrived", "FLOPs", "to", "it", "area"] in rows and ["tiny-arithmetic", "0.65"] in rows
+    assert ["eggroll", "2", "of", "3", "1.5e11", "0.45"] in rows  # half of 3e11; (0.3 + 0.6) / 2
+    assert ["dr_grpo", "1", "of", "3", "never", "0.40"] in rows
+    assert "target" not in shown(summary(runs, {}))
+
+
+def test_nothing_is_foretold_from_two_seeds_and_zero_has_no_sign():
+    found = summary(*a_duel(seeds=2))
+    assert {pair["seeds_needed"] for task in found["tasks"] for pair in task["comparisons"]} == {None}
+    assert "P(eggroll" not in shown(found)
+    assert (number(-0.001), interval({"d": -0.001, "low": None}, "d")) == ("0.00", "+0.00")
+
+
+def test_a_task_on_which_nobody_came_to_the_floor_is_named():
+    runs = [run(TASKS[0], name, 1, [0.0, 0.2]) for name in ("eggroll", "dr_grpo")]
+    at = {floor: [one.model_copy(update={"task": one.task.model_copy(update={"floor": floor})}) for one in runs]
+          for floor in (0.2, 0.3)}  # fmt: skip
+    assert "floor" not in shown(summary(at[0.2], {}))
+    assert "tiny-arithmetic: nobody came to its floor, 0.3" in shown(summary(at[0.3], {}))
