@@ -36,6 +36,7 @@ from eggym.record import (
     load_record,
     provenance,
     run_id,
+    sealed,
 )
 from eggym.replies import EVALUATIONS, SHARDS
 from eggym.score import Beyond, Point, Spent
@@ -73,7 +74,7 @@ def finish(run: Finished) -> Record:
     """Write everything, the record last; then the checkpoints go."""
     write_weights(run.folder / WEIGHTS, run.parameters)
     write_bytes(run.folder / CURVE, _curve(run.points).encode())
-    record = _record(run)
+    record = sealed(_record(run))
     write_json(run.folder / MEASURED_FILE, _measured(run))
     write_json(run.folder / RECORD_FILE, record)
     remove_checkpoints(run.folder)

@@ -52,9 +52,9 @@ FLOORS = (
     (
         "demonstration",
         "rollout",
+        "stats",
         "score",
         "record",
-        "stats",
         "many",
         "fitness",
         "checkpoint",

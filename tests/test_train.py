@@ -309,6 +309,18 @@ def test_what_is_missing_or_changed_in_a_finished_run_is_named(finished, tmp_pat
         train(config(learner), copy)
 
 
+def test_a_record_is_written_with_its_digest_and_refused_when_edited(finished, tmp_path):
+    learner, folder = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    text = (copy / "record.json").read_text()
+    edited = text.replace('"note":""', '"note":"better"')
+    assert edited != text
+    (copy / "record.json").write_text(edited)
+    with pytest.raises(BadValue, match="content_sha256 is not its digest; restore it, or run again"):
+        train(config(learner), copy)
+
+
 @pytest.mark.parametrize("name", ["steps.jsonl", "evaluations.jsonl", "episodes/000000.jsonl.gz"])
 def test_what_a_checkpoint_needs_and_is_gone_is_named(finished, tmp_path, name, monkeypatch):
     learner, _ = finished
