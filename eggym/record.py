@@ -45,6 +45,7 @@ class LearnerInfo(Strict):
     profile: str
     options: dict[str, Any]  # resolved: defaults, profile, overrides
     note: str = ""  # what must be said wherever its scores are shown
+    tunable: bool | None = None  # whether it declares settings that tuning may try; None: made before this was noted
     variant: str | None = None  # set apart by a name of its own: eggroll@t1 is the variant t1 of eggroll
 
     @property

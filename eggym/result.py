@@ -40,6 +40,7 @@ from eggym.record import (
 )
 from eggym.replies import EVALUATIONS, SHARDS
 from eggym.score import Beyond, Point, Spent
+from eggym.trials import declared
 from eggym.usage import peak_memory
 
 FITNESS = "fitness.bin"
@@ -122,6 +123,7 @@ def _record(run: Finished) -> Record:
             kind=plan.spec.kind,
             profile=plan.profile,
             options=options_dict(plan.options),
+            tunable=bool(declared(plan)),
             variant=plan.variant,
             note=plan.spec.note,
         ),

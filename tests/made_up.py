@@ -44,7 +44,7 @@ def score(mean, temperature):
     }
 
 
-def run(task, learner, seed, means, kind=None, options=None, task_info=None, asked=None, **changes):
+def run(task, learner, seed, means, kind=None, options=None, task_info=None, asked=None, more=None, **changes):
     """A record whose greedy rewards are ``means``, evaluated at equal shares of the budget."""
     kind = kind or LEARNERS[learner]
     options = options if options is not None else {"lr": 0.1}
@@ -65,7 +65,7 @@ def run(task, learner, seed, means, kind=None, options=None, task_info=None, ask
         "id": run_id(sha256_json(config), seed, f"digest {task}", "m"),
         "config": config,
         "seed": seed,
-        "learner": {"name": learner, "kind": kind, "profile": "tiny", "options": options},
+        "learner": {"name": learner, "kind": kind, "profile": "tiny", "options": options, **(more or {})},
         "task": {
             "id": task,
             "difficulty": {},

@@ -106,6 +106,44 @@ def test_runs_may_differ_in_what_a_learner_is_and_in_their_seed():
     assert [side.label for side in arena.sides] == ["eggroll", "dr_grpo"]
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (None, "none"),
+        ({"trials": TUNING["trials"] * 2}, "4 trials on eggym/tiny-orders-v0, validation"),
+        ({"budget": "9flops"}, "2 trials of 9flops on eggym/tiny-orders-v0, validation"),
+        ({"task": "eggym/guess-v0"}, "2 trials on eggym/guess-v0, validation"),
+    ],
+)
+def test_learners_that_were_not_tuned_equally_are_not_compared(change, told):
+    other = None if change is None else {**TUNING, **change}
+    runs = [run(TASKS[0], "eggroll", 1, [0.2], tuning=TUNING), run(TASKS[0], "dr_grpo", 1, [0.2], tuning=other)]
+    message = f"tuning is 2 trials on eggym/tiny-orders-v0, validation and {told}; tune all learners equally, or"
+    for order in (runs, [*runs, run(TASKS[0], "frozen", 1, [0.2])]):
+        with pytest.raises(BadValue, match=message) as caught:
+            arrange(order)
+        assert "\n" not in str(caught.value)
+
+
+def test_what_has_nothing_to_tune_stands_beside_what_was_tuned():
+    runs = [run(TASKS[0], "eggroll", 1, [0.2], tuning=TUNING), run(TASKS[0], "frozen", 1, [0.2])]
+    runs += [run(TASKS[0], "best-of-n", 1, [0.2], kind="baseline"), run(TASKS[0], "own", 1, [0.2], "rl")]
+    with pytest.raises(BadValue, match=r"2 trials on .* and none"):
+        arrange(runs)  # of an old record nobody knows
+    runs[-1] = run(TASKS[0], "own", 1, [0.2], kind="rl", more={"tunable": False})
+    assert len(arrange(runs)[0].sides) == 4
+
+
+def test_seeds_of_one_learner_need_one_tuning():
+    again = {**TUNING, "trials": [{**TUNING["trials"][0], "score": 0.1}, TUNING["trials"][1]]}
+    for other in (again, None):
+        runs = [run(TASKS[0], "eggroll", seed, [0.2], tuning=how) for seed, how in enumerate((TUNING, other))]
+        with pytest.raises(
+            BadValue, match=r"runs of eggroll on .* were not tuned alike: seeds of one learner need one"
+        ):
+            arrange(runs)
+
+
 def test_tasks_of_one_name_that_differ_are_two():
     code = run(TASKS[0], "eggroll", 1, [0.2]).provenance.config_sha256
     runs = [
