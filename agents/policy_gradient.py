@@ -41,6 +41,11 @@ class PolicyGradient:
         self._held: list[Group] = []  # informative groups that wait for more
         self._refills = 0
 
+    @property
+    def n_held(self) -> int:
+        """Episodes of the groups that wait."""
+        return len(self._held) * self._options.replies
+
     def ask(self, step: int) -> PolicyViews:
         """Return the policy itself, for as many items as are missing."""
         return PolicyViews(self._options.items - len(self._held), self._options.replies, self._options.temperature)

@@ -69,6 +69,15 @@ class Chooser(Protocol):
         """Return what stands for the replies of an evaluation: greedy ones, and those at temperature 1."""
 
 
+@runtime_checkable
+class Holder(Protocol):
+    """The face of a learner that may keep episodes of several steps for one update."""
+
+    @property
+    def n_held(self) -> int:
+        """Episodes that wait: the next step may pass over all of them beside its own."""
+
+
 Build = Callable[["Policy", ParameterSpace, int, Any], Learner]
 
 

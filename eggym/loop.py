@@ -26,8 +26,9 @@ from eggym.errors import Diverged, RunMismatch
 from eggym.evaluate import Evaluator
 from eggym.files import sha256_json, write_json
 from eggym.fitness import FitnessLog
+from eggym.forecast import forwards
 from eggym.kl_reward import KlReward
-from eggym.learner import Learner, Prompter
+from eggym.learner import Holder, Learner, Prompter
 from eggym.record import Record
 from eggym.replies import EVALUATIONS, append_lines, cut_file, cut_shards, write_shard, written
 from eggym.result import FITNESS, PROMPT, STEPS, finish
@@ -133,17 +134,29 @@ class Run:
         """Whether another step as dear as the dearest so far still fits: a step is never started that cannot finish."""
         return self.meter.on(self.plan.budget.axis) + self.dearest <= self.plan.budget.limit
 
+    def _covers_held(self, views: Views) -> bool:
+        """Whether what is left pays an update over what the learner holds: no step so far need have been as dear.
+
+        In budget FLOPs, which are known before; on the other axes passes are free, or measured as they come.
+        """
+        n_held = self.learner.n_held if isinstance(self.learner, Holder) else 0
+        if not n_held or self.plan.budget.axis != "flops":
+            return True
+        spend, n_asked = self.meter.spend, views.n_members * views.n_items * views.n_replies
+        passes = n_asked + (n_held + n_asked) * forwards(self.plan, views)
+        return spend.flops + passes * spend.rollout_flops / spend.episodes <= self.plan.budget.limit
+
     def _due(self) -> bool:
         n = self.plan.evaluation.points
         return int(self.fraction * n) > int(self.points[-1].fraction * n)
 
     def _advance(self) -> bool:
-        """Take one step; return False when the learner asks for nothing."""
+        """Take one step; return False when the learner asks for nothing, or for more than is left."""
         plan, before = self.plan, self.meter.on(self.plan.budget.axis)
         with self.meter.watch(plan.policy.model):
             with self.meter.phase("ask"):
                 views = self.learner.ask(self.step)
-            if views is None:
+            if views is None or not self._covers_held(views):
                 return False
             items = self._items(views)
             with self.meter.phase("rollout"):

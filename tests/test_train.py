@@ -216,6 +216,14 @@ def test_a_step_that_would_not_fit_is_not_started(tmp_path):
     assert record.spent.episodes == 160  # four steps of 40; a fifth would end at 200
 
 
+def test_a_step_that_would_update_on_all_that_is_held_beyond_the_budget_is_not_started(tmp_path):
+    settings = {"dapo.items": 4, "dapo.replies": 4}
+    record = train(config("dapo", "tiny-arithmetic", budget="8e8flops", set=settings), tmp_path, force=True)
+    lines = [json.loads(line) for line in (tmp_path / "steps.jsonl").read_text().splitlines()]
+    assert lines and lines[-1]["metrics"]["held"] > 0  # the first update would have ended at 1.3 of the budget
+    assert record.points[-1].fraction < 1
+
+
 def test_a_budget_in_seconds_ends_in_time(tmp_path):
     record = train(config(budget="2cpu-s"), tmp_path / "run", force=True)
     assert record.n_steps >= 1 and record.points[-1].fraction <= 1.5
