@@ -248,6 +248,20 @@ def test_tokens_get_the_advantage_of_their_turn(policy):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("options", "share"),
+    [({"advantage": "zscore"}, 0.0), ({"advantage": "mean"}, 0.5), ({"advantage": "zscore", "gamma": 0.5}, 0.5)],
+)
+def test_groups_whose_whole_returns_agree_are_informative_only_where_turns_alone_count(fresh_policy, options, share):
+    from eggym.agents.traces import groups
+
+    rewards = [(1.0, 0.0), (1.0,), (0.0, 1.0), (0.0,), (0.0, 0.0, 0.0), (0.0, 0.0)]
+    subject = learner(fresh_policy, credit="turn", **options)
+    samples = subject._samples(groups(told_by_turn(rewards, TOKENS), "keep", 0.0, 32, 0))
+    assert any(one.advantages_T.any() for one in samples) == (share > 0)
+    assert subject.tell(told_by_turn(rewards, TOKENS))["informative"] == share
+
+
 def test_turns_that_do_not_add_up_are_refused(policy):
     with pytest.raises(EggymError, match="the turns of an episode have 4 action tokens, its segments 3"):
         learner(policy).tell(
