@@ -97,8 +97,10 @@ def RANDOM_REWARD(inner: LearnerSpec) -> LearnerSpec:  # named in the table besi
     """Return the control of a learner.
 
     Raises:
-        BadValue: a baseline, which does not learn from the rewards of what it tried.
+        BadValue: a baseline, which does not learn from the rewards of what it tried, or a control itself.
     """
+    if inner.kind == "control":
+        raise BadValue(f"{inner.name} is a control itself; give random-reward a learner such as eggroll")
     if inner.kind == "baseline":
         raise BadValue(f"{inner.name} is a baseline and has no control; give random-reward a learner such as eggroll")
 
