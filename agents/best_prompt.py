@@ -23,11 +23,14 @@ import numpy as np
 from eggym.asking import OracleViews, PromptedViews
 from eggym.episode import EpisodeBatch
 from eggym.errors import BadValue
-from eggym.learner import LearnerSpec
+from eggym.learner import LearnerSpec, check_temperature
 from eggym.policy import Policy, Prompting
 from eggym.views import ParameterSpace
 
 from .prompt_candidates import SEPARATOR, candidates, examples_of, packed, read_systems, shot_counts, unpacked
+
+MOST_SETS = 64
+MOST_ITEMS = 1 << 16  # of the first comparison: every later one doubles them
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,10 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse values outside their range; what a file holds takes the place of its name."""
-        for name in ("items", "replies", "sets"):
-            if getattr(self, name) < 1:
-                raise BadValue(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.temperature < 0:
-            raise BadValue(f"temperature must be at least 0, got {self.temperature}")
+        for name, most in (("items", MOST_ITEMS), ("replies", MOST_ITEMS), ("sets", MOST_SETS)):
+            if not 1 <= getattr(self, name) <= most:
+                raise BadValue(f"{name} must lie from 1 to {most}, got {getattr(self, name)}")
+        check_temperature(self.temperature, greedy=True)
         if not 0 <= self.most_shots <= 32:
             raise BadValue(f"most_shots must lie from 0 (no examples) to 32, got {self.most_shots}")
         object.__setattr__(self, "systems", SEPARATOR.join(read_systems(self.systems)))

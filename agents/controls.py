@@ -11,7 +11,7 @@ from typing import Any
 
 from eggym.episode import Episode, EpisodeBatch
 from eggym.errors import BadValue
-from eggym.learner import Learner, LearnerSpec
+from eggym.learner import Holder, Learner, LearnerSpec
 from eggym.policy import Policy
 from eggym.seeding import stream
 from eggym.task import Verdict
@@ -51,6 +51,11 @@ class RandomReward:
     def __init__(self, inner: Learner, seed: int) -> None:
         """Wrap a learner."""
         self._inner, self._seed = inner, seed
+
+    @property
+    def n_held(self) -> int:
+        """Those of the inner learner."""
+        return self._inner.n_held if isinstance(self._inner, Holder) else 0
 
     def ask(self, step: int) -> Views | None:
         """Return what the inner learner asks for."""
@@ -92,8 +97,10 @@ def RANDOM_REWARD(inner: LearnerSpec) -> LearnerSpec:  # named in the table besi
     """Return the control of a learner.
 
     Raises:
-        BadValue: a baseline, which does not learn from the rewards of what it tried.
+        BadValue: a baseline, which does not learn from the rewards of what it tried, or a control itself.
     """
+    if inner.kind == "control":
+        raise BadValue(f"{inner.name} is a control itself; give random-reward a learner such as eggroll")
     if inner.kind == "baseline":
         raise BadValue(f"{inner.name} is a baseline and has no control; give random-reward a learner such as eggroll")
 

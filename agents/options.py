@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eggym.errors import BadValue, unknown
+from eggym.learner import MOST, check_temperature
 
 from .advantages import ADVANTAGES, Advantage
 from .objective import BY_SEQUENCE, ESTIMATORS, OBJECTIVES, REDUCTIONS, Estimator, Objective, Reduction
@@ -114,7 +115,7 @@ class PpoOptions(RlOptions):
             if getattr(self, name) < 0:
                 raise BadValue(f"{name} must be at least 0, got {getattr(self, name):g}")
         if self.objective in BY_SEQUENCE:
-            raise BadValue(f"ppo has an advantage per token; objective={self.objective} has none: use clip or cispo")
+            raise BadValue(f"objective={self.objective} has no advantage per token, as needed here: use clip or cispo")
 
 
 def check(options: RlOptions) -> None:
@@ -127,7 +128,11 @@ def check(options: RlOptions) -> None:
     for name in ("items", "replies", "epochs", "minibatches", "length", "tokens_per_pass"):
         if getattr(options, name) < 1:
             raise BadValue(f"{name} must be at least 1, got {getattr(options, name)}")
-    for name in ("lr", "temperature", "max_grad_norm"):
+    for name in ("items", "replies"):
+        if getattr(options, name) > MOST:
+            raise BadValue(f"{name} must be at most {MOST}, got {getattr(options, name)}")
+    check_temperature(options.temperature)
+    for name in ("lr", "max_grad_norm"):
         if not getattr(options, name) > 0:
             raise BadValue(f"{name} must be above 0, got {getattr(options, name):g}")
     for name in ("clip_low", "clip_high", "penalty", "overlong", "kl_loss", "entropy_bonus", "weight_decay"):

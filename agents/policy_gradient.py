@@ -11,7 +11,7 @@ the state. Deviation: a refill asks for what is missing, not for a whole batch o
 Not here: truncated sampling (the engine has no top-k and no top-p), episodes of an older policy, several devices.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,13 @@ from eggym.policy import Policy
 from eggym.start_model import StartModel
 from eggym.views import ParameterSpace, PolicyViews
 
-from .advantages import advantages, turn_advantages
+from .advantages import advantages, returns_to_go, turn_advantages
 from .batch import Floats, Sample, Tally, batch_objective, mean, minibatches
 from .checkpointing import checkpointing
 from .descent import Descent
 from .options import PolicyGradientOptions
 from .scoring import start_logprobs
-from .traces import Group, groups, informative, pack, returns_P_G, unpack
+from .traces import Group, Trace, groups, informative, pack, returns_P_G, unpack
 
 
 class PolicyGradient:
@@ -41,6 +41,11 @@ class PolicyGradient:
         self._held: list[Group] = []  # informative groups that wait for more
         self._refills = 0
 
+    @property
+    def n_held(self) -> int:
+        """Episodes of the groups that wait."""
+        return len(self._held) * self._options.replies
+
     def ask(self, step: int) -> PolicyViews:
         """Return the policy itself, for as many items as are missing."""
         return PolicyViews(self._options.items - len(self._held), self._options.replies, self._options.temperature)
@@ -53,10 +58,9 @@ class PolicyGradient:
         """
         options = self._options
         found = groups(batch, options.truncated, options.penalty, options.length, options.overlong)
-        by_turn = options.credit == "turn"
-        metrics = {"informative": float(np.mean([informative(group, by_turn) for group in found]))}
+        metrics = {"informative": float(np.mean([informative(group, self._earned) for group in found]))}
         if options.dynamic:
-            self._held += [group for group in found if informative(group, by_turn)]
+            self._held += [group for group in found if informative(group, self._earned)]
             if len(self._held) < options.items and self._refills < options.refills:
                 self._refills += 1
                 return metrics | {"held": float(len(self._held)), "updated": 0.0}
@@ -72,6 +76,16 @@ class PolicyGradient:
         """Continue from a saved state."""
         self._descent.load_state_dict(state)
         self._held, self._refills = unpack(state["held"]), state["refills"]
+
+    def _earned(self, one: Trace) -> Hashable:
+        """Return that in which the replies of a group have to differ, or all of their advantages are 0."""
+        options = self._options
+        if options.credit == "episode":
+            return np.float32(one.reward)
+        if options.advantage == "zscore":  # whose spread is that of whole returns, however the turns differ
+            return float(returns_to_go(one.turn_rewards, options.gamma)[0])
+        n_earning = max((k for k, reward in enumerate(one.turn_rewards, start=1) if reward), default=0)
+        return one.turn_rewards[:n_earning]  # turns without a reward behind the last one with it are no difference
 
     def _samples(self, found: Sequence[Group]) -> list[Sample]:
         """Return the episodes of the loss with the advantages of their tokens."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from eggym.asking import OracleViews
 from eggym.episode import EpisodeBatch, Segment
 from eggym.errors import BadValue
-from eggym.learner import LearnerSpec
+from eggym.learner import MOST, LearnerSpec
 from eggym.policy import Policy
 from eggym.verdict import VerdictState
 from eggym.views import ParameterSpace
@@ -47,6 +47,8 @@ class Options:
         for name in ("items", "epochs", "tokens_per_pass"):
             if getattr(self, name) < 1:
                 raise BadValue(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.items > MOST:
+            raise BadValue(f"items must be at most {MOST}, got {self.items}")
         if not self.lr > 0 or not self.max_grad_norm > 0:
             raise BadValue(f"lr and max_grad_norm must be above 0, got {self.lr} and {self.max_grad_norm}")
         if not 0 <= self.beta1 < 1 or not 0 <= self.beta2 < 1 or self.weight_decay < 0:

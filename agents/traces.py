@@ -11,7 +11,7 @@ Beside them, a soft penalty for length (DAPO, arXiv 2503.14476, eq. 13): 0 up to
 the episode, falling linearly to -1 at ``length`` and staying there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
@@ -97,10 +97,9 @@ def returns_P_G(found: Sequence[Group]) -> NDArray[np.float32]:
     return np.array([[one.reward for one in group] for group in found], dtype=np.float32)
 
 
-def informative(group: Group, by_turn: bool) -> bool:
-    """Whether the replies that could be judged differ in what they earned, turn by turn if asked so."""
-    known = {one.turn_rewards if by_turn else np.float32(one.reward) for one in group if one.known}
-    return len(known) > 1
+def informative(group: Group, earned: Callable[[Trace], Hashable]) -> bool:
+    """Whether the replies that could be judged differ in what they earned."""
+    return len({earned(one) for one in group if one.known}) > 1
 
 
 def pack(found: Sequence[Group]) -> dict[str, Any]:

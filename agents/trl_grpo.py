@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from eggym.episode import Episode, EpisodeBatch
 from eggym.errors import BadValue
-from eggym.learner import LearnerSpec
+from eggym.learner import MOST, LearnerSpec, check_temperature
 from eggym.policy import Policy
 from eggym.seeding import key
 from eggym.views import ParameterSpace, PolicyViews
@@ -50,11 +50,15 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
-        if self.items < 1 or self.replies < 2:
-            raise BadValue(f"items must be at least 1 and replies at least 2, got {self.items} and {self.replies}")
+        if not 1 <= self.items <= MOST or not 2 <= self.replies <= MOST:
+            raise BadValue(
+                f"items must be at least 1, replies at least 2, and both at most {MOST}, "
+                f"got {self.items} and {self.replies}"
+            )
         if not 0 <= self.beta1 < 1 or not 0 <= self.beta2 < 1 or self.weight_decay < 0:
             raise BadValue("beta1 and beta2 must lie from 0 to below 1, weight_decay from 0")
-        for name in ("lr", "temperature", "length", "epsilon", "epsilon_high", "max_grad_norm"):
+        check_temperature(self.temperature)
+        for name in ("lr", "length", "epsilon", "epsilon_high", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise BadValue(f"{name} must be above 0, got {getattr(self, name)}")
         if self.loss_type not in LOSSES or self.scale_rewards not in ("group", "batch", "none"):

@@ -12,7 +12,9 @@ from eggym.record import Record
 from eggym.score import Mode, Point
 
 FROZEN = "frozen"  # the control that never changes
-_OWN = ("learner", "variant", "options", "profile", "seed", "tuning")  # what the runs of a comparison may differ in
+# what the runs of a comparison may differ in; tuning has a rule of its own
+_OWN = ("learner", "variant", "options", "profile", "seed", "tuning")
+_TUNING = ("task", "split", "budget", "trials")  # what has to be equal of it; what was chosen is a learner's own
 _MOST_TOLD = 4  # keys in which two runs differ
 _KINDS = ("es", "rl", "baseline", "control")
 
@@ -65,7 +67,8 @@ def arrange(records: Sequence[Record]) -> list[Arena]:
 
     Raises:
         BadValue: there is no run; two runs of one learner on one task share a seed; the primary metrics differ; the
-            runs of a task differ in more than learner and seed, in their budget or model for example.
+            runs of a task differ in more than learner and seed, in their budget or model for example; learners that
+            can be tuned were not tuned equally, or the seeds of one not by one tuning.
     """
     if not records:
         raise BadValue("there is no finished run to compare; give a folder that holds record.json files")
@@ -80,6 +83,7 @@ def arrange(records: Sequence[Record]) -> list[Arena]:
     ]
     for runs in tasks.values():
         _refuse_unequal(runs)
+        _refuse_unequal_tuning(runs)
     return arenas
 
 
@@ -97,6 +101,40 @@ def _refuse_unequal(runs: Sequence[Record]) -> None:
                 f"runs {first.id} ({first.learner.name}) and {other.id} ({other.learner.name}) on {first.task.id} "
                 f"cannot be compared: {told}{more}"
             )
+
+
+def _refuse_unequal_tuning(runs: Sequence[Record]) -> None:
+    """Refuse learners that had unequal chances to be tuned; who has nothing to tune, and a control, is left alone."""
+    for label, same in _group(runs, lambda record: record.learner.label).items():
+        if len({sha256_json(record.tuning) for record in same}) > 1:
+            raise BadValue(
+                f"the runs of {label} on {same[0].task.id} were not tuned alike: seeds of one learner need one tuning; "
+                "compare those that share one"
+            )
+    able = [record for record in runs if record.tuning is not None or _could_be_tuned(record)]
+    for other in able[1:]:
+        if _chances(able[0]) != _chances(other):
+            raise BadValue(
+                f"runs {able[0].id} ({able[0].learner.label}) and {other.id} ({other.learner.label}) on "
+                f"{other.task.id} cannot be compared: tuning is {_told(able[0])} and {_told(other)}; tune all learners "
+                "equally, or compare them apart"
+            )
+
+
+def _could_be_tuned(record: Record) -> bool:
+    return record.learner.kind in ("es", "rl") and record.learner.tunable is not False
+
+
+def _chances(record: Record) -> dict[str, Any]:
+    return {} if record.tuning is None else {name: record.tuning.brief()[name] for name in _TUNING}
+
+
+def _told(record: Record) -> str:
+    found = _chances(record)
+    if not found:
+        return "none"
+    cost = f" of {found['budget']}" if found["budget"] else ""
+    return f"{found['trials']} trials{cost} on {found['task']}, {found['split']}"
 
 
 def counted(record: Record) -> Point:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from eggym.errors import BadValue
 from eggym.files import canonical_json, sha256_file, sha256_json, write_bytes
 
 _TENSOR = "__tensor__"
@@ -45,11 +46,18 @@ def save_checkpoint(folder: Path, step: int, state: Mapping[str, Any]) -> None:
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """Return the newest whole checkpoint of a run folder, or None where there is none."""
-    for path in reversed(_checkpoints(folder)):
+    """Return the newest whole checkpoint of a run folder, or None where there is none at all.
+
+    Raises:
+        BadValue: all that are there are damaged: to begin anew would throw away what the run has spent.
+    """
+    found = _checkpoints(folder)
+    for path in reversed(found):
         state = _read(path)
         if state is not None:
             return state
+    if found:
+        raise BadValue(f"{found[-1]} is damaged; restore it, or delete {folder} and run again from the start")
     return None
 
 

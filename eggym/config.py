@@ -28,6 +28,7 @@ from eggym.views import ParameterSpace
 
 DEFAULT_BUDGET = "2e11flops"
 CONFIG = "config.json"  # in a run folder: the identity of the run
+MOST_KL = 1e6  # reward per nat; rewards are told in float32
 # what --set may begin with, besides a learner's name
 SECTIONS = ("task", "prompt", "eval", "space", "engine", "reward", "profile")
 
@@ -47,8 +48,8 @@ class RewardOptions:
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
-        if not self.kl >= 0:
-            raise BadValue(f"reward.kl must be at least 0, got {self.kl!r}")
+        if not 0 <= self.kl <= MOST_KL:
+            raise BadValue(f"reward.kl must lie from 0 to {MOST_KL:g}, got {self.kl!r}")
 
 
 @dataclass(frozen=True, slots=True)

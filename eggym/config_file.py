@@ -19,7 +19,8 @@ def parse_set(pairs: Iterable[str]) -> dict[str, Any]:
         if not equals or not name.strip():
             raise BadValue(f"--set {pair!r} has no name and value; write for example --set eggroll.sigma=0.02")
         try:
-            found[name.strip()] = as_meant(yaml.safe_load(text))
+            # @FILE is the one value that YAML has no plain form for
+            found[name.strip()] = text.strip() if text.strip().startswith("@") else as_meant(yaml.safe_load(text))
         except (yaml.YAMLError, ValueError, RecursionError) as problem:
             raise BadValue(f"--set {pair!r}: the value is no YAML: {str(problem).splitlines()[0]}") from problem
     return found

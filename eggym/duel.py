@@ -245,6 +245,10 @@ def plan_duel(
     finally:
         if pool is None:
             own.stop()
+    if config.tune and not tuners:
+        raise BadValue(
+            f"tune is {config.tune}, and {', '.join(config.learner)} declare nothing that tuning may try; leave it out"
+        )
     _refuse_doubles([(message["task"], message["learner"]) for _, message in planned])
     runs = [_entry(first, message, seed, folder) for first, message in planned for seed in config.seeds]
     plan = DuelPlan(runs, tuners, config.tune_task is not None)

@@ -9,8 +9,18 @@ from eggym.splits import check_split
 from eggym.task import Task
 
 OTHERS = "others"  # of retention: the tasks of a duel beside the run's own
-_LEAST = {"items": 1, "replies": 1, "points": 1, "validation_items": 1, "many_items": 1, "retention_items": 1}
-_OR_OFF = ("drift", "many", "train_items")  # 0: not at all
+_ITEMS, _REPLIES = 100_000, 4096  # more would be asked for hours before anything could be refused
+_RANGES = {
+    "items": (1, _ITEMS),
+    "replies": (1, _REPLIES),
+    "points": (1, 10_000),
+    "validation_items": (1, _ITEMS),
+    "many_items": (1, _ITEMS),
+    "retention_items": (1, _ITEMS),
+    "drift": (0, _ITEMS),  # 0: not at all, here and below
+    "many": (0, _REPLIES),
+    "train_items": (0, _ITEMS),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +48,10 @@ class Evaluation:
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         check_split(self.split)
-        for name, least in (*_LEAST.items(), *((name, 0) for name in _OR_OFF)):
+        for name, (least, most) in _RANGES.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise BadValue(f"eval.{name} must be a whole number of at least {least}, got {value!r}")
+            if not isinstance(value, int) or not least <= value <= most:
+                raise BadValue(f"eval.{name} must be a whole number from {least} to {most}, got {value!r}")
         if self.many == 1:
             raise BadValue("eval.many must be 0 (not at all) or at least 2 replies to an item, got 1")
         for name, allowed in (("primary", ("greedy", "sampled")), ("checkpoint", ("last", "best"))):

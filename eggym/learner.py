@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_type_hints, runtime_checkable
 
 from eggym.episode import EpisodeBatch
-from eggym.errors import BadValue, unknown
+from eggym.errors import BadValue, UnknownName, unknown
 from eggym.views import ParameterSpace, Views
 
 if TYPE_CHECKING:
     from eggym.policy import Policy, Prompting
 
 PROFILES = ("tiny", "pretrained")
+COLDEST = 1e-3  # of sampling: far colder, and logits over the temperature leave float32
+MOST = 1 << 20  # members or items of a step, or replies to an item
 TINY_LIMIT = 20_000_000  # parameters; below: profile "tiny"
 
 
@@ -69,6 +71,15 @@ class Chooser(Protocol):
         """Return what stands for the replies of an evaluation: greedy ones, and those at temperature 1."""
 
 
+@runtime_checkable
+class Holder(Protocol):
+    """The face of a learner that may keep episodes of several steps for one update."""
+
+    @property
+    def n_held(self) -> int:
+        """Episodes that wait: the next step may pass over all of them beside its own."""
+
+
 Build = Callable[["Policy", ParameterSpace, int, Any], Learner]
 
 
@@ -94,13 +105,20 @@ class LearnerSpec:
     note: str = ""
 
     def resolve(self, profile: str, overrides: Mapping[str, Any]) -> Any:
-        """Return the options: defaults, then the profile, then ``overrides``, checked by type and range."""
+        """Return the options: defaults, then the profile, then ``overrides``, checked by type and range.
+
+        Raises:
+            EggymError: naming the learner and the option.
+        """
         if profile not in PROFILES:
             raise unknown("profile", profile, PROFILES)
         values = dict(self.profiles.get(profile, {}))
         for name, value in overrides.items():
             values[name] = typed(f"{self.name}.{name}", value, self.kind_of(name))
-        return self.options(**values)
+        try:
+            return self.options(**values)
+        except (BadValue, UnknownName) as problem:
+            raise type(problem)(f"{self.name}: {problem}") from problem
 
     def kind_of(self, name: str) -> Any:
         """Return the type of an option, or refuse a name that is none."""
@@ -108,6 +126,12 @@ class LearnerSpec:
         if name not in fields:
             raise unknown(f"option of {self.name}", name, fields)
         return fields[name]
+
+
+def check_temperature(value: float, greedy: bool = False) -> None:
+    """Refuse a temperature of training that is too cold to compute with; 0 is greedy, where that is allowed."""
+    if value < COLDEST and not (greedy and value == 0):
+        raise BadValue(f"temperature must be {'0 (greedy) or ' * greedy}at least {COLDEST:g}, got {value:g}")
 
 
 def options_dict(options: Any) -> dict[str, Any]:

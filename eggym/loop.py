@@ -26,10 +26,11 @@ from eggym.errors import Diverged, RunMismatch
 from eggym.evaluate import Evaluator
 from eggym.files import sha256_json, write_json
 from eggym.fitness import FitnessLog
+from eggym.forecast import forwards
 from eggym.kl_reward import KlReward
-from eggym.learner import Learner, Prompter
+from eggym.learner import Holder, Learner, Prompter
 from eggym.record import Record
-from eggym.replies import EVALUATIONS, append_lines, cut_file, cut_shards, write_shard
+from eggym.replies import EVALUATIONS, append_lines, cut_file, cut_shards, write_shard, written
 from eggym.result import FITNESS, PROMPT, STEPS, finish
 from eggym.score import Beyond, Point, Spent
 from eggym.task import Item
@@ -74,6 +75,7 @@ class Run:
     dearest: float = 0.0  # what the dearest step so far cost, on the budget's axis
     points: list[Point] = field(default_factory=list)
     states: dict[str, int] = field(default_factory=dict)
+    shards: list[str] = field(default_factory=list)  # digest of each step's replies
     point_cpu_s: list[float] = field(default_factory=list)
     point_wall_s: list[float] = field(default_factory=list)
     beyond: Beyond | None = None  # until the end
@@ -132,17 +134,29 @@ class Run:
         """Whether another step as dear as the dearest so far still fits: a step is never started that cannot finish."""
         return self.meter.on(self.plan.budget.axis) + self.dearest <= self.plan.budget.limit
 
+    def _covers_held(self, views: Views) -> bool:
+        """Whether what is left pays an update over what the learner holds: no step so far need have been as dear.
+
+        In budget FLOPs, which are known before; on the other axes passes are free, or measured as they come.
+        """
+        n_held = self.learner.n_held if isinstance(self.learner, Holder) else 0
+        if not n_held or self.plan.budget.axis != "flops":
+            return True
+        spend, n_asked = self.meter.spend, views.n_members * views.n_items * views.n_replies
+        passes = n_asked + (n_held + n_asked) * forwards(self.plan, views)
+        return spend.flops + passes * spend.rollout_flops / spend.episodes <= self.plan.budget.limit
+
     def _due(self) -> bool:
         n = self.plan.evaluation.points
         return int(self.fraction * n) > int(self.points[-1].fraction * n)
 
     def _advance(self) -> bool:
-        """Take one step; return False when the learner asks for nothing."""
+        """Take one step; return False when the learner asks for nothing, or for more than is left."""
         plan, before = self.plan, self.meter.on(self.plan.budget.axis)
         with self.meter.watch(plan.policy.model):
             with self.meter.phase("ask"):
                 views = self.learner.ask(self.step)
-            if views is None:
+            if views is None or not self._covers_held(views):
                 return False
             items = self._items(views)
             with self.meter.phase("rollout"):
@@ -152,7 +166,7 @@ class Run:
             rewards_N_P_G = batch.rewards_N_P_G()
             # before tell: the log and the start weights rebuild the run
             self.fitness.append(self.step, [item.index for item in items], rewards_N_P_G)
-            write_shard(self.folder, batch)
+            self.shards.append(write_shard(self.folder, batch))
             with self.meter.phase("tell"):
                 metrics = dict(self.learner.tell(batch))
         metrics |= penalty | self._drifted()
@@ -253,7 +267,8 @@ class Run:
             "kl_base": self.kl_base,
             "choice": self.choice.state_dict(),
             "sides": self.sides.state_dict(),
-            "lengths": {name: _length(self.folder / name) for name in (STEPS, EVALUATIONS)},
+            "written": {name: written(self.folder / name) for name in (FITNESS, STEPS, EVALUATIONS)},
+            "shards": self.shards,
             "session": self.measured_so_far(),
         }
         save_checkpoint(self.folder, self.step, state)
@@ -267,6 +282,11 @@ class Run:
             for name in (FITNESS, STEPS, EVALUATIONS):
                 (self.folder / name).unlink(missing_ok=True)
             return
+        if "written" not in state:
+            raise RunMismatch(
+                f"{self.folder} holds a checkpoint of an older eggym, which this one cannot continue; finish the run "
+                "with the one that began it, or delete the folder and run again"
+            )
         if state["run"] != sha256_json(self.identity):  # its config file was lost, or came from elsewhere
             raise RunMismatch(
                 f"{self.folder} holds a checkpoint of another configuration than its {CONFIG}; choose another --out "
@@ -274,7 +294,7 @@ class Run:
             )
         self.step, self.n_used, self.dearest = state["step"], state["n_used"], state["dearest"]
         self.points = [Point.model_validate(point) for point in state["points"]]
-        self.states = state["states"]
+        self.states, self.shards = state["states"], state["shards"]
         self.point_cpu_s, self.point_wall_s = state["point_cpu_s"], state["point_wall_s"]
         self.meter.load_state_dict(state["meter"])
         self.evaluation_meter.load_state_dict(state["evaluation_meter"])
@@ -285,10 +305,6 @@ class Run:
         self.sides.load_state_dict(state["sides"])
         self.session = state["session"]
         self.fitness.truncate(self.step)
-        cut_shards(self.folder, self.step)
-        for name, length in state["lengths"].items():
-            cut_file(self.folder / name, length)
-
-
-def _length(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+        cut_shards(self.folder, self.shards)
+        for name, told in state["written"].items():
+            cut_file(self.folder / name, **told)

@@ -4,6 +4,9 @@ A run folder holds ``record.json`` (deterministic and hashed: the same configura
 ``measured.json`` (times, memory, host: never hashed), both as canonical JSON (`eggym.files`). Missing numbers are null;
 a number that is not finite is refused.
 
+A record is refused where its numbers contradict each other, and where its own digest is not that of its content. That
+finds damage and careless edits. It finds no forger, who can write the digest anew: only running again does.
+
 Left out: statistics over runs (`eggym.stats`) and the raw rewards of training (`eggym.fitness`).
 """
 
@@ -22,7 +25,7 @@ from pydantic import Field, ValidationError, model_validator
 from eggym.errors import BadValue, UnknownName
 from eggym.files import sha256_json
 from eggym.origin import git_state, version
-from eggym.score import Beyond, Count, Mode, Point, Score, Spent, Strict, Tuning
+from eggym.score import Beyond, Count, Mode, Point, Score, Spent, Strict, Tuning, same
 from eggym.task import label_of
 from eggym.variant import labelled
 
@@ -30,6 +33,7 @@ SCHEMA = 1
 RECORD_FILE = "record.json"
 MEASURED_FILE = "measured.json"
 TUNING = "tuning"  # in a duel's folder: TASK/LEARNER/trial-K below it
+SEAL = "content_sha256"
 LIBRARIES = ("datasets", "gymnasium", "numpy", "safetensors", "tokenizers", "torch", "transformers")
 
 
@@ -41,6 +45,7 @@ class LearnerInfo(Strict):
     profile: str
     options: dict[str, Any]  # resolved: defaults, profile, overrides
     note: str = ""  # what must be said wherever its scores are shown
+    tunable: bool | None = None  # whether it declares settings that tuning may try; None: made before this was noted
     variant: str | None = None  # set apart by a name of its own: eggroll@t1 is the variant t1 of eggroll
 
     @property
@@ -120,6 +125,7 @@ class Record(Strict):
     weights_sha256: str
     files: dict[str, str]  # name -> SHA-256 of every other deterministic file of the run folder
     provenance: Provenance
+    content_sha256: str | None = None  # of the canonical JSON of all the rest; None: made before records were sealed
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -133,6 +139,45 @@ class Record(Strict):
         if self.id != run_id(self.provenance.config_sha256, self.seed, self.task.digest, self.model.sha256):
             raise ValueError(f"id {self.id!r} does not follow from config, seed, task and model")
         return self
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        last = self.points[-1]
+        for name, told, found in (
+            ("n_steps", self.n_steps, last.step),
+            ("spent.episodes", self.spent.episodes, last.spent.episodes),
+            ("spent.tokens", self.spent.tokens, last.spent.tokens),
+        ):
+            if told != found:
+                raise ValueError(f"{name} is {told}, but the last point says {found}")
+        counted = sum(self.training_states.values())
+        if counted != self.spent.episodes:
+            raise ValueError(f"training_states count {counted} episodes, but {self.spent.episodes} were spent")
+        for point in self.points:
+            spent = getattr(point.spent, self.budget.axis, None)  # None: seconds, which are measured
+            if spent is not None and not same(point.fraction * self.budget.limit, float(spent)):
+                raise ValueError(f"fraction of step {point.step} is {point.fraction}, not its share of the budget")
+        for name, told in self._told().items():
+            if name in self.config and self.config[name] != told:
+                raise ValueError(f"config says {name} is {self.config[name]!r}, and the record {told!r}")
+        return self
+
+    def _told(self) -> dict[str, Any]:
+        """Return what the configuration says too, by its name there."""
+        return {
+            "seed": self.seed,
+            "learner": self.learner.name,
+            "variant": self.learner.variant,
+            "profile": self.learner.profile,
+            "options": self.learner.options,
+            "task": self.task.id,
+            "difficulty": self.task.difficulty,
+            "task_digest": self.task.digest,
+            "model": self.model.name,
+            "model_sha256": self.model.sha256,
+            "dtype": self.model.dtype,
+            "tuning": self.tuning.brief() if self.tuning else None,
+        }
 
     def curve(self, mode: Mode) -> dict[str, NDArray[np.float64]]:
         """Return the learning curve as arrays of one length: step, fraction, episodes, tokens, flops, mean, se.
@@ -189,12 +234,19 @@ def run_id(config_sha256: str, seed: int, task_digest: str, model_sha256: str) -
     return sha256_json([config_sha256, seed, task_digest, model_sha256])[:16]
 
 
+def sealed(record: Record) -> Record:
+    """Return a record with the digest of its content."""
+    rest = record.model_dump(by_alias=True, exclude={SEAL})
+    return record.model_copy(update={SEAL: sha256_json(rest)})
+
+
 def load_record(folder: Path) -> Record:
     """Read ``record.json`` of a run folder.
 
     Raises:
         UnknownName: there is none.
-        BadValue: it is no valid record, or of a schema version that this eggym does not read.
+        BadValue: it is no valid record, its numbers contradict each other or its digest, or it is of a schema version
+            that this eggym does not read.
     """
     return _load(folder / RECORD_FILE, Record, "schema")
 
@@ -261,6 +313,10 @@ def _load(path: Path, model: type[_Model], version_key: str | None) -> _Model:
             f"{path} has schema version {found!r}, this eggym ({version('eggym')}) reads version {SCHEMA}; "
             "install the eggym that wrote it, or a newer one"
         )
+    # over the file and not over the model, to which later versions add fields
+    seal = raw.get(SEAL) if isinstance(raw, dict) else None
+    if seal is not None and seal != sha256_json({name: value for name, value in raw.items() if name != SEAL}):
+        raise BadValue(f"{path} was changed since it was written: {SEAL} is not its digest; restore it, or run again")
     try:
         return model.model_validate_json(text)
     except ValidationError as problem:

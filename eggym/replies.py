@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from eggym.episode import Episode, EpisodeBatch
 from eggym.errors import BadValue
-from eggym.files import write_bytes, write_problem
+from eggym.files import sha256_file, write_bytes, write_problem
 
 EVALUATIONS = "evaluations.jsonl"
 SHARDS = "episodes"
@@ -40,26 +40,41 @@ def append_lines(path: Path, lines: Iterable[dict[str, Any]]) -> int:
         raise write_problem(path, problem) from problem
 
 
-def cut_file(path: Path, length: int) -> None:
+def written(path: Path) -> dict[str, Any]:
+    """Return length and digest of an append-only file, for a checkpoint; a missing file is an empty one."""
+    return {"length": path.stat().st_size, "sha256": sha256_file(path)} if path.exists() else {"length": 0}
+
+
+def cut_file(path: Path, length: int, sha256: str = "") -> None:
     """Cut an append-only file back to what a checkpoint remembers.
 
     Raises:
-        BadValue: it is shorter than that.
+        BadValue: it is shorter than that, or that much of it is not what was written.
     """
     present = path.stat().st_size if path.exists() else 0
     if present < length:
         raise BadValue(
-            f"{path} has {present} bytes, its checkpoint wants {length}; delete the run folder and run again"
+            f"{path} has {present} bytes, its checkpoint wants {length}; restore it, or delete the run folder and run "
+            "again"
         )
+    if length and _start_sha256(path, length) != sha256:
+        raise _changed(path)
     if present > length:
         os.truncate(path, length)
 
 
-def write_shard(folder: Path, batch: EpisodeBatch) -> None:
-    """Write the replies of one training step."""
+def write_shard(folder: Path, batch: EpisodeBatch) -> str:
+    """Write the replies of one training step; return the digest of the file, for a checkpoint."""
     (folder / SHARDS).mkdir(exist_ok=True)
     text = "".join(_dump(shard_line(episode)) for episode in batch.episodes)
-    write_bytes(folder / SHARDS / f"{batch.step:06d}.jsonl.gz", gzip.compress(text.encode(), 1, mtime=0))
+    path = folder / SHARDS / f"{batch.step:06d}.jsonl.gz"
+    write_bytes(path, gzip.compress(text.encode(), 1, mtime=0))
+    return shard_digest(path)
+
+
+def shard_digest(path: Path) -> str:
+    """Return 16 hex digits that follow from a shard: a checkpoint remembers one for every step."""
+    return sha256_file(path)[:16]
 
 
 def shard_line(episode: Episode) -> dict[str, Any]:
@@ -81,18 +96,21 @@ def read_shard(folder: Path, step: int) -> list[dict[str, Any]]:
         raise BadValue(f"{path} cannot be read: {problem}; restore the file, or run again") from problem
 
 
-def cut_shards(folder: Path, n_steps: int) -> None:
-    """Remove the shards of steps that a checkpoint does not hold.
+def cut_shards(folder: Path, digests: Sequence[str]) -> None:
+    """Remove the shards of steps that a checkpoint does not hold; ``digests`` are of those that it does, in order.
 
     Raises:
-        BadValue: one that it holds is missing.
+        BadValue: one that it holds is missing, or is not what was written.
     """
-    wanted = {f"{step:06d}.jsonl.gz" for step in range(n_steps)}
+    wanted = {f"{step:06d}.jsonl.gz": digest for step, digest in enumerate(digests)}
     present = {path.name: path for path in (folder / SHARDS).glob("*.jsonl.gz")}
-    missing = sorted(wanted - present.keys())
+    missing = sorted(wanted.keys() - present.keys())
     if missing:
         raise BadValue(f"{folder / SHARDS / missing[0]} is missing; restore it, or delete the run folder and run again")
-    for name in present.keys() - wanted:
+    for name, digest in wanted.items():
+        if shard_digest(present[name]) != digest:
+            raise _changed(present[name])
+    for name in present.keys() - wanted.keys():
         present[name].unlink()
 
 
@@ -105,6 +123,21 @@ def episode_digest(episode: Episode) -> str:
     reward = np.nan if episode.reward is None else episode.reward
     digest.update(np.asarray(reward, dtype="<f8").tobytes())
     return digest.hexdigest()
+
+
+def _start_sha256(path: Path, length: int) -> str:
+    digest, left = hashlib.sha256(), length
+    with path.open("rb") as file:
+        while piece := file.read(min(left, 1 << 20)):
+            digest.update(piece)
+            left -= len(piece)
+    return digest.hexdigest()
+
+
+def _changed(path: Path) -> BadValue:
+    return BadValue(
+        f"{path} was changed since its checkpoint was written; restore it, or delete the run folder and run again"
+    )
 
 
 def _told(episode: Episode) -> dict[str, Any]:

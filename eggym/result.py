@@ -36,9 +36,11 @@ from eggym.record import (
     load_record,
     provenance,
     run_id,
+    sealed,
 )
 from eggym.replies import EVALUATIONS, SHARDS
 from eggym.score import Beyond, Point, Spent
+from eggym.trials import declared
 from eggym.usage import peak_memory
 
 FITNESS = "fitness.bin"
@@ -73,7 +75,7 @@ def finish(run: Finished) -> Record:
     """Write everything, the record last; then the checkpoints go."""
     write_weights(run.folder / WEIGHTS, run.parameters)
     write_bytes(run.folder / CURVE, _curve(run.points).encode())
-    record = _record(run)
+    record = sealed(_record(run))
     write_json(run.folder / MEASURED_FILE, _measured(run))
     write_json(run.folder / RECORD_FILE, record)
     remove_checkpoints(run.folder)
@@ -121,6 +123,7 @@ def _record(run: Finished) -> Record:
             kind=plan.spec.kind,
             profile=plan.profile,
             options=options_dict(plan.options),
+            tunable=bool(declared(plan)),
             variant=plan.variant,
             note=plan.spec.note,
         ),

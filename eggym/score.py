@@ -3,14 +3,23 @@
 Fields with a default were added later: records that were written before lack them, and stay readable.
 """
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from eggym.files import sha256_json
+from eggym.stats import clustered_mean
 
 Mode = Literal["greedy", "sampled"]
 Count = Annotated[int, Field(ge=0)]
+
+
+def same(told: float | None, found: float | None) -> bool:
+    """Return whether two numbers agree to within rounding; None is none."""
+    if told is None or found is None:
+        return told is found
+    return math.isclose(told, found, rel_tol=1e-9, abs_tol=1e-12)
 
 
 class Strict(BaseModel):
@@ -67,6 +76,14 @@ class Score(Strict):
             raise ValueError(f"n_items is {self.n_items}, but there are {len(self.rewards)} rewards")
         if sum(self.states.values()) != self.n_replies:
             raise ValueError(f"n_replies is {self.n_replies}, but the states count {sum(self.states.values())}")
+        return self
+
+    @model_validator(mode="after")
+    def _follows(self) -> Self:
+        mean, error = clustered_mean(self.rewards)
+        for name, told, found in (("mean", self.mean, mean), ("se", self.se, error)):
+            if not same(told, found):
+                raise ValueError(f"{name} is {told}, but the rewards give {found}")
         return self
 
 

@@ -85,6 +85,12 @@ def _parts(file: Path | None, flags: Mapping[str, Any], wanted: Sequence[str]) -
     for name in wanted:
         if name not in parts:
             raise unknown(f"part in {file}:", name, parts)
+    folders = [slug(str(name)) for name in parts]
+    for number, name in enumerate(parts):
+        first = folders.index(folders[number])
+        if first < number:
+            both = f"{list(parts)[first]!r} and {name!r}"
+            raise BadValue(f"parts {both} in {file} would share the folder {folders[number]}; rename one")
     chosen = {str(name): part for name, part in parts.items() if not wanted or name in wanted}
     return {name: _part(file, settings, name, part, flags) for name, part in chosen.items()}
 

@@ -127,12 +127,17 @@ def paired_items(a_S_I: Sequence[Sequence[Value]], b_S_I: Sequence[Sequence[Valu
     Raises:
         BadValue: the rows are not of one length, or the sides have different numbers of seeds.
     """
+    return mean_t(item_differences(a_S_I, b_S_I), level)
+
+
+def item_differences(a_S_I: Sequence[Sequence[Value]], b_S_I: Sequence[Sequence[Value]]) -> list[Value]:
+    """Return the difference a - b of each item, a mean over seeds; see `paired_items`."""
     if len(a_S_I) != len(b_S_I) or len({len(row) for row in [*a_S_I, *b_S_I]}) > 1:
         raise BadValue(
             f"paired items need equal seeds and items on both sides, got {_shape(a_S_I)} and {_shape(b_S_I)}"
         )
     pairs_S_I = [list(map(_difference, a_I, b_I)) for a_I, b_I in zip(a_S_I, b_S_I, strict=True)]
-    return mean_t(item_means(list(zip(*pairs_S_I, strict=True))), level)
+    return item_means(list(zip(*pairs_S_I, strict=True)))
 
 
 def seeds_needed(per_seed: Iterable[Value], level: float = 0.95, most: int = 1000) -> int | None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from eggym.errors import BadValue, unknown
+from eggym.learner import MOST, check_temperature
 from eggym.weights import ROUNDINGS, Rounding
 
 from .conventions import Convention, check_convention, nominal_rms
@@ -10,7 +11,6 @@ from .optimiser import OPTIMISERS, OptimiserName
 from .schedule import SCHEDULES, Schedule, share
 from .shaping import SHAPINGS, Shaping
 
-MOST_MEMBERS = 1 << 20
 # what tuning may try: 8 settings for models of each size, the profile's own among them
 SEARCH: dict[str, dict[str, tuple[float, ...]]] = {
     "tiny": {"sigma": (0.01, 0.02, 0.04, 0.08), "update_rms": (0.005, 0.01)},
@@ -60,12 +60,11 @@ def check_options(options: EsOptions) -> None:
     """Refuse values outside their range."""
     _check_population(options.population)
     for name in ("items", "replies"):
-        if not 1 <= getattr(options, name) <= MOST_MEMBERS:
-            raise BadValue(f"{name} must lie from 1 to {MOST_MEMBERS}, got {getattr(options, name)}")
+        if not 1 <= getattr(options, name) <= MOST:
+            raise BadValue(f"{name} must lie from 1 to {MOST}, got {getattr(options, name)}")
     if not options.sigma > 0 or not options.update_rms > 0:
         raise BadValue(f"sigma and update_rms must be above 0, got {options.sigma:g} and {options.update_rms:g}")
-    if options.temperature < 0:
-        raise BadValue(f"temperature must be at least 0, got {options.temperature:g}")
+    check_temperature(options.temperature, greedy=True)
     for name, value, known in (
         ("shaping", options.shaping, SHAPINGS),
         ("optimiser", options.optimiser, OPTIMISERS),
@@ -79,8 +78,8 @@ def check_options(options: EsOptions) -> None:
 
 
 def _check_population(population: int) -> None:
-    if not 2 <= population <= MOST_MEMBERS or population % 2:
-        raise BadValue(f"population must be even for antithetic pairs, from 2 to {MOST_MEMBERS}, got {population}")
+    if not 2 <= population <= MOST or population % 2:
+        raise BadValue(f"population must be even for antithetic pairs, from 2 to {MOST}, got {population}")
 
 
 def _check_optimiser(options: EsOptions) -> None:

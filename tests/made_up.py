@@ -6,6 +6,7 @@ import random
 from eggym.files import canonical_json, sha256_json
 from eggym.record import Measured, Record, run_id
 from eggym.score import Spent
+from eggym.stats import clustered_mean
 
 TASKS = ("eggym/tiny-arithmetic-v0", "eggym/tiny-orders-v0", "eggym/tiny-programs-v0")
 LEARNERS = {"eggroll": "es", "dr_grpo": "rl", "frozen": "control"}
@@ -28,12 +29,14 @@ def spent(share, kind):
 
 
 def score(mean, temperature):
-    n_right = None if mean is None else round(mean * N_ITEMS)
-    rewards = [None] * N_ITEMS if mean is None else [float(index < n_right) for index in range(N_ITEMS)]
+    """Right answers to the first items, and one in part where the mean asks for it."""
+    known = [] if mean is None else [min(max(mean * N_ITEMS - index, 0.0), 1.0) for index in range(N_ITEMS)]
+    found, error = clustered_mean(known)
+    rewards = known or [None] * N_ITEMS
     return {
         "temperature": temperature,
-        "mean": mean,
-        "se": None if mean is None else 0.05,
+        "mean": found,
+        "se": error,
         "n_items": N_ITEMS,
         "n_replies": N_ITEMS,
         "states": {"correct": N_ITEMS},
@@ -41,7 +44,7 @@ def score(mean, temperature):
     }
 
 
-def run(task, learner, seed, means, kind=None, options=None, task_info=None, asked=None, **changes):
+def run(task, learner, seed, means, kind=None, options=None, task_info=None, asked=None, more=None, **changes):
     """A record whose greedy rewards are ``means``, evaluated at equal shares of the budget."""
     kind = kind or LEARNERS[learner]
     options = options if options is not None else {"lr": 0.1}
@@ -62,7 +65,7 @@ def run(task, learner, seed, means, kind=None, options=None, task_info=None, ask
         "id": run_id(sha256_json(config), seed, f"digest {task}", "m"),
         "config": config,
         "seed": seed,
-        "learner": {"name": learner, "kind": kind, "profile": "tiny", "options": options},
+        "learner": {"name": learner, "kind": kind, "profile": "tiny", "options": options, **(more or {})},
         "task": {
             "id": task,
             "difficulty": {},
@@ -83,7 +86,7 @@ def run(task, learner, seed, means, kind=None, options=None, task_info=None, ask
         "spent": points[-1]["spent"],
         "evaluation_spent": spent(0.1, kind),
         "n_steps": len(means) - 1,
-        "training_states": {"correct": 1},
+        "training_states": {"correct": points[-1]["spent"].episodes},
         "primary": "greedy",
         "points": points,
         "weights_sha256": "w",

@@ -268,7 +268,25 @@ def test_a_task_without_an_oracle_is_refused_with_the_way_out(tmp_path):
     assert train(tmp_path / "run", task=f"{file}:Bare", budget="40episodes", **more).n_steps == 5
 
 
-@pytest.mark.parametrize("options", [{"items": 0}, {"sets": 0}, {"most_shots": 33}, {"temperature": -1.0}])
-def test_options_out_of_range_are_refused(options):
-    with pytest.raises(BadValue):
+def test_a_file_of_system_prompts_is_named_on_the_command_line(tmp_path):
+    from eggym.config_file import parse_set
+
+    (tmp_path / "systems.txt").write_text("Think first.\n|||\nAnswer only.\n")
+    found = parse_set([f"best-prompt.systems=@{tmp_path / 'systems.txt'}", "best-prompt.sets=3"])
+    options = SPEC.resolve("tiny", {name.removeprefix("best-prompt."): value for name, value in found.items()})
+    assert (options.systems, options.sets) == ("Think first.|||Answer only.", 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"items": 0}, "items must lie from 1 to 65536, got 0"),
+        ({"sets": 0}, "sets must lie from 1 to 64, got 0"),
+        ({"sets": 1 << 30}, "sets must lie from 1 to 64, got 1073741824"),
+        ({"most_shots": 33}, "most_shots must lie from 0"),
+        ({"temperature": -1.0}, "temperature must be 0 .greedy. or at least 0.001, got -1"),
+    ],
+)
+def test_options_out_of_range_are_refused_by_the_name_of_the_learner(options, message):
+    with pytest.raises(BadValue, match=f"best-prompt: {message}"):
         SPEC.resolve("tiny", options)

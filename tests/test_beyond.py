@@ -181,10 +181,16 @@ def test_a_split_with_an_end_gives_each_of_its_items_once(monkeypatch):
         ({"eval.retention": "guess,eggym/guess-v0"}, BadValue, "eggym/guess-v0 is there twice"),
         ({"eval.retention": "others"}, BadValue, "others means the other tasks of a duel, and one run knows none"),
         ({"eval.retention": "UNREADABLE"}, BadValue, "me/umlauts-v0 does not fit this run: .* cannot write 'ä'"),
-        ({"eval.retention_items": 0}, BadValue, r"eval\.retention_items must be a whole number of at least 1, got 0"),
+        (
+            {"eval.retention_items": 0},
+            BadValue,
+            r"eval\.retention_items must be a whole number from 1 to 100000, got 0",
+        ),
         ({"eval.many": 1}, BadValue, r"eval\.many must be 0 \(not at all\) or at least 2"),
-        ({"eval.many": -2}, BadValue, r"eval\.many must be a whole number of at least 0, got -2"),
-        ({"eval.train_items": -1}, BadValue, r"eval\.train_items must be a whole number of at least 0, got -1"),
+        ({"eval.many": -2}, BadValue, r"eval\.many must be a whole number from 0 to 4096, got -2"),
+        ({"eval.many": 1 << 30}, BadValue, r"eval\.many must be a whole number from 0 to 4096, got 1073741824"),
+        ({"eval.items": 1 << 30}, BadValue, r"eval\.items must be a whole number from 1 to 100000, got 1073741824"),
+        ({"eval.train_items": -1}, BadValue, r"eval\.train_items must be a whole number from 0 to 100000, got -1"),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(tmp_path, settings, error, message):

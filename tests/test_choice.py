@@ -42,7 +42,13 @@ def score_as(monkeypatch, means):
     """Let the validation scores be these, one for each evaluation."""
     module, found = sys.modules["eggym.choice"], iter(means)
     real = module.score_of
-    monkeypatch.setattr(module, "score_of", lambda *a: real(*a).model_copy(update={"mean": next(found)}))
+
+    def said(*given):
+        score, mean = real(*given), next(found)
+        told = {"mean": mean, "se": None if mean is None else 0.0, "rewards": [mean] * score.n_items}
+        return score.model_copy(update=told)
+
+    monkeypatch.setattr(module, "score_of", said)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +159,7 @@ def test_nobody_moves_and_the_start_is_chosen(tmp_path):
         ({"set": {"eval.split": "validation"}}, "on which this run is evaluated"),
         ({"split": "validation"}, "on which this run is trained"),
         ({"set": {"eval.checkpoint": "first"}}, r"eval\.checkpoint must be last or best, got 'first'"),
-        ({"set": {"eval.validation_items": 0}}, r"eval\.validation_items must be a whole number of at least 1"),
+        ({"set": {"eval.validation_items": 0}}, r"eval\.validation_items must be a whole number from 1 to 100000"),
     ],
 )
 def test_what_cannot_choose_is_refused_before_anything_is_written(tmp_path, fields, message):

@@ -1,5 +1,8 @@
+import pytest
+
 from eggym.agents.controls import FROZEN
 from eggym.episode import Ending, Episode, EpisodeBatch
+from eggym.errors import BadValue
 from eggym.registry import load_learner
 from eggym.task import Item, Verdict, VerdictState
 from eggym.views import ParameterSpace
@@ -46,6 +49,13 @@ def test_rewards_are_shuffled_by_name_and_nothing_else_changes():
         (i - 31.5) ** 2 for i in range(64)
     )
     assert abs(correlation) < 0.5
+
+
+@pytest.mark.parametrize("inner", ["frozen", "random-reward:eggroll", "random-reward:frozen"])
+def test_a_control_has_no_control(inner):
+    name = "frozen" if inner.endswith("frozen") else inner
+    with pytest.raises(BadValue, match=f"{name} is a control itself; give random-reward a learner such as eggroll"):
+        load_learner(f"random-reward:{inner}")
 
 
 def test_the_control_of_a_learner_is_that_learner_with_its_own_options():

@@ -197,5 +197,5 @@ def test_a_run_does_not_fail_for_want_of_prompts_to_follow(monkeypatch):
 
 
 def test_a_number_of_prompts_below_0_is_refused():
-    with pytest.raises(BadValue, match=r"eval\.drift must be a whole number of at least 0, got -1"):
+    with pytest.raises(BadValue, match=r"eval\.drift must be a whole number from 0 to 100000, got -1"):
         plan(**{"eval.drift": -1})

@@ -263,6 +263,8 @@ def test_a_missing_reward_says_nothing():
         ({"population": 7}, "population must be even"),
         ({"population": 0}, "population must be even"),
         ({"sigma": 0.0}, "sigma and update_rms must be above 0"),
+        ({"temperature": 1e-40}, r"eggroll: temperature must be 0 \(greedy\) or at least 0.001, got 1e-40"),
+        ({"items": 0}, "eggroll: items must lie from 1 to 1048576, got 0"),
         ({"rank": 0}, "rank must lie from 1 to 64"),
         ({"sigma": "big"}, "eggroll.sigma must be of type float"),
         ({"sgma": 0.1}, "did you mean 'sigma'"),

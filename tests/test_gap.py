@@ -10,10 +10,9 @@ from eggym.score import Score
 
 def score(mean, true=None):
     parts = {} if true is None else {"true": true, "proxy": 0.0}
-    rewards = [mean] * 4
-    return Score(
-        temperature=0.0, mean=mean, se=0.1, n_items=4, n_replies=4, states={"wrong": 4}, parts=parts, rewards=rewards
-    )
+    counts = {"n_items": 4, "n_replies": 4, "states": {"wrong": 4}}
+    error = None if mean is None else 0.0
+    return Score(temperature=0.0, mean=mean, se=error, parts=parts, rewards=[mean] * 4, **counts)
 
 
 def run(start, end):

@@ -54,9 +54,9 @@ FLOORS = (
     (
         "demonstration",
         "rollout",
+        "stats",
         "score",
         "record",
-        "stats",
         "many",
         "fitness",
         "checkpoint",

@@ -11,6 +11,8 @@ from eggym.errors import BadValue
 from eggym.files import canonical_json, sha256_json
 from eggym.outcome import summary
 from eggym.record import run_id
+from eggym.score import Point
+from eggym.stats import clustered_mean
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +104,49 @@ def test_what_cannot_be_compared_is_refused():
             arrange([configured("eggroll", **{key: "a"}), configured("dr_grpo", **{key: "b"})])
 
 
-def test_runs_may_differ_in_what_a_learner_is_and_how_it_was_tuned():
-    own = ("learner", "variant", "options", "profile", "seed", "tuning")
-    (arena,) = arrange([configured(name, **dict.fromkeys(own, name)) for name in ("eggroll", "dr_grpo")])
+def test_runs_may_differ_in_what_a_learner_is_and_in_their_seed():
+    learners = {"eggroll": {"rank": 1}, "dr_grpo": {"lr": 0.1}}
+    runs = [run(TASKS[0], name, seed, [0.2], options=own) for seed, (name, own) in enumerate(learners.items())]
+    (arena,) = arrange(runs)
     assert [side.label for side in arena.sides] == ["eggroll", "dr_grpo"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (None, "none"),
+        ({"trials": TUNING["trials"] * 2}, "4 trials on eggym/tiny-orders-v0, validation"),
+        ({"budget": "9flops"}, "2 trials of 9flops on eggym/tiny-orders-v0, validation"),
+        ({"task": "eggym/guess-v0"}, "2 trials on eggym/guess-v0, validation"),
+    ],
+)
+def test_learners_that_were_not_tuned_equally_are_not_compared(change, told):
+    other = None if change is None else {**TUNING, **change}
+    runs = [run(TASKS[0], "eggroll", 1, [0.2], tuning=TUNING), run(TASKS[0], "dr_grpo", 1, [0.2], tuning=other)]
+    message = f"tuning is 2 trials on eggym/tiny-orders-v0, validation and {told}; tune all learners equally, or"
+    for order in (runs, [*runs, run(TASKS[0], "frozen", 1, [0.2])]):
+        with pytest.raises(BadValue, match=message) as caught:
+            arrange(order)
+        assert "\n" not in str(caught.value)
+
+
+def test_what_has_nothing_to_tune_stands_beside_what_was_tuned():
+    runs = [run(TASKS[0], "eggroll", 1, [0.2], tuning=TUNING), run(TASKS[0], "frozen", 1, [0.2])]
+    runs += [run(TASKS[0], "best-of-n", 1, [0.2], kind="baseline"), run(TASKS[0], "own", 1, [0.2], "rl")]
+    with pytest.raises(BadValue, match=r"2 trials on .* and none"):
+        arrange(runs)  # of an old record nobody knows
+    runs[-1] = run(TASKS[0], "own", 1, [0.2], kind="rl", more={"tunable": False})
+    assert len(arrange(runs)[0].sides) == 4
+
+
+def test_seeds_of_one_learner_need_one_tuning():
+    again = {**TUNING, "trials": [{**TUNING["trials"][0], "score": 0.1}, TUNING["trials"][1]]}
+    for other in (again, None):
+        runs = [run(TASKS[0], "eggroll", seed, [0.2], tuning=how) for seed, how in enumerate((TUNING, other))]
+        with pytest.raises(
+            BadValue, match=r"runs of eggroll on .* were not tuned alike: seeds of one learner need one"
+        ):
+            arrange(runs)
 
 
 def test_tasks_of_one_name_that_differ_are_two():
@@ -119,9 +160,11 @@ def test_tasks_of_one_name_that_differ_are_two():
 
 def configured(name, **config):
     """A run whose configuration is only this."""
-    code = run(TASKS[0], name, 1, [0.2]).provenance.model_dump()
+    whole = run(TASKS[0], name, 1, [0.2])
+    code, model = whole.provenance.model_dump(), whole.model.model_dump()
     digest = sha256_json(config)
     fields = {"config": config, "id": run_id(digest, 1, f"digest {TASKS[0]}", "m")}
+    fields["model"] = {**model, "dtype": config.get("dtype", model["dtype"]), "name": config.get("model", "m")}
     return run(TASKS[0], name, 1, [0.2, 0.3], provenance={**code, "config_sha256": digest}, **fields)
 
 
@@ -180,14 +223,48 @@ def test_a_pair_that_does_not_pass_the_adjustment_is_not_resolved():
 
 
 def test_one_item_more_in_every_seed_is_no_verdict():
-    # one of forty items in each of three seeds: no spread over seeds, p = 0. Over items: mean 1/40, SE 1/40, t(39) 2.02
+    # one of forty items in each of three seeds: no spread. Over items: mean 1/40, SE 1/40: t(39) = 1, p = 0.323
     (pair,) = summary(several((0.025, 0.025, 0.025)), {})["tasks"][0]["comparisons"]
-    assert pair["p"] == pytest.approx(0, abs=1e-12) and pair["low"] == pytest.approx(0.025)
+    assert (pair["p"], pair["p_over"]) == (pytest.approx(0.3235, abs=1e-4), "items")
+    assert pair["low"] == pytest.approx(0.025)
     assert pair["items"]["low"] == pytest.approx(0.025 - 2.0227 * 0.025, abs=1e-5)
     assert (pair["verdict"], pair["seeds_needed"]) == ("not resolved", None)
-    assert pair["sentence"].endswith("the same in every seed, and over items the interval includes zero")
-    # ten of forty items are another matter
-    assert summary(several((0.25, 0.25, 0.25)), {})["verdicts"][0]["verdict"] == "ES ahead"
+    assert pair["sentence"].endswith("over 3 seeds; the same in every seed, so judged over items: p = 0.323")
+    # ten of forty items are another matter: mean 1/4, SE sqrt(1/4 3/4 / 39) = 0.0693, t = 3.61
+    (verdict,) = summary(several((0.25, 0.25, 0.25)), {})["verdicts"]
+    assert verdict["verdict"] == "ES ahead"
+    assert verdict["sentence"].endswith("the same in every seed, so judged over items: p < 0.001")
+
+
+def test_seeds_without_spread_get_no_place_before_the_others_in_the_adjustment():
+    # five of forty items in each seed: SE sqrt(1/8 7/8 / 39) = 0.0530, t = 2.36, p = 0.0234; the others 0.0202, 0.0742
+    (pair, _) = (task["comparisons"][0] for task in summary(several((0.125,) * 3, (0.15, 0.2, 0.25)), {})["tasks"])
+    assert pair["p"] == pytest.approx(0.0234, abs=1e-4) and pair["verdict"] == "ES ahead"
+    (pair, *_) = (
+        task["comparisons"][0] for task in summary(several((0.125,) * 3, *[(0.1, 0.2, 0.3)] * 2), {})["tasks"]
+    )
+    assert (pair["p_adjusted"], pair["verdict"]) == (pytest.approx(3 * pair["p"]), "not resolved")
+    assert "judged over items: p = 0.023, adjusted for 3 comparisons (Holm) p = 0.070" in pair["sentence"]
+
+
+def test_seeds_without_spread_and_with_items_of_their_own_are_no_verdict():
+    runs = several((0.25, 0.25, 0.25))
+    points = [point.model_dump() for point in runs[-1].points]
+    for score in (points[-1]["greedy"], points[-1]["sampled"]):
+        score |= {"n_items": 80, "n_replies": 80, "states": {"correct": 80}, "rewards": score["rewards"] * 2}
+        score["mean"], score["se"] = clustered_mean(score["rewards"])
+    runs[-1] = runs[-1].model_copy(update={"points": [Point.model_validate(point) for point in points]})
+    (pair,) = summary(runs, {})["tasks"][0]["comparisons"]
+    assert (pair["p"], pair["items"], pair["verdict"]) == (None, None, "not resolved")
+    assert pair["sentence"].endswith("the same in every seed, and no items to judge it by")
+
+
+def test_the_ends_of_a_pair_are_those_of_the_seeds_it_shares():
+    runs = [run(TASKS[0], "eggroll", seed, [0.2, end]) for seed, end in ((1, 0.5), (2, 0.7), (3, 1.0))]
+    runs += [run(TASKS[0], "dr_grpo", seed, [0.2, end]) for seed, end in ((1, 0.4), (2, 0.4), (4, 0.1))]
+    (pair,) = summary(runs, {})["tasks"][0]["comparisons"]
+    assert (pair["es_end"], pair["rl_end"]) == (pytest.approx(0.6), pytest.approx(0.4))
+    assert pair["es_end"] - pair["rl_end"] == pytest.approx(pair["difference"])
 
 
 def test_the_primary_metric_decides():

@@ -77,6 +77,7 @@ def test_a_file_without_parts_is_one_duel(tmp_path):
         ("parts: {a: {set: 5}}", "set in part a in .* must hold names and values"),
         ("parts: {a: {parts: {}}}", "holds parts, which only eggym duel runs"),
         ("parts: {a: {budgt: 1flops}}", "did you mean 'budget'"),
+        ("parts: {a b: {}, other: {}, a-b: {}}", "parts 'a b' and 'a-b' in .* would share the folder a-b; rename one"),
         ("tune: many", "tune must be a whole number"),
     ],
 )

@@ -248,6 +248,20 @@ def test_tokens_get_the_advantage_of_their_turn(policy):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("options", "share"),
+    [({"advantage": "zscore"}, 0.0), ({"advantage": "mean"}, 0.5), ({"advantage": "zscore", "gamma": 0.5}, 0.5)],
+)
+def test_groups_whose_whole_returns_agree_are_informative_only_where_turns_alone_count(fresh_policy, options, share):
+    from eggym.agents.traces import groups
+
+    rewards = [(1.0, 0.0), (1.0,), (0.0, 1.0), (0.0,), (0.0, 0.0, 0.0), (0.0, 0.0)]
+    subject = learner(fresh_policy, credit="turn", **options)
+    samples = subject._samples(groups(told_by_turn(rewards, TOKENS), "keep", 0.0, 32, 0))
+    assert any(one.advantages_T.any() for one in samples) == (share > 0)
+    assert subject.tell(told_by_turn(rewards, TOKENS))["informative"] == share
+
+
 def test_turns_that_do_not_add_up_are_refused(policy):
     with pytest.raises(EggymError, match="the turns of an episode have 4 action tokens, its segments 3"):
         learner(policy).tell(
@@ -348,7 +362,10 @@ def test_a_learner_continues_from_its_state(make_policy, preset):
         ({"replies": 1}, "replies must be at least 2"),
         ({"items": 0}, "items must be at least 1"),
         ({"lr": 0.0}, "lr must be above 0"),
-        ({"temperature": -1.0}, "temperature must be above 0"),
+        ({"temperature": -1.0}, "temperature must be at least 0.001, got -1"),
+        ({"temperature": 1e-40}, r"dr_grpo: temperature must be at least 0.001, got 1e-40"),
+        ({"items": 1 << 21}, r"items must be at most 1048576, got 2097152"),
+        ({"replies": 1 << 21}, r"replies must be at most 1048576, got 2097152"),
         ({"kl_loss": -1.0}, "kl_loss must be at least 0"),
         ({"beta1": 1.0}, "beta1 must lie from 0 to below 1"),
         ({"gamma": 1.5}, "gamma must lie from 0 to 1"),

@@ -310,7 +310,7 @@ def test_hidden_states_are_those_of_the_model_whatever_else_is_asked(policy):
         ({"gae_lambda": 1.5}, "gae_lambda must lie from 0 to 1"),
         ({"critic_lr": 0.0}, "critic_lr must be above 0"),
         ({"target_kl": -1.0}, "target_kl must be at least 0"),
-        ({"objective": "gspo"}, "ppo has an advantage per token; objective=gspo has none"),
+        ({"objective": "gspo"}, "ppo: objective=gspo has no advantage per token"),
         ({"epochs": 0}, "epochs must be at least 1"),
     ],
 )

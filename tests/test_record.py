@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from eggym.errors import BadValue, UnknownName
 from eggym.files import sha256_json, write_json
 from eggym.origin import git_state
-from eggym.record import Measured, Record, find_runs, load_measured, load_record, provenance, run_id
+from eggym.record import Measured, Record, find_runs, load_measured, load_record, provenance, run_id, sealed
 from eggym.score import Score, Spent
 
 CONFIG = {"learner": "eggroll", "lr": 0.1, "seed": 3}
@@ -23,7 +23,7 @@ def score(mean, temperature=0.0):
     return {
         "temperature": temperature,
         "mean": mean,
-        "se": None if mean is None else 0.5,
+        "se": None,
         "n_items": 2,
         "n_replies": 2,
         "states": {"correct": 1, "wrong": 1},
@@ -60,7 +60,7 @@ def raw_record(**changes):
         },
         "model": {"name": "m", "sha256": "m1", "n_parameters": 9, "n_trainable": 5, "dtype": "float32"},
         "budget": {"axis": "flops", "limit": 40.0},
-        "spent": spent(4).model_dump(),
+        "spent": points[-1]["spent"],
         "evaluation_spent": spent(6).model_dump(),
         "n_steps": 4,
         "training_states": {"correct": 4},
@@ -71,6 +71,12 @@ def raw_record(**changes):
         "provenance": code,
         **changes,
     }
+
+
+def with_greedy(**changes):
+    """The points of a record whose last greedy score was edited."""
+    *points, last = raw_record()["points"]
+    return [*points, {**last, "greedy": {**last["greedy"], **changes}}]
 
 
 def save(folder, raw):
@@ -128,12 +134,36 @@ def test_an_unknown_schema_version_is_refused_with_the_way_out(tmp_path):
         ({"seed": 4}, "id '.*' does not follow from config, seed, task and model"),
         ({"points": raw_record()["points"][::-1]}, r"the steps of the points must increase, got \[4, 2, 0\]"),
         ({"spent": {**spent(4).model_dump(), "flops": 1}}, "spent: .*flops is 1, not rollout_flops"),
+        ({"spent": spent(5).model_dump()}, "spent.episodes is 5, but the last point says 4"),
+        ({"spent": spent(4, action_tokens=25).model_dump()}, "spent.tokens is 25, but the last point says 24"),
+        ({"n_steps": 5}, "n_steps is 5, but the last point says 4"),
+        ({"training_states": {"correct": 5}}, "training_states count 5 episodes, but 4 were spent"),
+        ({"budget": {"axis": "flops", "limit": 50.0}}, "fraction of step 2 is 0.5, not its share of the budget"),
+        ({"learner": {**raw_record()["learner"], "name": "ppo"}}, "config says learner is 'eggroll', .* 'ppo'"),
+        ({"points": with_greedy(mean=0.85)}, r"points\.2\.greedy: .*mean is 0\.85, but the rewards give 0\.75"),
+        ({"points": with_greedy(se=0.01)}, r"points\.2\.greedy: .*se is 0\.01, but the rewards give None"),
+        ({"points": with_greedy(rewards=[0.5, None])}, "mean is 0.75, but the rewards give 0.5"),
     ],
 )
 def test_an_edited_record_is_refused_by_the_field(tmp_path, changes, message):
     with pytest.raises(BadValue, match=message) as caught:
         load_record(save(tmp_path, raw_record(**changes)))
     assert "\n" not in str(caught.value)
+
+
+def test_a_sealed_record_is_refused_when_anything_in_it_was_edited(tmp_path):
+    write_json(tmp_path / "record.json", sealed(Record.model_validate_json(json.dumps(raw_record()))))
+    whole = json.loads((tmp_path / "record.json").read_text())
+    assert load_record(save(tmp_path, whole)).content_sha256 == whole["content_sha256"]
+    for name, value in (("weights_sha256", "w2"), ("files", {"fitness.bin": "f2"}), ("chosen", 2)):
+        with pytest.raises(BadValue, match=r"was changed since it was written: content_sha256 is not its") as caught:
+            load_record(save(tmp_path, {**whole, name: value}))
+        assert "\n" not in str(caught.value)
+
+
+def test_the_digest_is_of_the_file_so_that_fields_may_be_added_later(tmp_path):
+    body = raw_record()  # has none of the fields that came with a default
+    assert load_record(save(tmp_path, {**body, "content_sha256": sha256_json(body)})).chosen is None
 
 
 def test_a_score_whose_counts_disagree_is_refused():

@@ -209,10 +209,16 @@ def test_what_is_informative():
     def group(*rewards):
         return tuple(Trace((), sum(one), one, (1,) * len(one), False) for one in rewards)
 
-    assert informative(group((0.0,), (1.0,)), False) and not informative(group((1.0,), (1.0,)), False)
-    assert not informative(group((math.nan,), (1.0,)), False)  # what could not be judged says nothing
+    def whole(one):
+        return one.reward
+
+    def by_turn(one):
+        return one.turn_rewards
+
+    assert informative(group((0.0,), (1.0,)), whole) and not informative(group((1.0,), (1.0,)), whole)
+    assert not informative(group((math.nan,), (1.0,)), whole)  # what could not be judged says nothing
     early, late = (1.0, 0.0), (0.0, 1.0)
-    assert informative(group(early, late), True) and not informative(group(early, late), False)
+    assert informative(group(early, late), by_turn) and not informative(group(early, late), whole)
 
 
 @pytest.mark.parametrize(("n", "lost"), [(5, 0.0), (6, 0.0), (7, 0.25), (9, 0.75), (10, 1.0), (99, 1.0)])

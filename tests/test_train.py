@@ -1,7 +1,9 @@
 """The loop: budgets, evaluation grid, records, resuming to the same bits, refusals."""
 
 import contextlib
+import dataclasses
 import gzip
+import hashlib
 import json
 import re
 import shutil
@@ -109,22 +111,30 @@ def test_shards_after_a_checkpoint_are_removed(tmp_path):
     (tmp_path / "episodes").mkdir()
     for step in range(4):
         (tmp_path / "episodes" / f"{step:06d}.jsonl.gz").write_bytes(b"x")
-    cut_shards(tmp_path, 2)
+    cut_shards(tmp_path, [hashlib.sha256(b"x").hexdigest()[:16]] * 2)
     assert sorted(path.name[:6] for path in (tmp_path / "episodes").iterdir()) == ["000000", "000001"]
 
 
-def test_a_damaged_checkpoint_is_not_used(finished, tmp_path):
+@pytest.mark.parametrize("name", ["state.safetensors", "state.json"])
+def test_a_damaged_checkpoint_is_refused_and_not_begun_anew_unseen(finished, tmp_path, name):
     learner, folder = finished
     broken = tmp_path / "broken"
     with pytest.raises(Stop):
         train(config(learner), broken, stop_at(5))
     (state,) = broken.glob("checkpoint-*")
-    data = bytearray((state / "state.safetensors").read_bytes())
-    data[-1] ^= 1
-    (state / "state.safetensors").write_bytes(data)
-    assert load_checkpoint(broken) is None
+    whole = (state / name).read_bytes()
+    (state / name).write_bytes(whole[:-3] + bytes([whole[-3] ^ 1]) + whole[-2:])
+    with pytest.raises(BadValue, match=rf"{state.name} is damaged; restore it, or delete .*broken and run again"):
+        train(config(learner), broken)
+    (state / name).write_bytes(whole)
     train(config(learner), broken)
     assert fingerprint(broken) == fingerprint(folder)
+
+
+def test_an_older_checkpoint_that_is_whole_stands_in_for_a_damaged_one(tmp_path):
+    save_checkpoint(tmp_path, 5, {"x": 1})
+    (tmp_path / "checkpoint-00000006").mkdir()  # as if a disk had lost what is in it
+    assert load_checkpoint(tmp_path) == {"x": 1}
 
 
 def test_the_record_tells_the_whole_story(finished):
@@ -204,6 +214,14 @@ def test_a_folder_of_another_configuration_is_refused_by_the_keys_that_differ(fi
 def test_a_step_that_would_not_fit_is_not_started(tmp_path):
     record = train(config(budget="199episodes", set={"eggroll.population": 10}), tmp_path / "run", force=True)
     assert record.spent.episodes == 160  # four steps of 40; a fifth would end at 200
+
+
+def test_a_step_that_would_update_on_all_that_is_held_beyond_the_budget_is_not_started(tmp_path):
+    settings = {"dapo.items": 4, "dapo.replies": 4}
+    record = train(config("dapo", "tiny-arithmetic", budget="8e8flops", set=settings), tmp_path, force=True)
+    lines = [json.loads(line) for line in (tmp_path / "steps.jsonl").read_text().splitlines()]
+    assert lines and lines[-1]["metrics"]["held"] > 0  # the first update would have ended at 1.3 of the budget
+    assert record.points[-1].fraction < 1
 
 
 def test_a_budget_in_seconds_ends_in_time(tmp_path):
@@ -309,6 +327,18 @@ def test_what_is_missing_or_changed_in_a_finished_run_is_named(finished, tmp_pat
         train(config(learner), copy)
 
 
+def test_a_record_is_written_with_its_digest_and_refused_when_edited(finished, tmp_path):
+    learner, folder = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    text = (copy / "record.json").read_text()
+    edited = text.replace('"note":""', '"note":"better"')
+    assert edited != text
+    (copy / "record.json").write_text(edited)
+    with pytest.raises(BadValue, match="content_sha256 is not its digest; restore it, or run again"):
+        train(config(learner), copy)
+
+
 @pytest.mark.parametrize("name", ["steps.jsonl", "evaluations.jsonl", "episodes/000000.jsonl.gz"])
 def test_what_a_checkpoint_needs_and_is_gone_is_named(finished, tmp_path, name, monkeypatch):
     learner, _ = finished
@@ -320,18 +350,39 @@ def test_what_a_checkpoint_needs_and_is_gone_is_named(finished, tmp_path, name, 
         train(config(learner), tmp_path)
 
 
-def test_a_changed_state_file_is_not_used(finished, tmp_path, monkeypatch):
-    learner, folder = finished
+@pytest.mark.parametrize("name", ["fitness.bin", "steps.jsonl", "evaluations.jsonl", "episodes/000000.jsonl.gz"])
+def test_what_was_changed_before_a_checkpoint_is_named(finished, tmp_path, name, monkeypatch):
+    learner, _ = finished
     monkeypatch.setattr(sys.modules["eggym.loop"], "CHECKPOINT_EVERY_S", 0.0)
     with pytest.raises(Stop):
-        train(config(learner), tmp_path / "run", stop_at(5))
-    (state,) = (tmp_path / "run").glob("checkpoint-*/state.json")
-    changed = re.sub(r'"n_used",(\d+)', r'"n_used",1\1', state.read_text())
-    assert changed != state.read_text()
-    state.write_text(changed)
-    assert load_checkpoint(tmp_path / "run") is None
-    train(config(learner), tmp_path / "run")
-    assert fingerprint(tmp_path / "run") == fingerprint(folder)
+        train(config(learner), tmp_path, stop_at(5))
+    if name == "fitness.bin":  # as somebody would who knows its checksums
+        log = FitnessLog(tmp_path / name)
+        first, *others = log.read()
+        log.truncate(0)
+        for one in (dataclasses.replace(first, rewards_N_P_G=1 - first.rewards_N_P_G), *others):
+            log.append(one.step, one.item_indices_P, one.rewards_N_P_G)
+    else:
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[:40] + bytes([whole[40] ^ 1]) + whole[41:])
+    message = rf"{re.escape(name)} was changed since its checkpoint was written; restore it, or delete the run folder"
+    with pytest.raises(BadValue, match=message):
+        train(config(learner), tmp_path)
+
+
+def test_a_checkpoint_of_an_older_version_is_refused_in_one_line(tmp_path, monkeypatch):
+    with monkeypatch.context() as older:
+        older.setattr("eggym.loop.written", lambda path: {"length": 0})
+        older.setattr("eggym.loop.save_checkpoint", lambda folder, step, state: save_old(folder, step, dict(state)))
+        with pytest.raises(Stop):
+            train(config(), tmp_path, stop_at(3))
+    with pytest.raises(RunMismatch, match="holds a checkpoint of an older eggym"):
+        train(config(), tmp_path)
+
+
+def save_old(folder, step, state):
+    del state["written"]
+    save_checkpoint(folder, step, state)
 
 
 def test_a_run_that_another_process_finished_meanwhile_is_read_and_left_alone(finished, tmp_path, monkeypatch):
@@ -437,7 +488,7 @@ def test_the_forecast_of_a_control_is_that_of_its_learner():
         plan = resolve(config(learner, budget="5e10flops"))
         steps.append(forecast(plan, plan.spec.build(plan.policy, plan.space, 0, plan.options)).steps)
     assert steps[0] == steps[1]
-    plan = resolve(config("random-reward:frozen"))
+    plan = resolve(config("frozen"))
     assert forecast(plan, plan.spec.build(plan.policy, plan.space, 0, plan.options)).steps is None
 
 

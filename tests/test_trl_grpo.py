@@ -95,8 +95,10 @@ def test_without_trl_there_is_one_line_with_the_way_out(policy, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"replies": 1}, "replies at least 2, got 32 and 1"),
+        ({"replies": 1}, "replies at least 2, and both at most 1048576, got 32 and 1"),
         ({"beta1": 1.0}, "beta1 and beta2"),
+        ({"temperature": 1e-40}, "trl-grpo: temperature must be at least 0.001, got 1e-40"),
+        ({"items": 1 << 21}, "both at most 1048576, got 2097152 and 8"),
         ({"epsilon": 0.0}, "epsilon must be above 0, got 0.0"),
         ({"loss_type": "ppo"}, "loss_type is one of .*got 'ppo'"),
         ({"scale_rewards": "no"}, "group, batch or none; got .*'no'"),

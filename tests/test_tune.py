@@ -95,6 +95,17 @@ def test_every_learner_has_the_same_number_of_trials_and_controls_follow(tuned):
     }
 
 
+def test_a_record_says_whether_its_learner_could_be_tuned(tuned):
+    able = {record.learner.label: record.learner.tunable for record in tuned.records}
+    assert able == {"eggroll": True, "openai-es": True, "random-reward:eggroll": False, "frozen": False}
+
+
+def test_a_tuning_of_learners_that_have_nothing_to_tune_is_refused(tmp_path):
+    with pytest.raises(BadValue, match="tune is 3, and frozen, best-of-n declare nothing that tuning may try; leave"):
+        duel(out=tmp_path / "new", **{**CALL, "learner": ["frozen", "best-of-n"]})
+    assert not (tmp_path / "new").exists()
+
+
 def test_trials_are_judged_on_validation_alone_and_share_a_seed_that_no_run_has(tuned):
     trials = [load_record(path.parent) for path in (tuned.folder / "tuning").rglob("record.json")]
     assert {trial.config["eval"]["split"] for trial in trials} == {"validation"}
