@@ -7,8 +7,10 @@ of a known budget), one after the other until the budget is spent:
 2. All candidates, the run's own prompting and the best so far among them, answer the same ``items`` training items.
    The better half, rounded up, by mean reward over the bracket, goes on to twice as many items, until one is left.
 
-After each comparison the leader is the best so far, and evaluations ask as it does. Ties go to the earlier candidate,
-the run's own first. Without examples (``most_shots=0``) the candidates never change, and their rewards add up over the
+Evaluations ask as the best so far does. In the first bracket that is the leader of each comparison; from then on it
+takes part in every comparison of a bracket to its end, and only who is ahead of it there takes its place: a few items
+of a bracket that the budget cut short overturn nothing. Ties go to the earlier candidate, the run's own first. Without
+examples (``most_shots=0``) the candidates never change, and their rewards add up over the
 brackets. Candidates that the model cannot read are left out and counted. The search sees the truth of training items,
 through the oracle, and no held-out item's reward; what it found is kept in ``prompt.json``.
 """
@@ -68,6 +70,7 @@ class BestPrompt:
         self._alive: list[int] = []
         self._sums: list[list[float]] = []  # by candidate: sum of rewards, and how many
         self._rung = 0
+        self._proven = False  # a bracket came to its end
         self._over = False
 
     @property
@@ -120,6 +123,7 @@ class BestPrompt:
             "alive": list(self._alive),
             "sums": [list(one) for one in self._sums],
             "rung": self._rung,
+            "proven": self._proven,
             "over": self._over,
         }
 
@@ -128,7 +132,7 @@ class BestPrompt:
         self._best = unpacked(self._own, state["best"])
         self._candidates = [unpacked(self._own, one) for one in state["candidates"]]
         self._alive, self._sums = list(state["alive"]), [list(one) for one in state["sums"]]
-        self._rung, self._over = state["rung"], state["over"]
+        self._rung, self._proven, self._over = state["rung"], state["proven"], state["over"]
 
     def _views(self, promptings: list[Prompting], n_items: int) -> PromptedViews:
         options = self._options
@@ -154,8 +158,12 @@ class BestPrompt:
             self._sums[place][1] += len(known)
         ranked = sorted(self._alive, key=lambda place: (-self._mean(place), place))
         leader, n_compared = ranked[0], len(ranked)
-        self._best = self._candidates[leader]
-        self._alive, self._rung = sorted(ranked[: -(-n_compared // 2)]), self._rung + 1
+        kept = ranked[: -(-n_compared // 2)]
+        if len(kept) == 1 or not self._proven:
+            self._best = self._candidates[leader]
+        elif self._champion not in kept:
+            kept[-1] = self._champion
+        self._alive, self._rung = sorted(kept), self._rung + 1
         found = {
             "candidates": float(n_compared),
             "leader": self._mean(leader) if self._sums[leader][1] else 0.0,
@@ -168,11 +176,17 @@ class BestPrompt:
 
     def _close(self) -> None:
         """End a bracket: the next one has new examples, or the same candidates once more."""
+        self._proven = True
         if self._options.most_shots:
             self._candidates, self._alive, self._sums = [], [], []
         else:
             self._alive = list(range(len(self._candidates)))
         self._rung = 0
+
+    @property
+    def _champion(self) -> int:
+        """The place of the best so far among the candidates, which it is always one of."""
+        return self._candidates.index(self._best)
 
     def _mean(self, place: int) -> float:
         total, count = self._sums[place]

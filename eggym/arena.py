@@ -14,7 +14,14 @@ from eggym.score import Mode, Point
 FROZEN = "frozen"  # the control that never changes
 # what the runs of a comparison may differ in; tuning has a rule of its own
 _OWN = ("learner", "variant", "options", "profile", "seed", "tuning")
-_TUNING = ("task", "split", "budget", "trials")  # what has to be equal of it; what was chosen is a learner's own
+_TUNING = (
+    "task",
+    "split",
+    "budget",
+    "items",
+    "trials",
+)  # what has to be equal of it; what was chosen is a learner's own
+_BESIDE = {"provenance", "content_sha256"}  # who made it: that two made the same is no contradiction
 _MOST_TOLD = 4  # keys in which two runs differ
 _KINDS = ("es", "rl", "baseline", "control")
 
@@ -66,15 +73,15 @@ def arrange(records: Sequence[Record]) -> list[Arena]:
     baselines, controls).
 
     Raises:
-        BadValue: there is no run; two runs of one learner on one task share a seed; the primary metrics differ; the
-            runs of a task differ in more than learner and seed, in their budget or model for example; learners that
-            can be tuned were not tuned equally, or the seeds of one not by one tuning.
+        BadValue: there is no run; one run has two outcomes; two runs of one learner on one task share a seed; the
+            primary metrics differ; the runs of a task differ in more than learner and seed, in their budget or model
+            for example; learners that can be tuned were not tuned equally, or the seeds of one not by one tuning.
     """
     if not records:
         raise BadValue("there is no finished run to compare; give a folder that holds record.json files")
     if len({record.primary for record in records}) > 1:
         raise BadValue("the runs have different primary metrics, greedy and sampled; compare runs of one kind")
-    unique = list({record.id: record for record in records}.values())
+    unique = _unique(records)
     tasks = _group(unique, lambda record: (record.task.label, record.task.digest))
     several = {key[0] for key in tasks if sum(other[0] == key[0] for other in tasks) > 1}
     arenas = [
@@ -85,6 +92,24 @@ def arrange(records: Sequence[Record]) -> list[Arena]:
         _refuse_unequal(runs)
         _refuse_unequal_tuning(runs)
     return arenas
+
+
+def _unique(records: Sequence[Record]) -> list[Record]:
+    """Return each run once, however many folders hold it."""
+    found: dict[str, Record] = {}
+    for record in records:
+        known = found.setdefault(record.id, record)
+        if sha256_json(known.model_dump(exclude=_BESIDE)) != sha256_json(record.model_dump(exclude=_BESIDE)):
+            raise BadValue(
+                f"there are two outcomes of run {record.id} ({record.learner.label} on {record.task.label}, seed "
+                f"{record.seed}), by {_origin(known)} and by {_origin(record)}; give the folder of one of them"
+            )
+    return list(found.values())
+
+
+def _origin(record: Record) -> str:
+    made = record.provenance
+    return f"eggym {made.eggym}" + (f" ({made.git_commit[:7]})" if made.git_commit else "")
 
 
 def _refuse_unequal(runs: Sequence[Record]) -> None:
@@ -126,7 +151,7 @@ def _could_be_tuned(record: Record) -> bool:
 
 
 def _chances(record: Record) -> dict[str, Any]:
-    return {} if record.tuning is None else {name: record.tuning.brief()[name] for name in _TUNING}
+    return {} if record.tuning is None else {name: record.tuning.brief().get(name) for name in _TUNING}
 
 
 def _told(record: Record) -> str:
@@ -134,7 +159,8 @@ def _told(record: Record) -> str:
     if not found:
         return "none"
     cost = f" of {found['budget']}" if found["budget"] else ""
-    return f"{found['trials']} trials{cost} on {found['task']}, {found['split']}"
+    items = f", {found['items']} items" if found["items"] else ""
+    return f"{found['trials']} trials{cost} on {found['task']}, {found['split']}{items}"
 
 
 def counted(record: Record) -> Point:

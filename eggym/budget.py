@@ -9,7 +9,8 @@ The engine, the loop and hooks on the policy feed the meter; a learner cannot un
   attention c``, and ``2 head`` where logits were needed; backward twice the forward (Kaplan et al. 2020, appendix B,
   with attention added), and the layers' forward once more under gradient checkpointing.
 - *computed FLOPs*, what the passes really multiplied: pads, waste and a population's low-rank terms included, and a
-  shared prompt once. The arithmetic of an update (a few operations per weight) is in neither.
+  shared prompt once; a learner's backward pass by the same rule of twice the forward, though weights that are not
+  trained need less. The arithmetic of an update (a few operations per weight) is in neither.
 """
 
 import re

@@ -41,8 +41,9 @@ def save_checkpoint(folder: Path, step: int, state: Mapping[str, Any]) -> None:
     while target.exists():  # a repeat of the same step: the older one stays until the new one is whole
         target = target.with_name(target.name + "+")
     part.rename(target)
-    for old in _checkpoints(folder)[:-1]:
-        shutil.rmtree(old, ignore_errors=True)
+    for other in _checkpoints(folder):
+        if other != target:  # one of a later step is damaged, or the run would have gone on from it
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:

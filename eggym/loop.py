@@ -134,15 +134,17 @@ class Run:
         """Whether another step as dear as the dearest so far still fits: a step is never started that cannot finish."""
         return self.meter.on(self.plan.budget.axis) + self.dearest <= self.plan.budget.limit
 
-    def _covers_held(self, views: Views) -> bool:
-        """Whether what is left pays an update over what the learner holds: no step so far need have been as dear.
+    def _covers_update(self, views: Views) -> bool:
+        """Whether what is left pays an update that no step so far need have been as dear as: the first one, or one over
+        episodes that the learner holds.
 
         In budget FLOPs, which are known before; on the other axes passes are free, or measured as they come.
         """
-        n_held = self.learner.n_held if isinstance(self.learner, Holder) else 0
-        if not n_held or self.plan.budget.axis != "flops":
-            return True
         spend, n_asked = self.meter.spend, views.n_members * views.n_items * views.n_replies
+        n_held = self.learner.n_held if isinstance(self.learner, Holder) else 0
+        known = spend.backward_flops > 0 and not n_held
+        if known or self.plan.budget.axis != "flops" or not spend.episodes:
+            return True
         passes = n_asked + (n_held + n_asked) * forwards(self.plan, views)
         return spend.flops + passes * spend.rollout_flops / spend.episodes <= self.plan.budget.limit
 
@@ -156,7 +158,7 @@ class Run:
         with self.meter.watch(plan.policy.model):
             with self.meter.phase("ask"):
                 views = self.learner.ask(self.step)
-            if views is None or not self._covers_held(views):
+            if views is None or not self._covers_update(views):
                 return False
             items = self._items(views)
             with self.meter.phase("rollout"):

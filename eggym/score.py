@@ -131,6 +131,7 @@ class Tuning(Strict):
     task: str  # label of the task that was tuned on
     split: str  # that decided
     budget: str | None = None  # of each trial
+    items: Count | None = None  # that judged a trial; None: made before this was kept
     space: dict[str, list[Any]]  # option -> the values that were declared
     trials: list[Trial]
     chosen: Count  # place among the trials
@@ -149,4 +150,9 @@ class Tuning(Strict):
     def brief(self) -> dict[str, Any]:
         """Return what identifies it, as plain values: the main facts, and a hash of the whole."""
         facts = {"task": self.task, "split": self.split, "budget": self.budget, "trials": len(self.trials)}
-        return {**facts, "chosen": self.chosen, "sha256": sha256_json(self.model_dump())}
+        whole = self.model_dump()
+        if self.items is None:
+            del whole["items"]  # or the hash in an older record would no longer be its own
+        else:
+            facts["items"] = self.items
+        return {**facts, "chosen": self.chosen, "sha256": sha256_json(whole)}

@@ -29,6 +29,7 @@ class Tuner:
     label: str
     task: str  # label
     budget: str  # of each trial
+    items: int  # that judge one
     space: dict[str, list[Any]]
     fixed: list[str]  # options that could be tuned, were they not set
     options: list[dict[str, Any]]  # of each trial
@@ -53,12 +54,19 @@ class Tuner:
                 f"tuning of {self.label} on {self.task}: {problem}; give other settings by --set"
             ) from problem
         return Tuning(
-            task=self.task, split=JUDGED_ON, budget=self.budget, space=self.space, trials=found, chosen=chosen
+            task=self.task,
+            split=JUDGED_ON,
+            budget=self.budget,
+            items=self.items,
+            space=self.space,
+            trials=found,
+            chosen=chosen,
         )
 
     def outline(self) -> dict[str, Any]:
         """Return what is known of the story before a trial is run."""
-        return {"task": self.task, "split": JUDGED_ON, "budget": self.budget, "trials": len(self.trials)}
+        facts = {"task": self.task, "split": JUDGED_ON, "budget": self.budget, "items": self.items}
+        return {**facts, "trials": len(self.trials)}
 
 
 def plan_trials(pool: Pool, configs: Sequence[RunConfig], n_trials: int, folder: Path, force: bool) -> list[Tuner]:
@@ -117,7 +125,8 @@ def _tuner(config: RunConfig, message: dict[str, Any], folder: Path) -> Tuner:
         trials.append(entry)
     space, budget = message["space"], message["identity"]["budget"]
     fixed = [name for name in message["tunable"] if name not in space]
-    return Tuner(bare_name(config.learner), label, task, budget, space, fixed, message["trials"], trials)
+    items = message["identity"]["eval"]["items"]
+    return Tuner(bare_name(config.learner), label, task, budget, items, space, fixed, message["trials"], trials)
 
 
 def _outcome(folder: Path, options: dict[str, Any]) -> Trial:

@@ -124,7 +124,34 @@ def test_halving_worked_by_hand():
     learner.tell(shown(RIGHT, RIGHT, RIGHT, RIGHT))
     assert learner.ask(4).promptings_N[:2] == (OWN, d)  # the best so far is tried again
     learner.tell(rewards(*[0.5] * learner.ask(4).n_members))
+    assert learner.prompting == d and d in learner.ask(5).promptings_N  # the bracket is not at its end
+    while learner._candidates:
+        learner.tell(rewards(*[0.5] * learner.ask(5).n_members, n_items=learner.ask(5).n_items))
     assert learner.prompting == OWN  # of equals, the earlier
+
+
+def test_only_the_end_of_a_bracket_takes_the_place_of_the_winner_of_an_earlier_one():
+    learner = subject(items=4, sets=2, most_shots=2)
+    learner.tell(shown(*[RIGHT] * 4))
+    a = learner.ask(1).promptings_N
+    learner.tell(rewards(0.0, 0.5, 0.0, 0.0, 0.0))
+    while learner._candidates:
+        asked = learner.ask(2)
+        learner.tell(rewards(*[float(one == a[1]) for one in asked.promptings_N], n_items=asked.n_items))
+    best = learner.prompting
+    assert best == a[1]
+    learner.tell(shown(WRONG, RIGHT, RIGHT, RIGHT))  # the second bracket
+    first = learner.ask(3).promptings_N
+    place = first.index(best)
+    means = [0.5] * len(first)
+    means[place] = 0.0  # the winner so far is the last of all, on four items
+    learner.tell(rewards(*means))
+    assert learner.prompting == best and best in learner.ask(4).promptings_N
+    while learner._candidates:
+        asked = learner.ask(5)
+        assert best in asked.promptings_N and learner.prompting == best
+        learner.tell(rewards(*[0.5 * (one != best) for one in asked.promptings_N], n_items=asked.n_items))
+    assert learner.prompting != best  # who is ahead at the end
 
 
 def test_without_examples_the_same_candidates_go_on_and_rewards_add_up():

@@ -88,6 +88,17 @@ def test_the_same_run_given_twice_counts_once(duel):
     assert summary(records + records[:4], measured) == summary(records, measured)
 
 
+def test_one_run_with_two_outcomes_is_refused_whoever_made_them():
+    one = run(TASKS[0], "eggroll", 1, [0.2, 0.3])
+    made = one.provenance.model_copy(update={"eggym": "9.9", "git_commit": "a" * 40})
+    again = one.model_copy(update={"provenance": made})
+    assert len(arrange([one, again])[0].sides[0].records) == 1
+    other = run(TASKS[0], "eggroll", 1, [0.2, 0.4]).model_copy(update={"provenance": made})
+    for runs in ([one, other], [other, one]):
+        with pytest.raises(BadValue, match=rf"two outcomes of run {one.id} .* by eggym 9.9 \(aaaaaaa\)"):
+            arrange(runs)
+
+
 def test_what_cannot_be_compared_is_refused():
     with pytest.raises(BadValue, match="no finished run"):
         arrange([])
@@ -118,6 +129,7 @@ def test_runs_may_differ_in_what_a_learner_is_and_in_their_seed():
         ({"trials": TUNING["trials"] * 2}, "4 trials on eggym/tiny-orders-v0, validation"),
         ({"budget": "9flops"}, "2 trials of 9flops on eggym/tiny-orders-v0, validation"),
         ({"task": "eggym/guess-v0"}, "2 trials on eggym/guess-v0, validation"),
+        ({"items": 60}, "2 trials on eggym/tiny-orders-v0, validation, 60 items"),
     ],
 )
 def test_learners_that_were_not_tuned_equally_are_not_compared(change, told):

@@ -216,6 +216,14 @@ def test_a_step_that_would_not_fit_is_not_started(tmp_path):
     assert record.spent.episodes == 160  # four steps of 40; a fifth would end at 200
 
 
+def test_a_first_update_that_would_go_beyond_the_budget_is_not_started(tmp_path):
+    settings = {"dapo.items": 1, "dapo.replies": 8, "eval.items": 1}
+    record = train(config("dapo", "tiny-countdown", budget="2.5e8flops", seed=5, set=settings), tmp_path, force=True)
+    first = json.loads((tmp_path / "steps.jsonl").read_text().splitlines()[0])
+    assert first["metrics"]["updated"] == first["metrics"]["held"] == 0  # a second step would have ended at 2.5
+    assert record.points[-1].fraction < 1
+
+
 def test_a_step_that_would_update_on_all_that_is_held_beyond_the_budget_is_not_started(tmp_path):
     settings = {"dapo.items": 4, "dapo.replies": 4}
     record = train(config("dapo", "tiny-arithmetic", budget="8e8flops", set=settings), tmp_path, force=True)
@@ -566,3 +574,13 @@ def test_a_kill_between_two_checkpoints_of_one_step_leaves_a_whole_one(tmp_path,
     assert load_checkpoint(tmp_path) == {"x": 3} and len(list(tmp_path.glob("checkpoint-*"))) == 1
     save_checkpoint(tmp_path, 6, {"x": 4})
     assert load_checkpoint(tmp_path) == {"x": 4}
+
+
+def test_a_checkpoint_takes_the_place_of_a_damaged_one_of_a_later_step(tmp_path):
+    save_checkpoint(tmp_path, 5, {"x": 1})
+    damaged = tmp_path / "checkpoint-00000010"
+    damaged.mkdir()
+    (damaged / "state.json").write_text("{")
+    assert load_checkpoint(tmp_path) == {"x": 1}
+    save_checkpoint(tmp_path, 7, {"x": 2})
+    assert load_checkpoint(tmp_path) == {"x": 2}
