@@ -583,4 +583,4 @@ def test_a_checkpoint_takes_the_place_of_a_damaged_one_of_a_later_step(tmp_path)
     (damaged / "state.json").write_text("{")
     assert load_checkpoint(tmp_path) == {"x": 1}
     save_checkpoint(tmp_path, 7, {"x": 2})
-    assert load_checkpoint(tmp_path) == {"x": 2}
+    assert load_checkpoint(tmp_path) == {"x": 2} and not damaged.exists()
