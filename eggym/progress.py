@@ -42,7 +42,7 @@ class Progress:
         self._console = console or Console(stderr=True)
         self._n_workers = n_workers
         self._runs: dict[str, _Seed] = {}
-        self._began = time.monotonic()
+        self._began: float | None = None  # of the first run: what came before says nothing about runs
         self._live = Live(console=self._console, refresh_per_second=4, transient=True, get_renderable=self._table)
 
     def __enter__(self) -> Self:
@@ -69,6 +69,7 @@ class Progress:
 
     def _note(self, run: _Seed, message: Message) -> None:
         run.began = run.began or time.monotonic()
+        self._began = self._began or run.began
         run.fraction = min(message["fraction"], 0.999)
         if message["reward"] is not None:
             (run.scores if message["kind"] == "point" else run.rewards).append(message["reward"])
@@ -118,9 +119,9 @@ class Progress:
         runs = [run for run in self._runs.values() if not run.entry.finished or run.began]
         total = sum(run.entry.forecast["total_seconds"] for run in runs)
         done = sum(run.entry.forecast["total_seconds"] * run.fraction for run in runs)
-        spent = time.monotonic() - self._began
-        if done <= 0.02 * total:
+        if self._began is None or done <= 0.02 * total:
             return f"about {_duration(total / self._n_workers)} in all"
+        spent = time.monotonic() - self._began
         return f"{_duration(spent)} so far, about {_duration(spent * (total - done) / done)} left"
 
 
