@@ -92,8 +92,11 @@ def test_what_cannot_be_compared_is_refused():
     with pytest.raises(BadValue, match="no finished run"):
         arrange([])
     one, other = (run(TASKS[0], "eggroll", 1, [0.2, 0.3], config={"x": x}, id=i, provenance=p) for x, i, p in _twins())
-    with pytest.raises(BadValue, match=r"two different runs of eggroll on eggym/tiny-arithmetic-v0 with seed 1 \("):
+    told = r"two different runs of eggroll on eggym/tiny-arithmetic-v0 with seed 1 \(\w+, \w+\): x is 1 and 2; give one"
+    with pytest.raises(BadValue, match=told):
         arrange([one, other])
+    with pytest.raises(BadValue, match=r"\): their models have other weights; give one of them"):
+        arrange([one, one.model_copy(update={"id": other.id})])
     with pytest.raises(BadValue, match="different primary metrics"):
         arrange([one, run(TASKS[0], "dr_grpo", 1, [0.2], primary="sampled")])
     asked = ({"eval": {"items": 5, "many": many}, "prompt": {"stop": []}} for many in (0, 8))
