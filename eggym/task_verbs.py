@@ -137,6 +137,8 @@ def compare(
         print_json(numbers)
     else:
         print_summary(console(), numbers, on_the_way=True)
+        if not numbers["verdicts"]:
+            typer.echo("no pair of ES and RL here, so there is no verdict")
 
 
 def export(
