@@ -11,6 +11,10 @@ from eggym.columns import broken, by_learner, interval, learner_cell, names_and,
 from eggym.wording import amount, notes_of, short, size
 
 _BEYOND = ("KL", "weights", "train-test", "distinct", "pass@1", "forgot most")  # pass@k stands before the last
+_BEYOND_LEGEND = (
+    "KL to the base per token; relative change of the weights; reward on training minus held-out items; distinct "
+    "answers; pass@k, most: at the largest k; the largest loss on another task. Before→after."
+)
 
 
 def print_summary(console: Console, summary: Mapping[str, Any], on_the_way: bool = False) -> None:
@@ -112,7 +116,7 @@ def _truth_row(one: Mapping[str, Any], mode: str) -> list[Text | str]:
 
 def _print_beyond(console: Console, summary: Mapping[str, Any]) -> None:
     """Print what the runs changed beside their reward, if it was asked for."""
-    from eggym.beyond_summary import known  # with numpy, which a listing does without
+    from eggym.beyond_summary import known, note_on_many  # with numpy, which a listing does without
 
     told = [
         (task["task"], [one for one in task["learners"] if known(one["beyond"]) and one["learner"] != "frozen"])
@@ -130,12 +134,9 @@ def _print_beyond(console: Console, summary: Mapping[str, Any]) -> None:
             table.add_row(learner_cell(one), *(cells[id(one)][place] for place in kept))
     if table.row_count:
         print_whole(console, table)
-        console.print(
-            "KL to the base per token; relative change of the weights; reward on training minus held-out items; "
-            "distinct answers; pass@k, most: at the largest k; the largest loss on another task. Before→after.\n",
-            style="dim",
-            highlight=False,
-        )
+        for line in filter(None, (_BEYOND_LEGEND, note_on_many(summary["tasks"]))):
+            console.print(line, style="dim", highlight=False)
+        console.print()
 
 
 def _beyond(found: Mapping[str, Any], one_k: bool) -> list[str]:

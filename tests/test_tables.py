@@ -52,7 +52,10 @@ def test_what_changed_beside_the_reward_is_one_row_a_learner():
     assert row.split() == [
         "eggroll", "0.02", "0.2", "0.00→0.25", "0.80→0.50", "0.25→0.50", "0.75→0.90", "-0.20",
     ]  # fmt: skip
-    assert "over 1 tasks" not in text
+    assert "over 1 tasks" not in text and "model itself" not in text
+    still = {**changed(1), "weight_change": {"all": 0.0}}
+    text = shown(summary([run(TASKS[0], "best-of-n", 1, [0.25, 0.5], "baseline", beyond=still)], {}))
+    assert "\nbest-of-n: measured on the model itself, without the prompt or choice found." in text
 
 
 def test_the_table_beside_the_reward_has_no_empty_column_and_names_every_k():
