@@ -25,7 +25,7 @@ from eggym.views import ParameterSpace
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Nothing to set: temperature and items are those of the evaluation."""
+    """No settings: n follows from the budget; temperature and items are those of the evaluation."""
 
 
 class BestOfN:

@@ -20,7 +20,7 @@ from eggym.views import ParameterSpace, Views
 
 @dataclass(frozen=True, slots=True)
 class NoOptions:
-    """Nothing to set."""
+    """No settings."""
 
 
 class Frozen:

@@ -1,7 +1,7 @@
 """Runs arranged: by task, then by learner, then by seed; and what may not be compared."""
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,17 +115,20 @@ def _origin(record: Record) -> str:
 def _refuse_unequal(runs: Sequence[Record]) -> None:
     first, *others = runs
     for other in others:
-        one, two = (
-            flat({key: value for key, value in run.config.items() if key not in _OWN}) for run in (first, other)
-        )
-        keys = sorted(key for key in one.keys() | two.keys() if one.get(key) != two.get(key))
-        if keys:
-            told = ", ".join(f"{key} is {one.get(key)!r} and {two.get(key)!r}" for key in keys[:_MOST_TOLD])
-            more = f", and {len(keys) - _MOST_TOLD} more" if len(keys) > _MOST_TOLD else ""
+        told = _differing(first, other, besides=_OWN)
+        if told:
             raise BadValue(
                 f"runs {first.id} ({first.learner.name}) and {other.id} ({other.learner.name}) on {first.task.id} "
-                f"cannot be compared: {told}{more}"
+                f"cannot be compared: {told}"
             )
+
+
+def _differing(first: Record, other: Record, besides: Collection[str] = ()) -> str:
+    """Return in which keys two configurations differ, and how; empty where they are equal."""
+    one, two = (flat({key: value for key, value in run.config.items() if key not in besides}) for run in (first, other))
+    keys = sorted(key for key in one.keys() | two.keys() if one.get(key) != two.get(key))
+    told = ", ".join(f"{key} is {one.get(key)!r} and {two.get(key)!r}" for key in keys[:_MOST_TOLD])
+    return told + (f", and {len(keys) - _MOST_TOLD} more" if len(keys) > _MOST_TOLD else "")
 
 
 def _refuse_unequal_tuning(runs: Sequence[Record]) -> None:
@@ -188,7 +191,10 @@ def _by_seed(runs: Sequence[Record]) -> tuple[Record, ...]:
     for seed, same in _group(runs, lambda record: record.seed).items():
         if len(same) > 1:
             what = f"{same[0].learner.label} on {same[0].task.id} with seed {seed}"
-            raise BadValue(f"there are two different runs of {what} ({same[0].id}, {same[1].id}); give one of them")
+            told = _differing(same[0], same[1]) or "their models have other weights"
+            raise BadValue(
+                f"there are two different runs of {what} ({same[0].id}, {same[1].id}): {told}; give one of them"
+            )
     return tuple(sorted(runs, key=lambda record: record.seed))
 
 

@@ -21,6 +21,7 @@ def beyond(side: Side, mode: Mode) -> dict[str, Any]:
 
     ``spread``: standard deviation over seeds of the reward that counts. ``train_gap``: greedy reward on items of the
     training stream minus greedy reward on held-out ones. ``pass_at``: of `eval.many`, else of the sampled evaluation.
+    ``of_model_itself``: `eval.many` asked the model without what the learner found, which was no weight.
     """
     every = side.records
     return {
@@ -31,6 +32,7 @@ def beyond(side: Side, mode: Mode) -> dict[str, Any]:
         "train": _change([_pair(_part(record, "train"), _mean) for record in every]),
         "train_gap": _change([_train_gap(record) for record in every]),
         "distinct": _change([_diversity(record, lambda score: score.distinct) for record in every]),
+        "of_model_itself": all(_part(one, "many") is not None and _keeps_weights(one) for one in every),
         "pass_at": {k: _change([_pass_at(record, k) for record in every]) for k in _ks(every)},
         "retention": {
             task: _change([_pair(_retention(record).get(task), _mean) for record in every])
@@ -43,6 +45,13 @@ def known(found: Mapping[str, Any]) -> bool:
     """Is there anything to tell beside the spread over seeds?"""
     told = (found["kl_base"], found["weight_change"], found["train_gap"], found["distinct"])
     return any(told) or bool(found["pass_at"]) or bool(found["retention"])
+
+
+def note_on_many(tasks: Sequence[Mapping[str, Any]]) -> str:
+    """Return which learners of a summary have numbers that leave out what they found; empty where none has."""
+    names = [one["learner"] for task in tasks for one in task["learners"] if one["beyond"]["of_model_itself"]]
+    who = ", ".join(dict.fromkeys(names))
+    return f"{who}: measured on the model itself, without the prompt or choice found." if who else ""
 
 
 def phases(records: Sequence[Record], measured: Mapping[str, Measured]) -> dict[str, Any]:
@@ -86,10 +95,15 @@ def _part(record: Record, name: str) -> Change | None:
 
 
 def _train_gap(record: Record) -> Pair:
-    if record.learner.kind == "baseline" and not any(_weights(record).values()):
+    if _keeps_weights(record):
         return None, None  # it answers held-out items in a way of its own, and training items were only asked
     before, after = _pair(_part(record, "train"), _mean)
     return _minus(before, record.start("greedy").mean), _minus(after, record.final("greedy").mean)
+
+
+def _keeps_weights(record: Record) -> bool:
+    """Whether it is a baseline that found a prompt or a choice instead."""
+    return record.learner.kind == "baseline" and not any(_weights(record).values())
 
 
 def _diversity(record: Record, read: Callable[[Score], Value]) -> Pair:

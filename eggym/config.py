@@ -6,7 +6,7 @@ and a folder that holds another one is refused by the keys that differ.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -15,7 +15,7 @@ from eggym.budget import Budget, Meter
 from eggym.engine import DEFAULT_MEMORY, Engine, parse_memory
 from eggym.errors import BadValue, RunMismatch, unknown
 from eggym.evaluation import Evaluation, labels, retention_tasks
-from eggym.learner import LearnerSpec, options_dict, profile_for, typed
+from eggym.learner import LearnerSpec, meant_by, options_dict, profile_for, typed
 from eggym.policy import Policy, Prompting, load_policy
 from eggym.registry import learner_table, load_learner, load_task
 from eggym.rollout import Rollout
@@ -218,10 +218,29 @@ def _sections(config: RunConfig, spec: LearnerSpec) -> dict[str, Any]:
         elif rest and _stands_by(section, config.learner):  # of a learner that takes no part: it must exist
             load_learner(section).kind_of(rest)
         else:
+            refuse_without_section([name], [config.learner])
             raise unknown("setting", name, [f"{section}." for section in (*SECTIONS[:-1], *own)])
     for section in own:
         found["options"] |= by_section[section]
     return found
+
+
+def refuse_without_section(settings: Iterable[str], learners: Sequence[str]) -> None:
+    """Refuse a setting without a section that is an option of learners that take part, with its whole name.
+
+    Raises:
+        UnknownName: as said; what is an option of none of them is left to the run.
+    """
+    for name in settings:
+        if "." in name or name in SECTIONS:
+            continue
+        whole: dict[str, None] = {}
+        for spec in map(load_learner, learners):
+            options = [found.name for found in dataclasses.fields(spec.options)]
+            for option in [name] if name in options else meant_by(name, options):
+                whole[option if "." in option else f"{bare_name(spec.name)}.{option}"] = None
+        if whole:
+            raise unknown("setting", name, [], list(whole))
 
 
 def _stands_by(section: str, learner: str) -> bool:

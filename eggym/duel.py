@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eggym.budget import Budget
-from eggym.config import DEFAULT_BUDGET, RunConfig, refuse_unknown_fields
+from eggym.config import DEFAULT_BUDGET, RunConfig, refuse_unknown_fields, refuse_without_section
 from eggym.engine import parse_memory
 from eggym.errors import BadValue
 from eggym.evaluation import OTHERS, retention_names
@@ -75,6 +75,7 @@ class DuelConfig:
         parse_memory(self.memory)
         if self.workers < 1:
             raise BadValue(f"workers must be at least 1, got {self.workers}")
+        refuse_without_section(self.set, self.learner)
         more = {name: getattr(self, name) for name in ("tune_task", "tune_budget", "tune_items")}
         refuse_bad_tuning(self.tune, self.split, str(self.set.get("eval.split", "test")), more)
 

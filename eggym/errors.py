@@ -11,7 +11,7 @@ A message names the thing, the value and the way out, in one line.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class EggymError(Exception):
@@ -50,15 +50,15 @@ class Diverged(EggymError):
 _MOST_LISTED = 24  # names in a message
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
-    """Build the error for an unknown name, with the nearest known one.
+def unknown(kind: str, name: str, known: Iterable[str], meant: Sequence[str] = ()) -> UnknownName:
+    """Build the error for an unknown name, with the nearest known one, or with those that are ``meant`` by it.
 
     >>> str(unknown("task", "gues", ["guess", "sums"]))
     "no task 'gues'; did you mean 'guess'?"
     """
     choices = sorted(known)
-    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    near = meant or difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     listed = ", ".join(choices[:_MOST_LISTED]) or "none"
     more = f" and {len(choices) - _MOST_LISTED} more" if len(choices) > _MOST_LISTED else ""
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {listed}{more}"
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {listed}{more}"
     return UnknownName(f"no {kind} {name!r}; {hint}")

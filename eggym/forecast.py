@@ -113,8 +113,10 @@ def shortage(plan: Plan, found: Forecast, force: bool) -> Shortage | None:
     return Shortage(str(plan.budget), plan.label, plan.task.id, found.steps, enough)
 
 
-def refuse_short(short: Sequence[Shortage], force: bool) -> None:
+def refuse_short(short: Sequence[Shortage], force: bool, trials: bool = False) -> None:
     """Refuse runs of one budget that is too small for some of them, all in one line.
+
+    ``trials``: they are trials of tuning, whose budget is another flag.
 
     Raises:
         BadValue: naming the learners, and the budget that would do for each of them.
@@ -128,9 +130,10 @@ def refuse_short(short: Sequence[Shortage], force: bool) -> None:
     least, enough = _least(force), max(one.enough for one in short)
     axis = Budget.parse(first.budget).axis
     better = f" to about {Budget(axis, float(f'{enough:.1e}'))}" if enough else ""
+    whose, flag = (" of a trial of tuning", "--tune-budget") if trials else ("", "--budget")
     raise BadValue(
-        f"budget {first.budget} is good for {told}; {least} {'is' if least == 1 else 'are'} the least: "
-        f"raise --budget{better}{'' if force else ', or use --force'}"
+        f"budget {first.budget}{whose} is good for {told}; {least} {'is' if least == 1 else 'are'} the least: "
+        f"raise {flag}{better}{'' if force else ', or use --force'}"
     )
 
 

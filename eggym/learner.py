@@ -6,7 +6,7 @@ A learner sees neither the environment nor the budget: the loop owns both. Each 
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_type_hints, runtime_checkable
 
@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 PROFILES = ("tiny", "pretrained")
 COLDEST = 1e-3  # of sampling: far colder, and logits over the temperature leave float32
 MOST = 1 << 20  # members or items of a step, or replies to an item
+# other libraries' words for an option, with ours
+_OURS = {
+    "learning_rate": "lr",
+    "batch_size": "items",
+    "num_generations": "replies",
+    "group_size": "replies",
+    "beta": "kl_loss",
+    "epsilon": "clip_low",
+}
+_REPLY_LENGTH = ("max_tokens", "max_new_tokens", "max_completion_length")  # words for prompt.max_new_tokens
 TINY_LIMIT = 20_000_000  # parameters; below: profile "tiny"
 
 
@@ -124,8 +134,15 @@ class LearnerSpec:
         """Return the type of an option, or refuse a name that is none."""
         fields = get_type_hints(self.options)
         if name not in fields:
-            raise unknown(f"option of {self.name}", name, fields)
+            raise unknown(f"option of {self.name}", name, fields, meant_by(name, fields))
         return fields[name]
+
+
+def meant_by(name: str, options: Collection[str]) -> list[str]:
+    """Return what is meant by another library's word for one of these options, or for the length of a reply."""
+    if name in _REPLY_LENGTH:
+        return ["prompt.max_new_tokens"]
+    return [_OURS[name]] if _OURS.get(name) in options else []
 
 
 def check_temperature(value: float, greedy: bool = False) -> None:

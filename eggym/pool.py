@@ -87,7 +87,7 @@ class Pool:
                 tried(next(done), len(jobs))
 
         found = [plan_job(job) for job in jobs] if self._plan_here else self._do(jobs, tell)
-        refuse_short([Shortage(**message["short"]) for message in found if message["short"]], force)
+        refuse_short([Shortage(**message["short"]) for message in found if message["short"]], force, n_trials > 0)
         return list(zip(configs, found, strict=True))
 
     def run(self, entries: Sequence[Entry], force: bool) -> None:

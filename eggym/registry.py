@@ -95,6 +95,11 @@ def task_class(ref: str) -> type[Task]:
     return found
 
 
+def is_task(ref: str) -> bool:
+    """Return whether `load_task` knows this as an id, whole or in part; imports no task."""
+    return _resolve(_with_options(ref)[0], _tasks(with_plugins=True)) is not None
+
+
 def with_options(ref: str, options: Mapping[str, Any]) -> str:
     """Return a reference of a task with more options; those that it has already stay."""
     bare, own = _with_options(ref)

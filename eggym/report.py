@@ -13,7 +13,7 @@ from typing import Any
 from eggym.against import ladder_panel, ladder_svgs, ladders
 from eggym.arena import Arena, arrange
 from eggym.axes import AXES, Axis, axes_of
-from eggym.beyond_summary import known
+from eggym.beyond_summary import known, note_on_many
 from eggym.drawing import STYLE
 from eggym.errors import EggymError
 from eggym.files import write_bytes
@@ -53,6 +53,7 @@ def write_report(duel_folder: Path, records: Sequence[Record], measured: Mapping
         profile=profile_svg(found["overall"], arenas),
         pass_plots=pass_at_svgs(found["tasks"], arenas),
         told_beyond=[one["learner"] for task in found["tasks"] for one in task["learners"] if known(one["beyond"])],
+        note_on_many=note_on_many(found["tasks"]),
         whiskers=whiskers(found),
         timed_phases=timed_phases(found),
         shades=CSS_OF,

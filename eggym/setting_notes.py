@@ -54,6 +54,13 @@ def meanings(options: type[Any]) -> dict[str, str]:
     return found
 
 
+def nothing_to_set(options: type[Any]) -> str:
+    """Return what a dataclass without fields says of having none, in its first line."""
+    found = inspect.cleandoc(options.__doc__ or "").partition("\n")[0]
+    # what dataclasses write themselves says nothing
+    return "No settings." if not found or found.startswith(f"{options.__name__}(") else found
+
+
 def _source_of(module: str) -> str:
     spec = importlib.util.find_spec(module)
     return Path(str(spec.origin if spec else "")).read_text(encoding="utf-8")

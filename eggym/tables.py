@@ -10,6 +10,12 @@ from rich.text import Text
 from eggym.columns import broken, by_learner, interval, learner_cell, names_and, number, print_whole, task_cell
 from eggym.wording import amount, notes_of, short, size
 
+_BEYOND = ("KL", "weights", "train-test", "distinct", "pass@1", "forgot most")  # pass@k stands before the last
+_BEYOND_LEGEND = (
+    "KL to the base per token; relative change of the weights; reward on training minus held-out items; distinct "
+    "answers; pass@k, most: at the largest k; the largest loss on another task. Before→after."
+)
+
 
 def print_summary(console: Console, summary: Mapping[str, Any], on_the_way: bool = False) -> None:
     """Print every learner of every task, the paired differences and the verdicts.
@@ -110,36 +116,47 @@ def _truth_row(one: Mapping[str, Any], mode: str) -> list[Text | str]:
 
 def _print_beyond(console: Console, summary: Mapping[str, Any]) -> None:
     """Print what the runs changed beside their reward, if it was asked for."""
-    from eggym.beyond_summary import known  # with numpy, which a listing does without
+    from eggym.beyond_summary import known, note_on_many  # with numpy, which a listing does without
 
-    table = by_learner("KL", "weights", "train-test", "distinct", "pass@1", "most", "kept least")
-    for task in summary["tasks"]:
-        told = [one for one in task["learners"] if known(one["beyond"]) and one["learner"] != "frozen"]
-        if told:
-            table.add_row(task_cell(task["task"]))
-        for one in told:
-            table.add_row(learner_cell(one), *_beyond(one["beyond"]))
+    told = [
+        (task["task"], [one for one in task["learners"] if known(one["beyond"]) and one["learner"] != "frozen"])
+        for task in summary["tasks"]
+    ]
+    most = {_most(one["beyond"]) for _, learners in told for one in learners} - {None}
+    cells = {id(one): _beyond(one["beyond"], len(most) == 1) for _, learners in told for one in learners}
+    names = (*_BEYOND[:-1], f"pass@{most.pop()}" if len(most) == 1 else "pass@most", _BEYOND[-1])
+    kept = [place for place in range(len(names)) if any(row[place] != "-" for row in cells.values())]
+    table = by_learner(*(names[place] for place in kept))
+    for task, learners in told:
+        if learners:
+            table.add_row(task_cell(task))
+        for one in learners:
+            table.add_row(learner_cell(one), *(cells[id(one)][place] for place in kept))
     if table.row_count:
         print_whole(console, table)
-        console.print(
-            "KL to the base per token; relative change of the weights; reward on training minus held-out items; "
-            "distinct answers; pass@1 and pass@k at the largest k; the largest loss on another task. Before→after.\n",
-            style="dim",
-            highlight=False,
-        )
+        for line in filter(None, (_BEYOND_LEGEND, note_on_many(summary["tasks"]))):
+            console.print(line, style="dim", highlight=False)
+        console.print()
 
 
-def _beyond(found: Mapping[str, Any]) -> list[str]:
-    ks = list(found["pass_at"])
+def _beyond(found: Mapping[str, Any], one_k: bool) -> list[str]:
+    """Return the cells of a learner, a dash for what is not known; ``one_k``: the heading has the largest k."""
+    k = _most(found)
     changes = [one["change"]["mean"] for one in found["retention"].values() if one is not None]
     least = min((value for value in changes if value is not None), default=None)
     return [
         *("-" if found[name] is None else f"{found[name]['mean']:.3g}" for name in ("kl_base", "weight_change")),
         *map(_arrow, (found["train_gap"], found["distinct"])),
         _arrow(found["pass_at"].get("1")),
-        f"{_arrow(found['pass_at'][ks[-1]])} @{ks[-1]}" if len(ks) > 1 else "-",
+        "-" if k is None else f"{_arrow(found['pass_at'][k])}{'' if one_k else f' @{k}'}",
         "-" if least is None else f"{least:+z.2f}",
     ]
+
+
+def _most(found: Mapping[str, Any]) -> str | None:
+    """Return the largest k of pass@k, where there is one beside 1."""
+    ks = list(found["pass_at"])
+    return ks[-1] if len(ks) > 1 else None
 
 
 def _arrow(found: Mapping[str, Any] | None) -> str:

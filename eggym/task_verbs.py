@@ -11,16 +11,18 @@ from eggym.flags import Data, Json, console, one_thread, print_json
 def list_(
     name: Annotated[
         str | None,
-        typer.Argument(help="A learner: its settings. `settings`: those of every run. A family of tasks: its ids."),
+        typer.Argument(
+            help="A learner or a task: its settings. `settings`: those of every run. A family of tasks: its ids."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List tasks and learners, the settings of a learner or of every run, or the tasks of a family or a namespace."""
+    """List tasks and learners, the settings of one or of every run, or the tasks of a family or a namespace."""
     if name == "settings":
         _list_run_settings(as_json)
         return
     from eggym.plugins import faults
-    from eggym.registry import family_table, learner_table, task_table
+    from eggym.registry import family_table, is_task, learner_table, task_table
 
     families, tasks, learners = family_table(), task_table(), learner_table()
     for fault in faults():
@@ -29,7 +31,10 @@ def list_(
         ids = (
             families[name][1] if name in families else {key: tasks[key] for key in tasks if key.startswith(f"{name}/")}
         )
-        _list_family(ids, as_json) if ids else _list_settings(name, as_json)
+        if ids:
+            _list_family(ids, as_json)
+        else:
+            (_list_task if name not in learners and is_task(name) else _list_settings)(name, as_json)
         return
     if as_json:
         print_json(
@@ -52,7 +57,7 @@ def list_(
     print_rows(console(), ("task", ""), [*tasks.items(), *rows])
     console().print()
     print_rows(console(), ("learner", ""), list(learners.items()))
-    typer.echo("\nSettings: eggym list LEARNER, and eggym list settings for those of every run.")
+    typer.echo("\nSettings: eggym list LEARNER, eggym list TASK, and eggym list settings for those of every run.")
 
 
 def check(
@@ -137,6 +142,8 @@ def compare(
         print_json(numbers)
     else:
         print_summary(console(), numbers, on_the_way=True)
+        if not numbers["verdicts"]:
+            typer.echo("no pair of ES and RL here, so there is no verdict")
 
 
 def export(
@@ -190,13 +197,34 @@ def _list_run_settings(as_json: bool) -> None:
 
     print_rows(console(), ("setting", "default", ""), [(one.name, one.default, one.meaning) for one in notes])
     typer.echo("\nChange one with --set NAME=VALUE, the same for every learner. endpoint.*: eggym eval --endpoint.")
-    typer.echo("task.NAME=VALUE sets an option of the task; eggym list LEARNER shows those of a learner.")
+    typer.echo("task.NAME=VALUE sets an option of the task: eggym list TASK. Those of a learner: eggym list LEARNER.")
+
+
+def _list_task(name: str, as_json: bool) -> None:
+    from eggym.registry import task_class
+    from eggym.task_notes import task_facts, task_options, told_of
+
+    task = task_class(name)
+    options, facts, told = task_options(task), task_facts(task), told_of(task)
+    if as_json:
+        print_json({"id": task.id, "options": options, **facts, "about": told})
+        return
+    from eggym.tables import print_rows
+
+    typer.echo(f"{task.id}\n{told}\n" if told else task.id)
+    rows = [(f"task.{name}", "" if value is None else str(value)) for name, value in options.items()]
+    print_rows(console(), ("setting", "default"), [*rows, *((name, str(value)) for name, value in facts.items())])
+    typer.echo(
+        "\nChange one with --set task.NAME=VALUE; how it is asked, with --set prompt.NAME=VALUE (eggym list settings)."
+        if options
+        else "\nIt has no options; how it is asked is --set prompt.NAME=VALUE (eggym list settings)."
+    )
 
 
 def _list_settings(learner: str, as_json: bool) -> None:
     from eggym.learner import PROFILES, options_dict
     from eggym.registry import load_learner
-    from eggym.setting_notes import meanings
+    from eggym.setting_notes import meanings, nothing_to_set
 
     spec = load_learner(learner)
     values = {profile: options_dict(spec.resolve(profile, {})) for profile in PROFILES}
@@ -210,8 +238,11 @@ def _list_settings(learner: str, as_json: bool) -> None:
         (name, *(str(values[profile][name]) for profile in PROFILES), told.get(name, ""))
         for name in values[PROFILES[0]]
     ]
-    print_rows(console(), ("setting", *PROFILES, ""), rows)
-    typer.echo(f"\nChange one with --set {learner.removeprefix('random-reward:')}.NAME=VALUE.")
-    typer.echo("tiny: models below 20 M parameters; pretrained: larger ones.")
+    if rows:
+        print_rows(console(), ("setting", *PROFILES, ""), rows)
+        typer.echo(f"\nChange one with --set {learner.removeprefix('random-reward:')}.NAME=VALUE.")
+        typer.echo("tiny: models below 20 M parameters; pretrained: larger ones.")
+    else:
+        typer.echo(f"{spec.name}: {nothing_to_set(spec.options)}")
     if spec.note:
         typer.echo(f"{spec.name}: {spec.note}.")

@@ -7,6 +7,8 @@ import sys
 import pytest
 
 from eggym.cli import main
+from eggym.errors import BadValue
+from eggym.registry import load_task
 
 QUICK = [
     "--set", "eval.items=16", "--set", "eval.points=2", "--set", "eval.many=0", "--set", "eval.train_items=0",
@@ -44,6 +46,33 @@ def test_a_learners_settings_are_listed(capsys):
     assert code == 0 and found["kind"] == "es" and found["profiles"]["tiny"]["sigma"] == 0.04
     code, out, _ = run(capsys, "list", "random-reward:dr_grpo")
     assert code == 0 and "--set dr_grpo.NAME=VALUE" in out and "0.0005" in out
+
+
+def test_a_learner_without_settings_says_so(capsys):
+    code, out, _ = run(capsys, "list", "best-of-n")
+    assert code == 0 and out.startswith("best-of-n: No settings: ") and "n follows from the budget" in out
+    assert "--set" not in out and "an upper bound" in out
+
+
+def test_the_options_of_a_task_are_listed_with_what_it_is(capsys):
+    code, out, _ = run(capsys, "list", "guess")
+    assert code == 0 and out.startswith("eggym/guess-v0\nFind a hidden number") and "no options" in out
+    code, out, _ = run(capsys, "list", "exam")
+    assert "--set task.NAME=VALUE" in out
+    assert {("task.turns", "4"), ("task.mode", "sum")} <= {tuple(line.split()) for line in out.splitlines()}
+    code, out, _ = run(capsys, "list", "mbpp", "--json")  # options of its own, and no data looked for
+    found = json.loads(out)
+    assert found["options"]["rows"] == "sanitized" and found["max_turns"] == 1 and "asserts" in found["about"]
+    code, out, _ = run(capsys, "list", "rg-zebra_puzzles", "--json")
+    assert code == 0 and json.loads(out)["options"] == {"level": None}
+
+
+@pytest.mark.parametrize("name", ["countdown", "guess", "word-problems"])
+def test_the_listed_options_of_a_task_are_those_that_a_refusal_names(capsys, name):
+    with pytest.raises(BadValue) as told:
+        load_task(name, foo=3)
+    listed = ", ".join(json.loads(run(capsys, "list", name, "--json")[1])["options"]) or "none"
+    assert str(told.value).endswith(f"has no option 'foo'; its options: {listed}")
 
 
 def test_the_version_is_told(capsys):
@@ -204,7 +233,8 @@ def test_train_eval_compare_export_in_a_row(capsys, tmp_path, monkeypatch):
     assert run(capsys, *words)[0] == 0  # reads what is there
     code, out, _ = run(capsys, "compare", "run", "--json")
     assert code == 0 and json.loads(out)["tasks"][0]["learners"][0]["learner"] == "dr_grpo"
-    assert run(capsys, "compare", "run")[0] == 0
+    code, out, _ = run(capsys, "compare", "run")
+    assert code == 0 and out.endswith("no pair of ES and RL here, so there is no verdict\n")
     code, _, err = run(capsys, "eval", "--task", "tiny-programs", "--model", "run")
     assert code == 2 and "is a run's, not a model's: eggym export run --to FOLDER" in err
     code, out, _ = run(capsys, "export", "run", "--to", "model")

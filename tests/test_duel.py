@@ -91,6 +91,8 @@ def test_a_folder_of_another_budget_is_refused_and_left_alone(fought):
     [
         ({"task": ["tiny-programs", "tiny-order"]}, UnknownName, "did you mean 'tiny-orders'"),
         ({"learner": ["eggroll", "ppoo"]}, UnknownName, "no learner 'ppoo'"),
+        ({"set": {"beta": 1}}, UnknownName, r"no setting 'beta'; did you mean 'dr_grpo.kl_loss'\?"),
+        ({"set": {"lr": 1}}, UnknownName, r"did you mean 'eggroll.lr' or 'dr_grpo.lr'\?"),
         ({"model": "embeded-v0"}, UnknownName, "did you mean 'embedded-v0'"),
         ({"budget": "40episodes"}, BadValue, "use --force"),
         ({"learner": ["eggroll", "eggroll"]}, BadValue, "learner 'eggroll' is given twice"),

@@ -110,6 +110,9 @@ def test_all_short_budgets_are_told_in_one_line():
     )
     with pytest.raises(BadValue, match=r"2 of sft on me/t-v0 and 2 more; 1 is the least"):
         refuse_short(some * 4, force=True)
+    told_of_trials = r"^budget 9flops of a trial of tuning is good for .*: raise --tune-budget to about 70flops, or"
+    with pytest.raises(BadValue, match=told_of_trials):
+        refuse_short(some, force=False, trials=True)
 
 
 def test_who_never_trains_makes_no_pass():

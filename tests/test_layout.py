@@ -120,6 +120,7 @@ FLOORS = (
     ("bench_rl_work", "bench_rl"),
     (
         "setting_notes",
+        "task_notes",
         "config_file",
         "settings",
         "columns",

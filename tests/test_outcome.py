@@ -7,6 +7,7 @@ import pytest
 from made_up import LEARNERS, TASKS, TUNING, a_duel, changed, measurement, run
 
 from eggym.arena import arrange
+from eggym.beyond_summary import note_on_many
 from eggym.errors import BadValue
 from eggym.files import canonical_json, sha256_json
 from eggym.outcome import summary
@@ -103,8 +104,11 @@ def test_what_cannot_be_compared_is_refused():
     with pytest.raises(BadValue, match="no finished run"):
         arrange([])
     one, other = (run(TASKS[0], "eggroll", 1, [0.2, 0.3], config={"x": x}, id=i, provenance=p) for x, i, p in _twins())
-    with pytest.raises(BadValue, match=r"two different runs of eggroll on eggym/tiny-arithmetic-v0 with seed 1 \("):
+    told = r"two different runs of eggroll on eggym/tiny-arithmetic-v0 with seed 1 \(\w+, \w+\): x is 1 and 2; give one"
+    with pytest.raises(BadValue, match=told):
         arrange([one, other])
+    with pytest.raises(BadValue, match=r"\): their models have other weights; give one of them"):
+        arrange([one, one.model_copy(update={"id": other.id})])
     with pytest.raises(BadValue, match="different primary metrics"):
         arrange([one, run(TASKS[0], "dr_grpo", 1, [0.2], primary="sampled")])
     asked = ({"eval": {"items": 5, "many": many}, "prompt": {"stop": []}} for many in (0, 8))
@@ -423,6 +427,16 @@ def test_a_baseline_that_answers_in_its_own_way_has_no_gap_to_training_items():
         for name, kind in (("eggroll", "es"), ("best-of-n", "baseline"))
     ]
     assert gaps[0] is not None and gaps[1] is None
+
+
+def test_numbers_that_leave_out_what_a_baseline_found_are_noted():
+    still = {**changed(1), "weight_change": {"all": 0.0}}
+    kinds = {"eggroll": "es", "best-prompt": "baseline", "sft": "baseline", "best-of-n": "baseline"}
+    those = {"eggroll": still, "best-prompt": still, "sft": changed(1), "best-of-n": {**still, "many": None}}
+    runs = [run(TASKS[0], name, 1, [0.25, 0.5], kinds[name], beyond=those[name]) for name in kinds]
+    found = note_on_many(summary(runs, {})["tasks"])
+    assert found == "best-prompt: measured on the model itself, without the prompt or choice found."
+    assert note_on_many(summary([runs[0], *runs[2:]], {})["tasks"]) == ""
 
 
 def test_what_was_not_asked_for_is_none_and_not_zero(duel):

@@ -342,6 +342,13 @@ def test_what_changed_beside_the_reward_is_shown(tmp_path):
     assert 'tr class="chosen"' in page and "2 trials on tiny-orders" in page
 
 
+def test_the_page_notes_numbers_that_leave_out_what_a_baseline_found(tmp_path):
+    still = {**changed(1), "weight_change": {"all": 0.0}}
+    for name, kind in (("best-of-n", "baseline"), ("eggroll", "es")):
+        page = write_report(tmp_path, [run(TASKS[0], name, 1, [0.25, 0.5], kind, beyond=still)], {}).read_text()
+        assert (">best-of-n: measured on the model itself, without the prompt" in page) is (kind == "baseline")
+
+
 def test_what_was_not_asked_for_has_no_section(tmp_path, duel):
     page = write_report(tmp_path, *duel).read_text()
     assert "Beyond the reward" not in page and "How options were chosen" not in page and "pass@" not in page

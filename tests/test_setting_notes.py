@@ -7,7 +7,7 @@ import pytest
 
 from eggym.config import SECTIONS
 from eggym.registry import load_learner
-from eggym.setting_notes import SOURCES, meanings, run_settings
+from eggym.setting_notes import SOURCES, meanings, nothing_to_set, run_settings
 
 
 def test_every_setting_of_a_run_is_listed_with_its_default_and_its_meaning():
@@ -37,3 +37,8 @@ def test_the_options_of_a_learner_have_their_meanings_from_all_its_classes(learn
 
 def test_options_without_a_source_have_no_meanings():
     assert meanings(dataclasses.make_dataclass("Made", [("lr", float, 0.1)])) == {}
+
+
+def test_what_has_no_settings_says_so_even_where_its_author_did_not():
+    assert nothing_to_set(dataclasses.make_dataclass("Made", [])) == "No settings."
+    assert nothing_to_set(load_learner("best-of-n").options).startswith("No settings: n follows from the budget")

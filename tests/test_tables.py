@@ -46,11 +46,31 @@ def test_what_changed_beside_the_reward_is_one_row_a_learner():
     text = shown(summary(runs, {}))
     assert max(map(len, text.splitlines())) <= 100
     row = next(line for line in text.splitlines() if "0.25→0.50" in line)
-    # KL 0.02, weights 0.2, gap 0 to 0.25, distinct 0.8 to 0.5, pass@1, pass@64, kept 0.5 to 0.3
+    heading = next(line for line in text.splitlines() if "KL" in line)
+    assert heading.split() == ["KL", "weights", "train-test", "distinct", "pass@1", "pass@64", "forgot", "most"]
+    # KL 0.02, weights 0.2, gap 0 to 0.25, distinct 0.8 to 0.5, pass@1, pass@64, other task 0.5 to 0.3
     assert row.split() == [
-        "eggroll", "0.02", "0.2", "0.00→0.25", "0.80→0.50", "0.25→0.50", "0.75→0.90", "@64", "-0.20",
+        "eggroll", "0.02", "0.2", "0.00→0.25", "0.80→0.50", "0.25→0.50", "0.75→0.90", "-0.20",
     ]  # fmt: skip
-    assert "over 1 tasks" not in text
+    assert "over 1 tasks" not in text and "model itself" not in text
+    still = {**changed(1), "weight_change": {"all": 0.0}}
+    text = shown(summary([run(TASKS[0], "best-of-n", 1, [0.25, 0.5], "baseline", beyond=still)], {}))
+    assert "\nbest-of-n: measured on the model itself, without the prompt or choice found." in text
+
+
+def test_the_table_beside_the_reward_has_no_empty_column_and_names_every_k():
+    runs = [run(TASKS[0], "eggroll", seed, [0.25, 0.5], beyond={**changed(seed, 0.3), "retention": {}, "kl_base": None})
+            for seed in (1, 2, 3)]  # fmt: skip
+    fewer = changed(1, 0.3)
+    for score in fewer["many"].values():
+        del score["pass_at"]["64"]
+    runs += [run(TASKS[1], "eggroll", 1, [0.25, 0.5], beyond=fewer)]
+    rows = [line.split() for line in shown(summary(runs, {})).splitlines()]
+    assert [cell for row in rows for cell in row if cell.startswith("@")] == ["@64", "@8"]
+    heading = next(row for row in rows if "distinct" in row)
+    assert heading == ["KL", "weights", "train-test", "distinct", "pass@1", "pass@most", "forgot", "most"]
+    rows = [line.split() for line in shown(summary(runs[:3], {})).splitlines()]
+    assert ["weights", "train-test", "distinct", "pass@1", "pass@64"] in rows
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -61,7 +81,7 @@ def test_no_column_is_lost_where_there_is_little_room(terminal):
     print_summary(console, summary(runs, {}))
     lines = console.export_text().splitlines()
     words = " ".join(lines).split()
-    for name in ("start", "end", "gain", "memory", "weights", "distinct", "pass@1", "most", "least"):
+    for name in ("start", "end", "gain", "memory", "weights", "distinct", "pass@1", "pass@64", "forgot", "most"):
         assert name in words
     rows = [line for line in lines if line.startswith(" eggroll")]
     assert "-0.20" in " ".join(rows) and "…" not in " ".join(lines)

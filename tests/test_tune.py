@@ -228,8 +228,9 @@ def test_another_folder_has_the_same_bits_whatever_the_workers(tuned, tmp_path, 
 def test_what_is_too_much_is_refused_and_nothing_is_written(tmp_path):
     with pytest.raises(BadValue, match="eggroll has 8 settings to try, and every learner gets 9 trials"):
         duel(out=tmp_path / "duel", **{**CALL, "tune": 9})
-    with pytest.raises(BadValue, match="use --force"):
-        duel(out=tmp_path / "duel", **{**CALL, "tune_budget": "9episodes", "force": False})
+    # the budget of the runs would do
+    with pytest.raises(BadValue, match=r"^budget 9episodes of a trial of tuning .* raise --tune-budget to about"):
+        duel(out=tmp_path / "duel", **{**CALL, "budget": "64episodes", "tune_budget": "9episodes", "force": False})
     assert not (tmp_path / "duel").exists()
 
 
