@@ -266,6 +266,7 @@ def test_true_rewards_are_told_where_the_reward_is_a_proxy(capsys, tmp_path, mon
     assert code == 0 and "; true reward: " in out
 
 
+@pytest.mark.slow
 def test_the_exported_model_needs_no_eggym(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(

@@ -65,6 +65,7 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = eggym.nothing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["module first", "attribute first"])
 def test_a_name_that_is_module_and_function_is_always_the_function(order):
     first, second = "import_module(f'eggym.{name}')", "getattr(eggym, name)"

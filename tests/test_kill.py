@@ -85,6 +85,7 @@ def until(is_so, seconds):
     return is_so()
 
 
+@pytest.mark.slow
 def test_workers_end_with_the_command_that_started_them(tmp_path):
     process = start(TINY, tmp_path)
     try:
