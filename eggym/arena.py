@@ -14,13 +14,8 @@ from eggym.score import Mode, Point
 FROZEN = "frozen"  # the control that never changes
 # what the runs of a comparison may differ in; tuning has a rule of its own
 _OWN = ("learner", "variant", "options", "profile", "seed", "tuning")
-_TUNING = (
-    "task",
-    "split",
-    "budget",
-    "items",
-    "trials",
-)  # what has to be equal of it; what was chosen is a learner's own
+# what has to be equal of a tuning; what was chosen is a learner's own
+_TUNING = ("task", "split", "budget", "items", "trials")
 _BESIDE = {"provenance", "content_sha256"}  # who made it: that two made the same is no contradiction
 _MOST_TOLD = 4  # keys in which two runs differ
 _KINDS = ("es", "rl", "baseline", "control")
