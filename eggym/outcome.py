@@ -33,7 +33,10 @@ def summary(records: Sequence[Record], measured: Mapping[str, Measured], target:
     arenas = arrange(records)
     axes = axes_of(arenas, measured)
     pairs = compare_all(arenas)
-    tasks = [_task(arena, found, axes, measured, target) for arena, found in zip(arenas, pairs, strict=True)]
+    tasks = [
+        {**task_numbers(arena, axes, measured, target), "comparisons": list(found)}
+        for arena, found in zip(arenas, pairs, strict=True)
+    ]
     verdicts = [{"task": task["task"], **pair} for task in tasks for pair in task["comparisons"]]
     first = records[0]
     return {
@@ -77,13 +80,17 @@ def headline(arenas: Sequence[Arena], verdicts: Sequence[Mapping[str, Any]]) -> 
     return f"{budget}, {'; '.join(parts)}."
 
 
-def _task(
-    arena: Arena,
-    comparisons: Sequence[Mapping[str, Any]],
-    axes: Sequence[Axis],
-    measured: Mapping[str, Measured],
-    share: float,
+def task_numbers(
+    arena: Arena, axes: Sequence[Axis], measured: Mapping[str, Measured], share: float = TARGET
 ) -> dict[str, Any]:
+    """Return what came of every learner of one task: a row of numbers for each, compared with nobody.
+
+    Args:
+        arena: the task and its runs.
+        axes: on which areas and times to the target are told.
+        measured: what was measured, by the id of the record; may be incomplete.
+        share: what counts as learnt; see `summary`.
+    """
     info = arena.sides[0].records[0].task
     target = target_of(arena, share)
     ends = {axis: common_end(arena, axis, measured) for axis in axes}
@@ -100,7 +107,6 @@ def _task(
             }
             for side in arena.sides
         ],
-        "comparisons": list(comparisons),
     }
 
 

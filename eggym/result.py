@@ -74,7 +74,7 @@ class Finished(Protocol):
 def finish(run: Finished) -> Record:
     """Write everything, the record last; then the checkpoints go."""
     write_weights(run.folder / WEIGHTS, run.parameters)
-    write_bytes(run.folder / CURVE, _curve(run.points).encode())
+    write_bytes(run.folder / CURVE, curve_csv(run.points).encode())
     record = sealed(_record(run))
     write_json(run.folder / MEASURED_FILE, _measured(run))
     write_json(run.folder / RECORD_FILE, record)
@@ -211,7 +211,7 @@ def _host() -> dict[str, str]:
     }
 
 
-def _curve(points: Sequence[Point]) -> str:
+def curve_csv(points: Sequence[Point]) -> str:
     """The learning curve as CSV, one row for each evaluation."""
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")

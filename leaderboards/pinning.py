@@ -1,0 +1,68 @@
+"""From a board's rules to the configuration that its runs must have, and how far a record is from it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from eggym.config import flat, resolve
+from eggym.errors import BadValue
+from eggym.files import write_json
+from eggym.record import Record
+from eggym.train import identify
+
+from .board import ANY, DIVISION, FROZEN, OWN, Board, pinned_path, read_board
+
+_STAND_IN = "embedded-v0"  # where the model is the user's own: nothing of it is pinned
+_MOST_TOLD = 4
+
+
+def pin(path: Path) -> Path:
+    """Write the resolved configurations of a board beside it, and return where.
+
+    Raises:
+        BadValue: tasks or model are no longer those that the board names; the present digests are told.
+    """
+    board = read_board(path)
+    runs = {label: _expected(board, label) for label in board.labels}
+    for one in board.tasks:
+        found = runs[one.task]["task_digest"]
+        if found != one.digest:
+            raise BadValue(f"{path}: the digest of {one.task} is {found} now; a board with another task is a new board")
+    if board.model.name != ANY and runs[board.labels[0]]["model_sha256"] != board.model.sha256:
+        found = runs[board.labels[0]]["model_sha256"]
+        raise BadValue(
+            f"{path}: the sha256 of {board.model.name} is {found}; a board with another model is a new board"
+        )
+    place = pinned_path(path)
+    place.parent.mkdir(exist_ok=True)
+    write_json(place, {"board": board.name, "version": board.version, "runs": runs})
+    return place
+
+
+def differing(board: Board, expected: Mapping[str, Any], record: Record) -> list[str]:
+    """Return in which keys a record's configuration is not the board's, and how: at most a few of them."""
+    left_out = {*OWN, *(DIVISION if board.model.name == ANY else ())}
+    one, two = (
+        flat({key: value for key, value in config.items() if key not in left_out})
+        for config in (expected, record.config)
+    )
+    keys = sorted(key for key in one.keys() | two.keys() if one.get(key) != two.get(key))
+    told = [f"{key} is {two.get(key)!r}, the board wants {one.get(key)!r}" for key in keys[:_MOST_TOLD]]
+    return told + ([f"and {len(keys) - _MOST_TOLD} more"] if len(keys) > _MOST_TOLD else [])
+
+
+def division(board: Board, record: Record) -> str:
+    """Return the table of a board that a record belongs to: empty, or what a user's own model was."""
+    if board.model.name != ANY:
+        return ""
+    told = record.config
+    return (
+        f"{told['model']} {told['model_sha256'][:8]}, {told['dtype']} on {told['device']}, {told['memory'] >> 20} MiB"
+    )
+
+
+def _expected(board: Board, label: str) -> dict[str, Any]:
+    duel = board.duel([FROZEN], model=_STAND_IN if board.model.name == ANY else ANY)
+    plan = resolve(duel.run(label, FROZEN, board.seeds[0]))
+    left_out = {*OWN, *(DIVISION if board.model.name == ANY else ())}
+    return {name: value for name, value in identify(plan).items() if name not in left_out}
