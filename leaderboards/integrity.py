@@ -60,6 +60,17 @@ def faults(entry: Entry, ledger: Ledger | None) -> list[str]:
     return found
 
 
+def unchanged_faults(entry: Entry, ledger: Ledger) -> list[str]:
+    """Return which files of a record are not what they were when it was added, without looking into them."""
+    found = _in_ledger(entry, ledger)
+    for name in entry.manifest.files if not found else ():
+        try:
+            entry.raw(name)
+        except EggymError as problem:
+            found.append(str(problem))
+    return found
+
+
 def _in_ledger(entry: Entry, ledger: Ledger) -> list[str]:
     line = ledger.added(entry.name)
     if line is None:

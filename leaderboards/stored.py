@@ -117,7 +117,7 @@ class Entry:
     @cached_property
     def manifest_sha256(self) -> str:
         """The digest of the manifest's file, which the ledger keeps."""
-        return hashlib.sha256(self._raw(MANIFEST)).hexdigest()
+        return hashlib.sha256(self._read(MANIFEST)).hexdigest()
 
     def has(self, name: str) -> bool:
         """Whether a file of the run is here, packed or not."""
@@ -130,18 +130,27 @@ class Entry:
             BadValue: it is missing, was changed, or holds more than it says.
         """
         stored = name + PACKED if name in PACKED_FILES else name
-        told = self.manifest.files.get(stored)
-        if told is None:
-            raise BadValue(f"{self.name}/{stored} is missing from the manifest; add the run again")
-        raw = self._raw(stored)
-        if len(raw) != told.bytes or hashlib.sha256(raw).hexdigest() != told.sha256:
-            raise changed(self, stored, "it is not what the manifest says")
+        raw, told = self.raw(stored), self.manifest.files[stored]
         if told.content_bytes is None:
             return raw
         found = unpack(raw, told.content_bytes, f"{self.name}/{stored}")
         if hashlib.sha256(found).hexdigest() != told.content_sha256:
             raise changed(self, stored, "its content is not what the manifest says")
         return found
+
+    def raw(self, stored: str) -> bytes:
+        """Return a file as it lies in the folder, after looking at its size and digest.
+
+        Raises:
+            BadValue: it is missing, or was changed.
+        """
+        told = self.manifest.files.get(stored)
+        if told is None:
+            raise BadValue(f"{self.name}/{stored} is missing from the manifest; add the run again")
+        raw = self._read(stored)
+        if len(raw) != told.bytes or hashlib.sha256(raw).hexdigest() != told.sha256:
+            raise changed(self, stored, "it is not what the manifest says")
+        return raw
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """Return the JSON lines of a file.
@@ -162,7 +171,7 @@ class Entry:
         """The hash chain."""
         return parse(self.content(CHAIN).decode(), f"{self.name}/{CHAIN}")
 
-    def _raw(self, name: str) -> bytes:
+    def _read(self, name: str) -> bytes:
         return read_plain(self.folder / name, f"{self.name}/{name}")
 
 
