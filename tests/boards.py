@@ -19,6 +19,7 @@ NAME = "small"
 TASKS = ("eggym/tiny-programs-v0", "eggym/tiny-orders-v0")
 LEARNERS = ("eggroll", "dr_grpo", "frozen", "random-reward:eggroll", "random-reward:dr_grpo")
 SEEDS = (0, 1, 2)
+SAID = Submission(by="a tester", note="made for tests")
 SETTINGS = {
     "eval.items": 8,
     "eval.points": 2,
@@ -74,7 +75,7 @@ def make_runs(board, folder, learners=LEARNERS, settings=None):
     return found
 
 
-def make_place(folder, learners=LEARNERS, said=Submission(by="a tester", note="made for tests"), **changes):
+def make_place(folder, learners=LEARNERS, said=SAID, **changes):
     """Make a place below a folder, its runs beside it, and everything added to the board ``small``."""
     place = Place(folder / "leaderboards")
     board = read_board(board_file(place.root / "boards", **changes))
