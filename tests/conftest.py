@@ -159,6 +159,15 @@ def chat_server(monkeypatch):
 
 
 @pytest.fixture(scope="session")
+def small_place(tmp_path_factory):
+    """A place with the board ``small``, see `boards`. Nobody changes it; the runs lie beside it under ``runs``."""
+    import boards
+
+    base = tmp_path_factory.getbasetemp()
+    return boards.shared_place((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small-place")
+
+
+@pytest.fixture(scope="session")
 def policy():
     """A policy that nobody changes."""
     return random_policy()

@@ -1,0 +1,95 @@
+"""A small real place: a board of two tasks, trained on in seconds, with every learner that its rules want.
+
+Take it as the fixture `small_place`: it is made once for all workers of pytest. Tests that change it copy its folder.
+"""
+
+import fcntl
+from unittest import mock
+
+import yaml
+
+from eggym.config import RunConfig, resolve
+from eggym.leaderboards.adding import Submission, add
+from eggym.leaderboards.board import read_board
+from eggym.leaderboards.pinning import pin
+from eggym.leaderboards.place import Place
+from eggym.train import identify, run_plan
+
+NAME = "small"
+TASKS = ("eggym/tiny-programs-v0", "eggym/tiny-orders-v0")
+LEARNERS = ("eggroll", "dr_grpo", "frozen", "random-reward:eggroll", "random-reward:dr_grpo")
+SEEDS = (0, 1, 2)
+SAID = Submission(by="a tester", note="made for tests")
+SETTINGS = {
+    "eval.items": 8,
+    "eval.points": 2,
+    "eval.drift": 0,
+    "eval.many": 2,
+    "eval.many_items": 2,
+    "eval.train_items": 2,
+    "eggroll.population": 8,
+    "eggroll.items": 2,
+    "dr_grpo.items": 2,
+    "dr_grpo.replies": 8,
+}
+
+
+def board_file(folder, tasks=TASKS, seeds=SEEDS, **changes):
+    """Write the board ``small``, pinned, and return its file."""
+    plan = resolve(RunConfig(tasks[0], "frozen", device="cpu", dtype="float32"))
+    digests = {task: identify(resolve(RunConfig(task, "frozen", device="cpu")))["task_digest"] for task in tasks}
+    rules = {
+        "schema": 1,
+        "name": NAME,
+        "version": 1,
+        "title": "A small board",
+        "about": "Two tasks, a few updates: for tests.",
+        "opened": "2026-01-02",
+        "model": {"name": "embedded-v0", "sha256": identify(plan)["model_sha256"]},
+        "tasks": [{"task": task, "digest": digest} for task, digest in digests.items()],
+        "budget": "32episodes",
+        "seeds": list(seeds),
+        "split": "test:small",
+        "dtype": "float32",
+        "set": SETTINGS,
+        **changes,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{NAME}.yaml"
+    path.write_text(yaml.safe_dump(rules, sort_keys=False), encoding="utf-8")
+    pin(path)
+    return path
+
+
+def make_runs(board, folder, learners=LEARNERS, settings=None):
+    """Run what a board asks for, and return the folders of the runs."""
+    duel = board.duel(learners, settings)
+    found = []
+    for task in duel.task:
+        for learner in learners:
+            for seed in duel.seeds:
+                out = folder / task.rpartition("/")[2] / learner.replace(":", "-") / f"seed-{seed}"
+                out.mkdir(parents=True)
+                run_plan(resolve(duel.run(task, learner, seed)), out, lambda event: None, force=True)
+                found.append(out)
+    return found
+
+
+def make_place(folder, learners=LEARNERS, said=SAID, **changes):
+    """Make a place below a folder, its runs beside it, and everything added to the board ``small``."""
+    place = Place(folder / "leaderboards")
+    board = read_board(board_file(place.root / "boards", **changes))
+    with mock.patch("os.fsync"):  # nothing here has to survive a power cut
+        add(place, NAME, make_runs(board, folder / "runs", learners), said)
+    return place
+
+
+def shared_place(folder):
+    """Return the place below a folder; the first process to ask makes it, and others wait."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "whole").exists():
+            make_place(folder)
+            (folder / "whole").touch()
+    return Place(folder / "leaderboards")
