@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from eggym.arena import Side, counted
+from eggym.arena import Side
 from eggym.errors import EggymError
 from eggym.replies import EVALUATIONS
 from eggym.score import Mode
@@ -50,7 +50,7 @@ def sampled(sides: Sequence[tuple[str, Side]], entries: Mapping[str, Entry], mod
     found = []
     for task, side in sides[:MOST]:
         record = side.records[0]
-        rows = _last(entries[record.id], record.points.index(counted(record)), mode)
+        rows = _last(entries[record.id], record.points.index(record.counted), mode)
         if rows:
             found.append((task, {"seed": record.seed, "shown": [_told(why, row) for why, row in choose(rows, each)]}))
     return found
