@@ -12,7 +12,7 @@ import numpy as np
 from eggym.arena import Arena
 from eggym.axes import AXES, Axis
 from eggym.overall import overall
-from eggym.picture import panel_svgs
+from eggym.picture import layered_svgs
 from eggym.plots import profile_svg
 from eggym.stats import mean_t, on_grid
 
@@ -52,7 +52,8 @@ def curves(shown: Shown, first: Axis) -> dict[str, Any]:
     verdicts = [_best(shown, arena) for arena in arenas]
     profile = profile_svg(overall(arenas), arenas) if arenas else None
     return {
-        "axes": [(axis, AXES[axis], panel_svgs(arenas, axis, shown.table.measured, verdicts, False)) for axis in axes],
+        "axes": [(axis, AXES[axis]) for axis in axes],
+        "panels": layered_svgs(arenas, axes, shown.table.measured, verdicts, light=False),
         "first": first if first in axes else axes[0],
         "profile": profile,
         "drawn": len(labels),
