@@ -167,18 +167,17 @@ def labels(strong: Sequence[Line], scale: Scale) -> list[str]:
     return parts
 
 
-def leaders(strong: Sequence[Line], scale: Scale) -> list[str]:
+def leaders(strong: Sequence[Line], scale: Scale) -> str:
     """Join the ends of lines with their names, where those had to be moved or stand far off."""
     parts = []
     for line, y, place in _placed(strong, scale):
         x_end = scale.right if line.flat else scale.x(float(line.x[-1]))
         x = scale.right + 12
         if abs(place - y) > 6 or x - x_end > 16:
-            leader = f'd="M{x_end + 6:.1f} {y:.1f}H{max(x_end + 6, scale.right):.1f}L{x - 2:.1f} {place:.1f}"'
-            parts.append(
-                f'<path class="{line.css}" stroke="currentColor" stroke-dasharray="1.5 2.5" fill="none" {leader}/>'
-            )
-    return parts
+            leader = f"M{x_end + 6:.1f} {y:.1f}H{max(x_end + 6, scale.right):.1f}L{x - 2:.1f} {place:.1f}"
+            parts.append(f'<path class="{line.css}" d="{leader}"/>')
+    group = '<g fill="none" stroke="currentColor" stroke-dasharray="1.5 2.5">'
+    return f"{group}{''.join(parts)}</g>" if parts else ""
 
 
 def _placed(strong: Sequence[Line], scale: Scale) -> list[tuple[Line, float, float]]:

@@ -59,7 +59,7 @@ def panel(
         measured: by id of the record; needed for CPU-seconds only.
         verdict: a few words below the task's name, and the class that colours them.
         beside: the tasks next to it, with which it shares the scale of rewards where their ranges are equal.
-        light: draw the metric that does not decide, too.
+        light: draw the metric that does not decide and the bands of controls, too.
         seeds: draw every seed, thin, also where there is a band.
     """
     strong = lines(arena, arena.primary, axis, measured)
@@ -153,11 +153,11 @@ def _moving(
     true = lines(arena, arena.primary, axis, measured, truth=True)
     parts = [_ticks(scale, axis)]
     parts += [path(line.x, line.mean, scale, line.css, 1.2, 0.5) for line in other if not line.flat]
-    parts += [band(line, scale) for line in strong if not line.flat]
+    parts += [band(line, scale) for line in strong if not line.flat and (light or line.side.kind != "control")]
     thin = [line for line in strong if seeds and not line.flat and len(line.seeds) >= FEWEST]
     parts += [path(x, y, scale, line.css, 0.9, 0.55) for line in thin for x, y in line.seeds]
     parts += [stroke(line, scale) for line in sorted(strong, key=lambda line: line.side.kind != "control")]
-    parts += leaders(strong, scale)
+    parts.append(leaders(strong, scale))
     parts += [path(line.x, line.mean, scale, line.css, 2.2, dots="0.1 4.5") for line in true if not line.flat]
     return "".join(parts)
 

@@ -26,8 +26,13 @@ _CSS, _SCRIPT = "board.css", "board.js"
 def pages(script: bool = False) -> Any:
     """Return the templates of a site; those of the board's own page bring its script."""
     site = environment(("eggym.leaderboards", "eggym"), (REPORT_CSS, _CSS), _SCRIPT if script else "")
-    site.filters.update(size=size)
+    site.filters.update(size=size, sort_key=_sort_key)
     return site
+
+
+def _sort_key(value: float | None) -> str:
+    """Return what a column is sorted by, in few characters; empty: last, either way."""
+    return "" if value is None else f"{value:.6g}"
 
 
 def index_page(boards: Sequence[ShownBoard]) -> str:

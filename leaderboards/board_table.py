@@ -88,6 +88,7 @@ def _row(shown: Shown, row: Mapping[str, Any], axis: Axis, span: tuple[float, fl
         "page": shown.pages[row["learner"]],
         "rank": row["rank"],
         "ranks": ranks(row["rank"]),
+        "rank_key": row["rank"] and row["rank"][0] + row["rank"][1] / 1000,
         "score": row["score"],
         "bar": bar(row["score"], span, f"{row['kind']}0" if row["kind"] != "control" else "ctl"),
         "tasks": [None if task is None else _task(task, axis) for task in tasks],
