@@ -4,6 +4,7 @@ ES is blue, RL orange, baselines green and dashed, controls grey; the frozen bas
 Colours come from classes, so that a page can follow light and dark. Nothing is interactive, and nothing is fetched.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -103,7 +104,7 @@ def path(
 ) -> str:
     """Return a line through the points that are known; ``dots`` is its pattern."""
     known = np.isfinite(y)
-    places = _bends([(scale.x(a), scale.y(b)) for a, b in zip(x[known], y[known], strict=True)])
+    places = _bends(_placed_points(x[known], y[known], scale))
     style = f'fill="none" stroke="currentColor" stroke-width="{wide}" stroke-linejoin="round"'
     faded = "" if fade == 1 else f' opacity="{fade}"'
     faded += f' stroke-linecap="round" stroke-dasharray="{dots}"' if dots else ""
@@ -116,11 +117,13 @@ def band(line: Line, scale: Scale) -> str:
     if known.sum() < 2:
         return ""
     edges = [np.clip(edge[known], scale.y_low, scale.y_high) for edge in (line.high, line.low)]
-    there, back = (
-        _bends([(scale.x(a), scale.y(b)) for a, b in zip(line.x[known], edge, strict=True)]) for edge in edges
-    )
+    there, back = (_bends(_placed_points(line.x[known], edge, scale)) for edge in edges)
     fade = 0.15 if line.side.kind in ("es", "rl") else 0.08
     return f'<path class="{line.css}" fill="currentColor" opacity="{fade}" d="{_through(there + back[::-1])}Z"/>'
+
+
+def _placed_points(x: NDArray[np.float64], y: NDArray[np.float64], scale: Scale) -> list[tuple[float, float]]:
+    return [(scale.x(a), scale.y(b)) for a, b in zip(x.tolist(), y.tolist(), strict=True)]
 
 
 def _bends(places: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -128,9 +131,9 @@ def _bends(places: list[tuple[float, float]]) -> list[tuple[float, float]]:
     if len(places) < 3:
         return places
     (x0, y0), (x1, y1) = places[0], places[-1]
-    long = float(np.hypot(x1 - x0, y1 - y0)) or 1.0
+    long = math.hypot(x1 - x0, y1 - y0) or 1.0
     off = [abs((x1 - x0) * (y0 - y) - (x0 - x) * (y1 - y0)) / long for x, y in places]
-    worst = int(np.argmax(off))
+    worst = max(range(len(off)), key=off.__getitem__)
     if off[worst] < _STRAIGHT:
         return [places[0], places[-1]]
     return [*_bends(places[: worst + 1])[:-1], *_bends(places[worst:])]

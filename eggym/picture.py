@@ -150,7 +150,7 @@ def _moving(
     strong = lines(arena, arena.primary, axis, measured)
     other = lines(arena, "sampled" if arena.primary == "greedy" else "greedy", axis, measured) if light else []
     scale = _scale(arena, strong, beside)
-    true = lines(arena, arena.primary, axis, measured, truth=True)
+    true = lines(arena, arena.primary, axis, measured, truth=True) if _is_proxy(arena) else []
     parts = [_ticks(scale, axis)]
     parts += [path(line.x, line.mean, scale, line.css, 1.2, 0.5) for line in other if not line.flat]
     parts += [band(line, scale) for line in strong if not line.flat and (light or line.side.kind != "control")]
@@ -160,6 +160,10 @@ def _moving(
     parts.append(leaders(strong, scale))
     parts += [path(line.x, line.mean, scale, line.css, 2.2, dots="0.1 4.5") for line in true if not line.flat]
     return "".join(parts)
+
+
+def _is_proxy(arena: Arena) -> bool:
+    return any(true_mean(record.points[-1].greedy) is not None for side in arena.sides for record in side.records)
 
 
 def _scale(arena: Arena, strong: Sequence[Line], beside: Sequence[Arena]) -> Scale:
