@@ -9,7 +9,7 @@ from eggym.config import flat
 from eggym.errors import BadValue
 from eggym.files import sha256_json
 from eggym.record import Record
-from eggym.score import Mode, Point
+from eggym.score import Mode
 
 FROZEN = "frozen"  # the control that never changes
 # what the runs of a comparison may differ in; tuning has a rule of its own
@@ -159,11 +159,6 @@ def _told(record: Record) -> str:
     cost = f" of {found['budget']}" if found["budget"] else ""
     items = f", {found['items']} items" if found["items"] else ""
     return f"{found['trials']} trials{cost} on {found['task']}, {found['split']}{items}"
-
-
-def counted(record: Record) -> Point:
-    """Return the point of the curve that counts: the last, or the one that the checkpoint rule chose."""
-    return next((point for point in record.points if point.step == record.chosen), record.points[-1])
 
 
 def _sides(records: Sequence[Record]) -> tuple[Side, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from eggym.arena import Side, counted
+from eggym.arena import Side
 from eggym.record import Measured, Record
 from eggym.score import Change, Mode, Score
 from eggym.stats import Value, known_values, mean_t
@@ -78,7 +78,7 @@ def tunings(sides: Iterable[Side]) -> list[dict[str, Any]]:
 
 def _kl(record: Record) -> Value:
     at_end = record.beyond.kl_base if record.beyond is not None else None
-    return counted(record).kl_base if at_end is None else at_end
+    return record.counted.kl_base if at_end is None else at_end
 
 
 def _weights(record: Record) -> Mapping[str, float]:

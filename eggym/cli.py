@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 a check failed, 2 the input was refused, 130 stopped by Ct
 """
 
 import sys
+from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -57,6 +58,7 @@ app.command()(export)
 app.command()(bake)
 app.command()(bench)
 app.command()(doctor)
+app.add_typer(import_module("eggym.leaderboards.verbs").app)  # by name: the core knows no leaf
 
 
 def main(arguments: list[str] | None = None) -> None:

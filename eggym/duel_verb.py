@@ -83,21 +83,21 @@ def duel(
         "set": parse_set(set_ or []), "workers": workers, "force": force or None,
         "tune": tune, "tune_task": tune_task, "tune_budget": tune_budget, "tune_items": tune_items,
     }  # fmt: skip
-    asked = {name: _Asked.of(settings) for name, settings in gather_parts(config, flags, part or []).items()}
+    asked = {name: Asked.of(settings) for name, settings in gather_parts(config, flags, part or []).items()}
     if len(asked) > 1 and not dry_run:
-        _plan_all(asked)  # the last part may be hours away
+        plan_all(asked)  # the last part may be hours away
     found: dict[str | None, dict[str, Any]] = {}
-    plans = _plan_all(asked) if dry_run else {}
+    plans = plan_all(asked) if dry_run else {}
     for name, one in asked.items():
         if name is not None and not as_json:
             typer.echo(f"part {name}\n")
-        found[name] = _show_plan(one, plans[name], as_json) if dry_run else _fight(one, as_json)
+        found[name] = show_plan(one, plans[name], as_json) if dry_run else fight(one, as_json)
     if as_json:
         print_json(found.get(None, {"parts": found}))
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """One duel, as it was asked for."""
 
     config: "DuelConfig"
@@ -105,7 +105,8 @@ class _Asked:
     force: bool
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> "_Asked":
+    def of(cls, settings: Mapping[str, Any]) -> "Asked":
+        """Read what the flags and files say."""
         from eggym.settings import duel_config
 
         config = duel_config(settings)
@@ -113,7 +114,7 @@ class _Asked:
         return cls(config, folder, settings.get("force", False))
 
 
-def _plan_all(asked: Mapping[str | None, _Asked]) -> dict[str | None, "DuelPlan"]:
+def plan_all(asked: Mapping[str | None, Asked]) -> dict[str | None, "DuelPlan"]:
     """Try every part, with the same processes, and write nothing."""
     from eggym.duel import plan_duel
     from eggym.pool import Pool
@@ -127,7 +128,7 @@ def _plan_all(asked: Mapping[str | None, _Asked]) -> dict[str | None, "DuelPlan"
         pool.stop()
 
 
-def _fight(asked: _Asked, as_json: bool) -> dict[str, Any]:
+def fight(asked: Asked, as_json: bool) -> dict[str, Any]:
     """Run a duel and print what came of it; return that for JSON."""
     from eggym.duel import run_duel
     from eggym.progress import Progress
@@ -141,7 +142,7 @@ def _fight(asked: _Asked, as_json: bool) -> dict[str, Any]:
     return {**result.summary, "folder": str(result.folder), "report": str(result.report)}
 
 
-def _show_plan(asked: _Asked, plan: "DuelPlan", as_json: bool) -> dict[str, Any]:
+def show_plan(asked: Asked, plan: "DuelPlan", as_json: bool) -> dict[str, Any]:
     """Print what a duel would take; return that for JSON."""
     from eggym.tables import print_plan
 

@@ -140,4 +140,4 @@ def _spot(spot: Any) -> tuple[str, ...]:
     rewards = ["-" if value is None else f"{value:.4g}" for value in (spot.reward_kept, spot.reward)]
     place = (spot.place.step, spot.place.member, spot.item, spot.place.sample)
     verdict = f"differs: {', '.join(spot.differs)}" if spot.differs else "same"
-    return (*map(str, place), *rewards, spot.digest_kept[:8], spot.digest[:8], verdict)
+    return (*map(str, place), *rewards, (spot.digest_kept or "-")[:8], spot.digest[:8], verdict)

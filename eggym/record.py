@@ -203,7 +203,12 @@ class Record(Strict):
 
     def final(self, mode: Mode) -> Score:
         """Return the evaluation that counts: at the end of the budget, or where validation was best."""
-        return self._score(next((one for one in self.points if one.step == self.chosen), self.points[-1]), mode)
+        return self._score(self.counted, mode)
+
+    @property
+    def counted(self) -> Point:
+        """The point of the curve that counts: the last, or the one that the checkpoint rule chose."""
+        return next((point for point in self.points if point.step == self.chosen), self.points[-1])
 
     @staticmethod
     def _score(point: Point, mode: Mode) -> Score:

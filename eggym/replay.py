@@ -21,8 +21,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from eggym.budget import FlopModel, Meter
+from eggym.config import Plan
 from eggym.episode import Ending, Episode, EpisodeBatch
 from eggym.errors import BadValue
+from eggym.evaluate import Evaluated, Evaluator
 from eggym.files import sha256_file, unwritable
 from eggym.fitness import FitnessLog, FitnessStep
 from eggym.kl_reward import TOLD_REWARD
@@ -30,6 +33,7 @@ from eggym.learner import Learner
 from eggym.policy import model_sha256
 from eggym.record import Record
 from eggym.reopen import Reopened, Whereabouts, no_es, reopen
+from eggym.replies import SHARDS
 from eggym.result import FITNESS, STEPS, WEIGHTS, write_weights
 from eggym.spot import Spot, SpotCheck, choose
 from eggym.task import Item, Verdict, VerdictState
@@ -50,6 +54,7 @@ class Replayed:
     first_difference: int | None  # the first step whose mean reward or, where weights differ, metrics are not the run's
     changed: tuple[str, ...]  # files of the run that are missing or no longer have the hash of the record
     spots: tuple[Spot, ...] = ()
+    evaluated: Evaluated | None = None  # of the weights that count, where it was asked for
 
     @property
     def equal(self) -> bool:
@@ -83,6 +88,7 @@ def replay(
     spot: int = 0,
     seed: int = 0,
     out: str | Path | None = None,
+    evaluate: bool = False,
     **whereabouts: str | None,
 ) -> Replayed:
     """Rebuild the final weights of a finished ES run and compare them with its record.
@@ -92,6 +98,7 @@ def replay(
         spot: how many training episodes to sample again and compare.
         seed: which ones.
         out: a new folder for the rebuilt weights, as safetensors; None: they are not kept.
+        evaluate: also evaluate the rebuilt weights that count, as the run did.
         whereabouts: fields of `eggym.reopen.Whereabouts`: model, task, learner, data, device.
 
     Raises:
@@ -104,11 +111,14 @@ def replay(
     opened = reopen(Path(run), Whereabouts(**whereabouts))
     folder, record = opened.folder, opened.record
     entries = _entries(folder, record)
-    check = SpotCheck(opened.plan(), folder, choose(entries, spot, seed)) if spot else None
+    plan = opened.plan() if spot or evaluate else None
+    has_replies = (folder / SHARDS).is_dir()
+    check = SpotCheck(plan, folder, choose(entries, spot, seed), has_replies) if plan and spot else None
     n_steps = record.n_steps if record.chosen is None else record.chosen
     told = _told(opened.build(), entries, check, folder)
     metrics = list(itertools.islice(told, n_steps))
     rebuilt, weights = model_sha256(opened.policy.model), _held(opened) if target is not None else {}
+    evaluated = _evaluated(plan, record) if plan and evaluate else None
     metrics += told
     equal = rebuilt == record.weights_sha256
     if target is not None:
@@ -122,6 +132,7 @@ def replay(
         first_difference=_first_difference(folder / STEPS, entries, None if equal else metrics),
         changed=tuple(_changed(folder, record)),
         spots=tuple(check.found) if check else (),
+        evaluated=evaluated,
     )
 
 
@@ -137,6 +148,13 @@ def rewards_only(entry: FitnessStep) -> EpisodeBatch:
         verdict = Verdict(value if known else None, VerdictState.WRONG if known else VerdictState.ERROR)
         episodes.append(Episode(items[slot], member, slot, sample, [], [], verdict, Ending.ANSWERED))
     return EpisodeBatch(entry.step, episodes, n_members, n_items, n_replies)
+
+
+def _evaluated(plan: Plan, record: Record) -> Evaluated:
+    """Evaluate the weights that the policy holds now, as the point of the record that counts."""
+    meter = Meter(FlopModel.of(plan.policy.model))
+    with meter.watch(plan.policy.model):
+        return Evaluator(plan, meter).run(record.points.index(record.counted))
 
 
 def _told(

@@ -53,7 +53,7 @@ class Spot:
     item: int  # index in the split, by the run's seed
     reward_kept: float | None  # of the fitness log; None: could not be judged
     reward: float | None
-    digest_kept: str
+    digest_kept: str | None  # None: the reply was not kept
     digest: str
     differs: tuple[str, ...]  # what is not the same: "item", "reward", or a field of the shard such as "turns"
 
@@ -85,6 +85,7 @@ class SpotCheck:
     plan: Plan
     folder: Path
     places: Sequence[Place]
+    has_replies: bool = True  # False: they were not kept, and only rewards are compared
     found: list[Spot] = field(default_factory=list)
     _n_used: int = 0  # items taken from the training stream
 
@@ -97,7 +98,7 @@ class SpotCheck:
         here = [place for place in self.places if place.step == entry.step]
         if here:
             items = [training_item(self.plan, self._n_used + slot) for slot in range(views.n_items)]
-            kept = _kept(self.folder, entry)
+            kept = _kept(self.folder, entry) if self.has_replies else None
             again = self._again(views, items, here)
             self.found += [_compare(place, items, entry, kept, again) for place in here]
         self._n_used += views.n_items
@@ -134,13 +135,13 @@ def _compare(
     place: Place,
     items: Sequence[Item],
     entry: FitnessStep,
-    kept: Sequence[dict[str, Any]],
+    kept: Sequence[dict[str, Any]] | None,
     again: dict[tuple[int, int, int], Any],
 ) -> Spot:
     _, n_items, n_samples = entry.rewards_N_P_G.shape
-    line = kept[(place.member * n_items + place.slot) * n_samples + place.sample]
     episode = dataclasses.replace(again[place.member, place.slot, place.sample], member=place.member)
     new = json.loads(json.dumps(shard_line(episode)))
+    line = new if kept is None else kept[(place.member * n_items + place.slot) * n_samples + place.sample]
     logged = _known(float(entry.rewards_N_P_G[place.member, place.slot, place.sample]))
     found = None if episode.told is None else float(np.float32(episode.told))
     differs = [name for name in sorted(new.keys() | line.keys()) if new.get(name) != line.get(name)]
@@ -154,7 +155,7 @@ def _compare(
         items[place.slot].index,
         logged,
         found,
-        str(line.get("digest")),
+        None if kept is None else str(line.get("digest")),
         new["digest"],
         tuple(dict.fromkeys(differs)),
     )

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from eggym.arena import Arena, Side, counted
+from eggym.arena import Arena, Side
 from eggym.replies import EVALUATIONS
 
 MOST = 12  # examples of a report
@@ -141,7 +141,7 @@ def _why(here: Mapping[str, _Pair], best: float) -> tuple[Kind, str]:
 def _pairs(side: Side, seed: int, folders: Mapping[str, Path]) -> dict[Any, _Pair]:
     """Return the first greedy reply per item and the one that counts, in the order of the evaluation."""
     record = next(record for record in side.records if record.seed == seed)
-    chosen = None if record.chosen is None else record.points.index(counted(record))
+    chosen = None if record.chosen is None else record.points.index(record.counted)
     path = folders[record.id] / EVALUATIONS if record.id in folders else None
     if path is None or not path.exists():
         return {}

@@ -91,6 +91,32 @@ def add(place: Place, board_name: str, runs: Sequence[Path], said: Submission = 
     return [Added(run, names[run], run in new) for run in found]
 
 
+def withdraw(place: Place, names: Sequence[str], reason: str) -> list[str]:
+    """Take records back, by a line in the ledger: they stay where they are, and are shown as withdrawn.
+
+    Args:
+        place: where they lie.
+        names: rows (board/learner) or records.
+        reason: shown wherever the records were.
+
+    Raises:
+        BadValue: there is no such record, it is withdrawn already, or no reason is given.
+    """
+    if not reason.strip():
+        raise BadValue("a withdrawal needs a reason, which everyone will read; give --reason TEXT")
+    ledger = place.ledger()
+    entries = [read_entry(folder) for name in names for folder in place.named(name)]
+    open_ = [entry for entry in entries if ledger.withdrawn(entry.name) is None]
+    if not open_:
+        raise BadValue(f"{', '.join(names)}: withdrawn already")
+    told = {"kind": "withdrawn", "reason": reason}
+    append(
+        place.ledger_path,
+        [{**told, "record": entry.name, "manifest_sha256": entry.manifest_sha256} for entry in open_],
+    )
+    return [entry.name for entry in open_]
+
+
 def record_name(board: Board, record: Record) -> str:
     """Return the name of a record: board/learner/run, where the run names task, seed and content."""
     task, content = slug(record.task.label), hashlib.sha256(canonical_json(record).encode()).hexdigest()

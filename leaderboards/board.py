@@ -135,13 +135,20 @@ class Board(Strict):
         """The tasks by their labels, in the board's order."""
         return [one.task for one in self.tasks]
 
-    def duel(self, learners: Sequence[str], settings: Mapping[str, Any] | None = None, model: str = ANY) -> DuelConfig:
+    def duel(
+        self,
+        learners: Sequence[str],
+        settings: Mapping[str, Any] | None = None,
+        model: str = ANY,
+        data: str | None = None,
+    ) -> DuelConfig:
         """Return what has to be run for these learners, by the rules.
 
         Args:
             learners: names.
             settings: options of the learners by hand, as ``--set`` has them.
             model: the user's own, where the board leaves it open.
+            data: where the rows of a data-set task lie.
 
         Raises:
             EggymError: the split is not revealed, or the model does not go with the board.
@@ -161,6 +168,7 @@ class Board(Strict):
             seeds=tuple(self.seeds),
             model=self.model.name if self.model.name != ANY else model,
             budget=self.budget,
+            data=data,
             memory=self.memory,
             device=self.device,
             dtype=self.dtype,

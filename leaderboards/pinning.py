@@ -16,22 +16,26 @@ _STAND_IN = "embedded-v0"  # where the model is the user's own: nothing of it is
 _MOST_TOLD = 4
 
 
-def pin(path: Path) -> Path:
+def pin(path: Path, data: str | None = None) -> Path:
     """Write the resolved configurations of a board beside it, and return where.
+
+    Args:
+        path: the board's YAML file.
+        data: where the rows of a data-set task lie.
 
     Raises:
         BadValue: tasks or model are no longer those that the board names; the present digests are told.
     """
     board = read_board(path)
-    runs = {label: _expected(board, label) for label in board.labels}
-    for one in board.tasks:
-        found = runs[one.task]["task_digest"]
-        if found != one.digest:
-            raise BadValue(f"{path}: the digest of {one.task} is {found} now; a board with another task is a new board")
-    if board.model.name != ANY and runs[board.labels[0]]["model_sha256"] != board.model.sha256:
-        found = runs[board.labels[0]]["model_sha256"]
+    runs = {label: _expected(board, label, data) for label in board.labels}
+    now = {one.task: (one.digest, runs[one.task]["task_digest"]) for one in board.tasks}
+    if board.model.name != ANY:
+        now[board.model.name] = (str(board.model.sha256), runs[board.labels[0]]["model_sha256"])
+    other = [f"{name} is {found}" for name, (told, found) in now.items() if told != found]
+    if other:
         raise BadValue(
-            f"{path}: the sha256 of {board.model.name} is {found}; a board with another model is a new board"
+            f"{path}: digests are not what they are here: {'; '.join(other)}. Write these into a board that is new; on "
+            "one that has records, another task or model makes a new board"
         )
     place = pinned_path(path)
     place.parent.mkdir(exist_ok=True)
@@ -61,8 +65,8 @@ def division(board: Board, record: Record) -> str:
     )
 
 
-def _expected(board: Board, label: str) -> dict[str, Any]:
-    duel = board.duel([FROZEN], model=_STAND_IN if board.model.name == ANY else ANY)
+def _expected(board: Board, label: str, data: str | None) -> dict[str, Any]:
+    duel = board.duel([FROZEN], model=_STAND_IN if board.model.name == ANY else ANY, data=data)
     plan = resolve(duel.run(label, FROZEN, board.seeds[0]))
     left_out = {*OWN, *(DIVISION if board.model.name == ANY else ())}
     return {name: value for name, value in identify(plan).items() if name not in left_out}

@@ -1,0 +1,114 @@
+"""L2, all learners: every kept reply of every evaluation is put to the task again, and must earn what it earned.
+
+The items are drawn anew from the board's split, so prompts that were edited show too; turns of the environment are
+played again from the replies. A reply that either then or now ran into a limit of time, or could not be judged, depends
+on the machine: it is counted apart, and no more than 1 % of them may be.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eggym.digest import digest
+from eggym.errors import BadValue
+from eggym.evaluate import first_items
+from eggym.registry import load_task
+from eggym.replies import EVALUATIONS
+from eggym.rollout import MAX_ERROR_SHARE
+from eggym.score import same
+from eggym.seeding import stream
+from eggym.task import Item, Task
+from eggym.verdict import Verdict, VerdictState
+
+from .chain import Row
+from .stored import Entry
+
+_BY_MACHINE = (VerdictState.TIMEOUT.value, VerdictState.ERROR.value)
+_PURPOSE = "evaluation"  # of the stream of random numbers, as the run had it
+
+
+@dataclass(frozen=True, slots=True)
+class Regraded:
+    """What grading again found."""
+
+    replies: int
+    unclear: int  # timed out or failed, then or now
+    differing: int
+    first: str | None  # the first that differs, in words
+
+    @property
+    def ok(self) -> bool:
+        """Whether every reply that is clear earns what the record says."""
+        return not self.differing and self.unclear <= MAX_ERROR_SHARE * self.replies
+
+    def told(self) -> dict[str, Any]:
+        """Return it for the ledger."""
+        why = {} if self.ok else {"why": self.first or f"{self.unclear} replies could not be judged"}
+        return {"replies": self.replies, "unclear": self.unclear, "differing": self.differing, **why}
+
+
+def regrade(entry: Entry, data: str | None = None) -> Regraded:
+    """Grade every kept reply of a record again.
+
+    Args:
+        entry: at L1.
+        data: where the rows of a data-set task lie.
+
+    Raises:
+        EggymError: the task does not exist here, or is not the one of the record any more.
+    """
+    record = entry.record
+    task = load_task(record.task.id, **{**record.task.difficulty, **({"data": data} if data else {})})
+    now = digest(task)
+    if now != record.task.digest:
+        raise BadValue(
+            f"task {record.task.label} is not the one of {entry.name}: its digest is {now[:12]}, not "
+            f"{record.task.digest[:12]}; install eggym {record.provenance.eggym}, or give its rows with --data"
+        )
+    settings = record.config["eval"]
+    items = {
+        item.index: (slot, item) for slot, item in enumerate(first_items(task, settings["split"], settings["items"]))
+    }
+    batches: dict[tuple[Any, Any], list[Row]] = {}
+    for row in entry.rows(EVALUATIONS):
+        batches.setdefault((row.get("point"), row.get("mode")), []).append(row)
+    found = [one for rows in batches.values() for one in _batch(task, record.seed, items, rows)]
+    differing = [why for why in found if why is not None and why != ""]
+    return Regraded(len(found), sum(why == "" for why in found), len(differing), differing[0] if differing else None)
+
+
+def _batch(task: Task, seed: int, items: Mapping[int, tuple[int, Item]], rows: Sequence[Row]) -> list[str | None]:
+    """Return, for each reply of one evaluation, None: the same; empty: unclear; else what differs."""
+    played = [_play(task, seed, items, row) for row in rows]
+    verdicts = iter(task.judge_all([state for state, why in played if why is None]))
+    return [
+        why if why is not None else _difference(row, next(verdicts)) for row, (_, why) in zip(rows, played, strict=True)
+    ]
+
+
+def _play(task: Task, seed: int, items: Mapping[int, tuple[int, Item]], row: Row) -> tuple[Any, str | None]:
+    """Return the state after all turns of a kept episode, or why it cannot be one of this task."""
+    if row.get("item") not in items:
+        return None, f"item {row.get('item')!r} is none of the board's split"
+    slot, item = items[row["item"]]
+    where = f"item {item.index}, point {row.get('point')}, {row.get('mode')}"
+    if row.get("prompt") != item.prompt:
+        return None, f"{where}: its prompt is not the task's"
+    state = task.begin(item, stream(seed, _PURPOSE, "episode", 0, slot, row.get("sample", 0)))
+    observation, over = item.prompt, False
+    for turn in row.get("turns") or []:
+        if over or turn.get("observation") != observation:
+            return None, f"{where}: the task says something else between its turns"
+        observation, over = task.step(state, str(turn.get("reply")))
+    return state, None
+
+
+def _difference(row: Row, verdict: Verdict) -> str | None:
+    if row.get("state") in _BY_MACHINE or verdict.state.value in _BY_MACHINE:
+        return ""
+    told = (row.get("reward"), row.get("state"), row.get("found"))
+    found = (verdict.reward, verdict.state.value, verdict.found)
+    if same(told[0], found[0]) and told[1:] == found[1:]:
+        return None
+    where = f"item {row.get('item')}, point {row.get('point')}, {row.get('mode')}"
+    return f"{where}: reward {told[0]} ({told[1]}) by the record, {found[0]} ({found[1]}) by the grader"
