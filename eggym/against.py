@@ -6,14 +6,13 @@ a panel shows what became of every learner as that number grows. Places are equa
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
 
 from eggym.arena import Arena, Side
 from eggym.curves import Line, shades
-from eggym.drawing import HEIGHT, WIDTH, Scale, band, labels, rewards_axis, stroke, tick_at, words_at
+from eggym.drawing import HEIGHT, WIDTH, Scale, attribute, band, labels, rewards_axis, stroke, tick_at, words_at
 from eggym.score import Mode
 from eggym.stats import mean_t
 from eggym.task import label_of
@@ -82,7 +81,7 @@ def ladder_panel(ladder: Ladder) -> str:
 def ladder_svgs(arenas: Sequence[Arena]) -> list[str]:
     """Return the panel of every ladder as an ``<svg>`` for a page that brings the styles of `eggym.drawing`."""
     return [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(describe_ladder(one), quote=True)}">'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{attribute(describe_ladder(one))}">'
         f"{ladder_panel(one)}</svg>"
         for one in ladders(arenas)
     ]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from eggym.curves import Line
 from eggym.stats import FEWEST
+from eggym.wording import printable
 
 WIDTH, HEIGHT = 380, 292
 LEFT, TOP, BOTTOM = 30, 62, 30  # margins around the plot; the right one depends on the labels
@@ -149,7 +150,7 @@ def labels(strong: Sequence[Line], scale: Scale) -> list[str]:
             parts.append(
                 f'<path class="{line.css}" stroke="currentColor" stroke-dasharray="1.5 2.5" fill="none" {leader}/>'
             )
-        value = f'<tspan font-weight="700">{line.mean[-1]:z.2f}</tspan> {escape(name_of(line.side.label))}'
+        value = f'<tspan font-weight="700">{line.mean[-1]:z.2f}</tspan> {shown(name_of(line.side.label))}'
         at = f'x="{x:.1f}" y="{place + 4:.1f}"'
         parts.append(f'<text class="{line.css}" fill="currentColor" font-size="12" {at}>{value}</text>')
     return parts
@@ -188,4 +189,14 @@ def words_at(x: float, y: float, words: str, css: str, size: float, anchor: str 
         "" if weight == 400 else f' font-weight="{weight}"'
     )
     place = f'x="{x:.5g}" y="{y:.5g}"'
-    return f'<text class="{css}" fill="currentColor" font-size="{size:g}" {place}{more}>{escape(words)}</text>'
+    return f'<text class="{css}" fill="currentColor" font-size="{size:g}" {place}{more}>{shown(words)}</text>'
+
+
+def shown(text: str) -> str:
+    """Return a text for the inside of a picture: escaped, and control characters as escapes."""
+    return escape(printable(text), quote=False)
+
+
+def attribute(text: str) -> str:
+    """Return a text for an attribute in double quotes: escaped, and control characters as escapes."""
+    return escape(printable(text), quote=True)

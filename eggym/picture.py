@@ -7,7 +7,6 @@ other metric a light one. Where the reward is a proxy, the true reward is a dott
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from html import escape
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from eggym.drawing import (
     STYLE,
     WIDTH,
     Scale,
+    attribute,
     band,
     labels,
     name_of,
@@ -33,7 +33,7 @@ from eggym.drawing import (
 )
 from eggym.gap import true_mean
 from eggym.record import Measured
-from eggym.stats import mean_t
+from eggym.stats import FEWEST, mean_t
 from eggym.wording import amount, short
 
 _EDGE, _GUTTER = 28, 30  # of a sheet: around it, and between panels
@@ -47,6 +47,8 @@ def panel(
     measured: Mapping[str, Measured],
     verdict: tuple[str, str] = ("", "mute"),
     beside: Sequence[Arena] = (),
+    light: bool = True,
+    seeds: bool = False,
 ) -> str:
     """Return the drawing of one task as the inside of an ``<svg>`` of WIDTH by HEIGHT.
 
@@ -56,14 +58,18 @@ def panel(
         measured: by id of the record; needed for CPU-seconds only.
         verdict: a few words below the task's name, and the class that colours them.
         beside: the tasks next to it, with which it shares the scale of rewards where their ranges are equal.
+        light: draw the metric that does not decide, too.
+        seeds: draw every seed, thin, also where there is a band.
     """
     strong = lines(arena, arena.primary, axis, measured)
-    light = lines(arena, "sampled" if arena.primary == "greedy" else "greedy", axis, measured)
+    other = lines(arena, "sampled" if arena.primary == "greedy" else "greedy", axis, measured) if light else []
     scale = _scale(arena, strong, beside)
     true = lines(arena, arena.primary, axis, measured, truth=True)
     parts = [_head(arena, *verdict), _axes(scale, axis)]
-    parts += [path(line.x, line.mean, scale, line.css, 1.2, 0.5) for line in light if not line.flat]
+    parts += [path(line.x, line.mean, scale, line.css, 1.2, 0.5) for line in other if not line.flat]
     parts += [band(line, scale) for line in strong if not line.flat]
+    thin = [line for line in strong if seeds and not line.flat and len(line.seeds) >= FEWEST]
+    parts += [path(x, y, scale, line.css, 0.9, 0.55) for line in thin for x, y in line.seeds]
     parts += [stroke(line, scale) for line in sorted(strong, key=lambda line: line.side.kind != "control")]
     parts += labels(strong, scale)
     parts += [path(line.x, line.mean, scale, line.css, 2.2, dots="0.1 4.5") for line in true if not line.flat]
@@ -71,12 +77,17 @@ def panel(
 
 
 def panel_svgs(
-    arenas: Sequence[Arena], axis: Axis, measured: Mapping[str, Measured], verdicts: Sequence[tuple[str, str]]
+    arenas: Sequence[Arena],
+    axis: Axis,
+    measured: Mapping[str, Measured],
+    verdicts: Sequence[tuple[str, str]],
+    light: bool = True,
+    seeds: bool = False,
 ) -> list[str]:
     """Return every task's panel as an ``<svg>`` for a page that brings `STYLE`."""
     return [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(describe(arena, axis), quote=True)}">'
-        f"{panel(arena, axis, measured, verdict, arenas)}</svg>"
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{attribute(describe(arena, axis))}">'
+        f"{panel(arena, axis, measured, verdict, arenas, light, seeds)}</svg>"
         for arena, verdict in zip(arenas, verdicts, strict=True)
     ]
 
@@ -100,7 +111,7 @@ def sheet_svg(panels: Sequence[str], title: str, subtitle: str, label: str, colu
     height = below + 26 + -(-len(panels) // columns) * (HEIGHT + _GUTTER) - _GUTTER + 16
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'role="img" aria-label="{escape(label, quote=True)}"><style>text{{{_FONT}}}{STYLE}</style>'
+        f'role="img" aria-label="{attribute(label)}"><style>text{{{_FONT}}}{STYLE}</style>'
         f'<rect class="paper" fill="currentColor" width="{width}" height="{height}" rx="6"/>'
         f"{''.join(heads + placed)}</svg>\n"
     )

@@ -2,14 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
 
 from eggym.arena import Arena
 from eggym.curves import shades
-from eggym.drawing import BOTTOM, HEIGHT, TOP, WIDTH, Scale, apart, name_of, path, rewards_axis, tick_at, words_at
+from eggym.drawing import (
+    BOTTOM,
+    HEIGHT,
+    TOP,
+    WIDTH,
+    Scale,
+    apart,
+    attribute,
+    name_of,
+    path,
+    rewards_axis,
+    tick_at,
+    words_at,
+)
 from eggym.wording import short
 
 _START = "1.5 4"  # pattern of what was before training
@@ -77,7 +89,7 @@ def _plot(title: str, subtitle: str, series: Sequence[Series], ticks: Sequence[t
     for one in series:
         parts.append(path(np.array(one.x), np.array(one.y), scale, one.css, 2.2, dots=one.dots))
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(_told(title, series), quote=True)}">'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{attribute(_told(title, series))}">'
         f"{''.join([*parts, *_names(series, scale)])}</svg>"
     )
 

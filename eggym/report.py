@@ -4,8 +4,6 @@ Self-contained: no script, no address outside, fonts of the system, light or dar
 text that came from a model or a task is escaped, and the page's policy forbids anything to load.
 """
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,11 @@ from eggym.against import ladder_panel, ladder_svgs, ladders
 from eggym.arena import Arena, arrange
 from eggym.axes import AXES, Axis, axes_of
 from eggym.beyond_summary import known, note_on_many
-from eggym.drawing import STYLE
 from eggym.errors import EggymError
 from eggym.files import write_bytes
 from eggym.outcome import summary
-from eggym.page_parts import CSS_OF, FILTERS, provenance, settings, timed_phases, whiskers
+from eggym.page import environment
+from eggym.page_parts import CSS_OF, provenance, settings, timed_phases, whiskers
 from eggym.picture import describe, panel, panel_svgs, sheet_svg
 from eggym.plots import pass_at_svgs, profile_svg
 from eggym.record import Measured, Record, find_runs, load_record
@@ -43,24 +41,28 @@ def write_report(duel_folder: Path, records: Sequence[Record], measured: Mapping
     verdicts = [_verdict(task) for task in found["tasks"]]
     folders = _folders(duel_folder)
     axes = axes_of(arenas, measured)
-    page = _template().render(
-        found=found,
-        subtitle=_subtitle(arenas),
-        axes=[(axis, AXES[axis], panel_svgs(arenas, axis, measured, verdicts)) for axis in axes],
-        first_axis=_first_axis(arenas, axes),
-        axis_names=AXES,
-        ladders=ladder_svgs(arenas),
-        profile=profile_svg(found["overall"], arenas),
-        pass_plots=pass_at_svgs(found["tasks"], arenas),
-        told_beyond=[one["learner"] for task in found["tasks"] for one in task["learners"] if known(one["beyond"])],
-        note_on_many=note_on_many(found["tasks"]),
-        whiskers=whiskers(found),
-        timed_phases=timed_phases(found),
-        shades=CSS_OF,
-        settings=settings(arenas),
-        notes=notes_of(found),
-        examples=examples(arenas, folders),
-        provenance=provenance(records, measured),
+    page = (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            found=found,
+            subtitle=_subtitle(arenas),
+            axes=[(axis, AXES[axis], panel_svgs(arenas, axis, measured, verdicts)) for axis in axes],
+            first_axis=_first_axis(arenas, axes),
+            axis_names=AXES,
+            ladders=ladder_svgs(arenas),
+            profile=profile_svg(found["overall"], arenas),
+            pass_plots=pass_at_svgs(found["tasks"], arenas),
+            told_beyond=[one["learner"] for task in found["tasks"] for one in task["learners"] if known(one["beyond"])],
+            note_on_many=note_on_many(found["tasks"]),
+            whiskers=whiskers(found),
+            timed_phases=timed_phases(found),
+            shades=CSS_OF,
+            settings=settings(arenas),
+            notes=notes_of(found),
+            examples=examples(arenas, folders),
+            provenance=provenance(records, measured),
+        )
     )
     path = duel_folder / REPORT_FILE
     write_bytes(path, page.encode())
@@ -120,17 +122,3 @@ def _folders(duel_folder: Path) -> dict[str, Path]:
         except EggymError:  # not one of ours: the report is about the records it was given
             continue
     return found
-
-
-def _template() -> Any:
-    import jinja2
-
-    loader = jinja2.PackageLoader("eggym")
-    site = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    source, _, _ = loader.get_source(site, "report.css")
-    style = STYLE + "\n" + source
-    # The policy names the one style sheet by its hash, so that nothing injected can bring another.
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    site.globals.update(style=style, style_hash=f"sha256-{digest}")
-    site.filters.update(FILTERS)
-    return site.get_template("report.html.j2")

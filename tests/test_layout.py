@@ -112,6 +112,7 @@ FLOORS = (
         "against",
         "plots",
         "page_parts",
+        "page",
         "report",
     ),
     ("worker", "pool", "tune", "duel", "talks", "served"),

@@ -1,0 +1,136 @@
+"""The site of the boards: one folder of plain files, derived from records alone.
+
+    index.html  BOARD/index.html  BOARD/ROW.html  BOARD/board.csv .json .tex
+    records/  ledger.jsonl  boards/      what it was derived from, byte for byte
+    MANIFEST.sha256                      the digest of every file, for ``sha256sum -c``
+
+The same records give the same bytes on every machine: no clock, no path and no name of the machine goes in. The folder
+is a place of boards itself, so whoever has a copy can verify it with the commands that its pages name. It is built
+beside its target and then put in its place, so a reader never sees half of one.
+"""
+
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from eggym.errors import BadValue, EggymError
+from eggym.files import unwritable
+
+from .board import PINNED, pinned_path
+from .board_page import board_page, index_page
+from .ledger import LEDGER
+from .place import Place
+from .row_page import row_page
+from .shown import ShownBoard, record_folder, show
+from .stored import MANIFEST, Entry, read_entry, read_plain
+
+SUMS = "MANIFEST.sha256"
+_TAKEN = ("records", "boards")  # folders of a site, which no board can be named after
+
+
+def build_site(place: Place, out: Path, boards: Sequence[str] = ()) -> list[Path]:
+    """Build the pages of boards, and return the paths of all files that were written.
+
+    Args:
+        place: where records, ledger and boards lie.
+        out: the folder to be; an earlier site there is replaced.
+        boards: names or files; empty: all that the place knows.
+
+    Raises:
+        BadValue: ``out`` holds something else than an earlier site, or a board cannot be read.
+        EggymError: a file cannot be written.
+    """
+    _refuse_other(out)
+    shown = [show(place, name) for name in boards or place.board_files()]
+    part, old = (out.parent / f".{out.name}.{state}" for state in ("part", "old"))
+    try:
+        _remove(part)
+        site = _Site(part)
+        _write(site, place, shown)
+        _remove(old)
+        if out.exists():
+            out.rename(old)
+        part.rename(out)
+        _remove(old)
+    except OSError as problem:
+        raise unwritable(out, problem) from problem
+    finally:
+        with contextlib.suppress(OSError):
+            _remove(part)
+    return [out / name for name in sorted([*site.sums, SUMS])]
+
+
+class _Site:
+    """The folder while it is written, with the digest of each file."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.sums: dict[str, str] = {}
+        root.mkdir(parents=True)
+
+    def write(self, name: Path | str, content: bytes) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        self.sums[Path(name).as_posix()] = hashlib.sha256(content).hexdigest()
+
+    def close(self) -> None:
+        lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self.sums.items()))
+        (self.root / SUMS).write_bytes(lines.encode())
+
+
+def _write(site: _Site, place: Place, boards: Sequence[ShownBoard]) -> None:
+    site.write("index.html", index_page(boards).encode())
+    for board in boards:
+        _write_board(site, place, board)
+    if place.ledger_path.exists():
+        site.write(LEDGER, place.ledger_path.read_bytes())
+    site.close()
+
+
+def _write_board(site: _Site, place: Place, board: ShownBoard) -> None:
+    if board.name in _TAKEN:
+        raise BadValue(f"board {board.name!r} has the name of a folder of the site; give it another name")
+    kept = {name for name, _ in board.collected.withdrawn if _copy(site, place.records / name)}
+    for entry, _ in board.collected.found:
+        _copy_entry(site, entry)
+    path = board.collected.path
+    site.write(Path("boards", f"{board.name}.yaml"), path.read_bytes())
+    site.write(Path("boards", PINNED, f"{board.name}.json"), pinned_path(path).read_bytes())
+    site.write(Path(board.name, "index.html"), board_page(board, kept).encode())
+    for shown in board.tables:
+        for label, stem in shown.pages.items():
+            site.write(Path(board.name, f"{stem}.html"), row_page(board, shown, label).encode())
+
+
+def _copy(site: _Site, folder: Path) -> bool:
+    """Copy a record that was withdrawn, if it is still whole; what is not is not handed on."""
+    try:
+        entry = read_entry(folder)
+        for name in entry.manifest.files:
+            entry.raw(name)
+    except EggymError:
+        return False
+    _copy_entry(site, entry)
+    return True
+
+
+def _copy_entry(site: _Site, entry: Entry) -> None:
+    folder = record_folder(entry.name)
+    site.write(folder / MANIFEST, read_plain(entry.folder / MANIFEST, f"{entry.name}/{MANIFEST}"))
+    for name in entry.manifest.files:
+        site.write(folder / name, entry.raw(name))
+
+
+def _refuse_other(out: Path) -> None:
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise BadValue(f"{out} is no folder; choose another with --out")
+    if out.exists() and any(out.iterdir()) and not (out / SUMS).is_file():
+        raise BadValue(f"{out} holds something else than an earlier site (no {SUMS}); choose another folder with --out")
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
