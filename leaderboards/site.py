@@ -20,6 +20,7 @@ from eggym.files import unwritable
 
 from .board import PINNED, pinned_path
 from .board_page import board_page, index_page
+from .exports import board_csv, board_json, board_tex
 from .ledger import LEDGER
 from .place import Place
 from .row_page import row_page
@@ -104,6 +105,9 @@ def _write_board(site: _Site, place: Place, board: ShownBoard) -> None:
     site.write(f"boards/{board.name}.yaml", path.read_bytes())
     site.write(f"boards/{PINNED}/{board.name}.json", pinned_path(path).read_bytes())
     site.write(f"{board.name}/index.html", board_page(board, kept).encode())
+    found = [shown.found for shown in board.tables]
+    for export, text in (("csv", board_csv), ("json", board_json), ("tex", board_tex)):
+        site.write(f"{board.name}/board.{export}", text(board.collected.board, found).encode())
     for shown in board.tables:
         for label, stem in shown.pages.items():
             site.write(f"{board.name}/{stem}.html", row_page(board, shown, label).encode())
