@@ -111,7 +111,7 @@ def _facts(board: ShownBoard, shown: Shown, row: dict[str, Any]) -> dict[str, st
         "runs": f"{len(row['records'])}: {len(row['tasks'])} tasks, {len(row['seeds'])} seeds",
         "CPU seconds of a run": "" if cpu is None else f"{cpu:.0f}",
         "verified": "no level: see its runs" if level is None else f"L{level}: {WHAT[level]}",
-        "marks": "; ".join(marks(row)),
+        "to be noted": "; ".join(marks(row)),
         "made by": "; ".join(makers(shown.table.records(row["learner"]))),
     }
     return {name: value for name, value in told.items() if value}
