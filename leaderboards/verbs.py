@@ -40,7 +40,7 @@ def list_(
     elif name is None:
         from eggym.tables import print_rows
 
-        columns = ("board", "tasks", "model", "budget", "seeds", "rows", "records")
+        columns = ("board", "title", "model", "budget", "rows", "records")
         print_rows(console(), columns, [tuple(str(row[column]) for column in columns) for row in rows])
         typer.echo("\neggym board list NAME shows the rules of one; eggym board run NAME --learner X runs them.")
     else:
