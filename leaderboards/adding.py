@@ -86,9 +86,15 @@ def add(place: Place, board_name: str, runs: Sequence[Path], said: Submission = 
     _refuse_return(ledger.events, board, new, said)
     together = {one.name: one.record for one in standing} | {names[run]: record for run, record in found.items()}
     _refuse_faults({board.name: row_faults(board, list(together.values()))}, board)
-    lines = [_write(place, board, run, record, names[run], said) for run, record in new.items()]
-    append(place.ledger_path, lines)
-    return [Added(run, names[run], run in new) for run in found]
+    lost = {run for run in found if run not in new and not (place.records / names[run]).exists()}
+    lines = [_write(place, board, run, found[run], names[run], said) for run in found if run in new or run in lost]
+    for line in lines:
+        before = ledger.added(line["record"])
+        if before is not None and before.manifest_sha256 != line["manifest_sha256"]:
+            shutil.rmtree(place.records / line["record"])
+            raise BadValue(f"{line['record']} is not what was added before; give the same --by, --note and --link")
+    append(place.ledger_path, [line for line in lines if ledger.added(line["record"]) is None])
+    return [Added(run, names[run], run in new or run in lost) for run in found]
 
 
 def withdraw(place: Place, names: Sequence[str], reason: str) -> list[str]:

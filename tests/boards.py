@@ -4,15 +4,19 @@ Take it as the fixture `small_place`: it is made once for all workers of pytest.
 """
 
 import fcntl
+import hashlib
+import json
 from unittest import mock
 
 import yaml
 
 from eggym.config import RunConfig, resolve
+from eggym.files import canonical_json, sha256_json
 from eggym.leaderboards.adding import Submission, add
 from eggym.leaderboards.board import read_board
 from eggym.leaderboards.pinning import pin
 from eggym.leaderboards.place import Place
+from eggym.leaderboards.stored import MANIFEST, pack, unpack
 from eggym.train import identify, run_plan
 
 NAME = "small"
@@ -93,3 +97,42 @@ def shared_place(folder):
             make_place(folder)
             (folder / "whole").touch()
     return Place(folder / "leaderboards")
+
+
+def folder_of(place, learner="eggroll", task="tiny-programs", seed=0):
+    """Return the folder of one record of the small place."""
+    found = (path for path in place.folders(NAME) if path.parts[-2] == learner)
+    return next(path for path in found if path.name.startswith(f"{task}-v0-seed-{seed}-"))
+
+
+def everything(folder):
+    """Return all files below a folder, by their paths."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def reseal(folder, **changes):
+    """Write a manifest anew, with a right seal, as somebody would who knows how."""
+    manifest = {**json.loads((folder / MANIFEST).read_text()), **changes}
+    manifest.pop("content_sha256")
+    (folder / MANIFEST).write_text(canonical_json({**manifest, "content_sha256": sha256_json(manifest)}))
+
+
+def forge(folder, name, change, also_record=True):
+    """Change what a packed file of a record holds, and make all digests of the folder right again."""
+    path, record = folder / f"{name}.xz", folder / "record.json"
+    files = json.loads((folder / MANIFEST).read_text())["files"]
+    content = change(unpack(path.read_bytes(), files[path.name]["content_bytes"], name))
+    path.write_bytes(pack(content))
+    files[path.name] = {**_digest(path.read_bytes()), "content_bytes": len(content)}
+    files[path.name]["content_sha256"] = _digest(content)["sha256"]
+    if also_record:
+        told = json.loads(record.read_text())
+        told["files"][name] = files[path.name]["content_sha256"]
+        told["content_sha256"] = sha256_json({key: one for key, one in told.items() if key != "content_sha256"})
+        record.write_text(canonical_json(told))
+        files[record.name] = _digest(record.read_bytes())
+    reseal(folder, files=files)
+
+
+def _digest(data):
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
