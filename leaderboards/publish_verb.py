@@ -30,10 +30,10 @@ def publish(
     """
     import tempfile
 
+    from .board_site import build_site
     from .place import Place
     from .publish import plan
     from .publish import publish as carry_out
-    from .site import build_site
 
     with interruptible(), tempfile.TemporaryDirectory() as scratch:
         built = Path(scratch) / "site"

@@ -47,8 +47,8 @@ def serve(root: Root = HOME, out: SiteOut = None, board: Boards = None, port: Po
 
 
 def _build(root: Path, folder: Path, board: list[str] | None) -> list[Path]:
+    from .board_site import build_site
     from .place import Place
-    from .site import build_site
 
     return build_site(Place(root), folder, board or ())
 

@@ -154,6 +154,9 @@ def _print_rules(rules: dict[str, Any]) -> None:
         typer.echo(f"{name:<{width}}  {printable(str(value))}")
 
 
-from .verify_verb import verify  # noqa: E402  # below `app`, to which it belongs
+from .publish_verb import publish  # noqa: E402  # below `app`, to which they belong
+from .site_verbs import build, serve  # noqa: E402
+from .verify_verb import verify  # noqa: E402
 
-app.command()(verify)
+for verb in (verify, build, serve, publish):
+    app.command()(verb)
