@@ -6,7 +6,7 @@ STAMP := $(VENV)/.stamp-$(shell cat pyproject.toml constraints.txt | cksum | cut
 export OMP_NUM_THREADS := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: duel test slow lint types check setup extras clean
+.PHONY: duel test slow lint types check board setup extras clean
 
 duel: $(STAMP)
 	$(BIN)/eggym duel
@@ -25,6 +25,10 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 check: lint types test
+
+# Every record of every board, as the check of a submission looks at them.
+board: $(STAMP)
+	$(BIN)/eggym board verify
 
 setup: $(STAMP)
 

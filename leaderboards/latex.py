@@ -42,6 +42,7 @@ def _tex_table(board: Board, table: Row, place: int) -> str:
     of = f" of {tex(table['division'])}" if table["division"] else ""
     own = f" {_OWN} settings of its own" if any(row["own_settings"] for row in table["rows"]) else ""
     says = f"{tex(board.title)}{of}: score from 0, the floor, to 1, the largest reward; mean reward by task.{own}"
+    says += "".join(f" {tex(row['learner'])}: {tex(row['note'])}." for row in table["rows"] if row["note"])
     names = ["Rank", "Learner", "Kind", "Score", f"{LEVEL * 100:.0f}\\,\\% interval", *map(tex, map(short, tasks))]
     lines = [
         "\\begin{table}",

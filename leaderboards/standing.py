@@ -4,7 +4,8 @@ A row is one learner over all tasks of the board. Scores are on one scale, 0: th
 that ignores the prompt), 1: the largest reward; a seed counts with its mean over tasks. Two rows differ if the paired t
 interval over seeds excludes zero and so does p after Holm's adjustment over all pairs of the table. A row's rank is 1 +
 the number of rows that are ahead of it in this sense, so rows that cannot be told apart share ranks; the last rank that
-it may have is the number of rows less those it is ahead of. Controls have no rank.
+it may have is the number of rows less those it is ahead of. Ranks are for ES and RL: controls and baselines, which may
+see what these may not (the oracle, several answers to a test item), stand beside them.
 """
 
 import itertools
@@ -26,6 +27,7 @@ from .rules import own_settings, registered
 from .stored import Entry
 
 LEVEL = 0.95
+CONTENDERS = ("es", "rl")  # who is ranked
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def standings(table: Table) -> dict[str, Any]:
     tasks = [task_numbers(arena, axes, table.measured, table.board.target) for arena in table.arenas]
     scores = {label: _by_seed(table, label) for label in table.labels}
     rows = [_row(table, label, tasks, scores[label]) for label in table.labels]
-    ranked = [row["learner"] for row in rows if row["kind"] != "control"]
+    ranked = [row["learner"] for row in rows if row["kind"] in CONTENDERS]
     pairs = _pairs({label: scores[label] for label in ranked})
     for row in rows:
         row["rank"] = _rank(row["learner"], ranked, pairs)
@@ -106,7 +108,7 @@ def headline(rows: Sequence[Mapping[str, Any]], pairs: Sequence["Pair"]) -> str:
     """Say in one or two sentences what came out."""
     ranked = [row for row in rows if row["rank"] is not None]
     if not ranked:
-        return "Controls alone so far."
+        return "Nobody of ES or RL stands here yet."
     best = max(ranked, key=lambda row: -1.0 if row["score"]["mean"] is None else row["score"]["mean"])
     first = [row["learner"] for row in ranked if row["rank"][0] == 1]
     kinds = {row["learner"]: row["kind"] for row in ranked}
@@ -152,7 +154,7 @@ def _pairs(scores: Mapping[str, Mapping[int, Value]]) -> list[Pair]:
 
 
 def _rank(label: str, ranked: Sequence[str], pairs: Sequence[Pair]) -> list[int] | None:
-    """Return the first and the last rank that a row may have; None: a control."""
+    """Return the first and the last rank that a row may have; None: it is not ranked."""
     if label not in ranked:
         return None
     behind = sum(pair.ahead not in (None, label) for pair in pairs if label in (pair.a, pair.b))
@@ -229,8 +231,8 @@ def _se_items(table: Table, label: str, task: str) -> float | None:
 
 
 def _rank_on_task(task: Mapping[str, Any], arena: Arena, rows: Sequence[dict[str, Any]]) -> None:
-    ranked = [side.label for side in arena.sides if side.kind != "control"]
-    finals = {side.label: side.finals(arena.primary) for side in arena.sides if side.kind != "control"}
+    ranked = [side.label for side in arena.sides if side.kind in CONTENDERS]
+    finals = {side.label: side.finals(arena.primary) for side in arena.sides if side.kind in CONTENDERS}
     pairs = _pairs(finals)
     for row in rows:
         if task["task"] in row["tasks"]:

@@ -35,7 +35,8 @@ def plan_hub(files: tuple[Planned, ...], kind: Kind, repo: str, target: str) -> 
         raise BadValue(f"the site has a {README}, where the repository's own goes; take it away")
     whole = tuple(sorted([*files, Planned(README, card(kind).encode())], key=lambda one: one.path))
     large = [file.path for file in files if file.bytes > _LARGE]
-    notes = ["The hub decides which files go as LFS (packed ones do); huggingface_hub uploads those by itself."]
+    notes = ["A repository that does not exist yet is made, open to all unless your organisation has it otherwise."]
+    notes += ["The hub decides which files go as LFS (packed ones do); huggingface_hub uploads those by itself."]
     if large:
         notes.append(f"Above 10 MiB, so surely as LFS: {', '.join(large)}")
     notes.append("What an earlier publication has and this one has not is removed in the same commit.")

@@ -40,7 +40,7 @@ def list_(
     elif name is None:
         from eggym.tables import print_rows
 
-        columns = ("board", "tasks", "model", "budget", "seeds", "rows", "records")
+        columns = ("board", "title", "model", "budget", "rows", "records")
         print_rows(console(), columns, [tuple(str(row[column]) for column in columns) for row in rows])
         typer.echo("\neggym board list NAME shows the rules of one; eggym board run NAME --learner X runs them.")
     else:
@@ -154,6 +154,9 @@ def _print_rules(rules: dict[str, Any]) -> None:
         typer.echo(f"{name:<{width}}  {printable(str(value))}")
 
 
-from .verify_verb import verify  # noqa: E402  # below `app`, to which it belongs
+from .publish_verb import publish  # noqa: E402  # below `app`, to which they belong
+from .site_verbs import build, serve  # noqa: E402
+from .verify_verb import verify  # noqa: E402
 
-app.command()(verify)
+for verb in (verify, build, serve, publish):
+    app.command()(verb)

@@ -56,6 +56,8 @@ def verify(
         found = look(place, names, Asked(regrade, replay, rerun, spot, again, where, by), _tell)
     if as_json:
         print_json([_told(one) for one in found])
+    elif not found:
+        typer.echo(f"there are no records in {place.records}")
     else:
         for one in found:
             _print(one)

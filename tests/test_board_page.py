@@ -10,7 +10,7 @@ import shutil
 import pytest
 from boards import NAME
 
-from eggym.leaderboards.building import build_site
+from eggym.leaderboards.board_site import build_site
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
