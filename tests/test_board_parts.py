@@ -12,7 +12,6 @@ from eggym.leaderboards.heat_strip import level
 from eggym.leaderboards.row_episodes import choose
 from eggym.leaderboards.shown import page_names
 
-
 MINUS = "\N{MINUS SIGN}"
 
 
