@@ -94,12 +94,16 @@ def _unique(records: Sequence[Record]) -> list[Record]:
     found: dict[str, Record] = {}
     for record in records:
         known = found.setdefault(record.id, record)
-        if sha256_json(known.model_dump(exclude=_BESIDE)) != sha256_json(record.model_dump(exclude=_BESIDE)):
+        if known is not record and _content(known) != _content(record):
             raise BadValue(
                 f"there are two outcomes of run {record.id} ({record.learner.label} on {record.task.label}, seed "
                 f"{record.seed}), by {_origin(known)} and by {_origin(record)}; give the folder of one of them"
             )
     return list(found.values())
+
+
+def _content(record: Record) -> str:
+    return sha256_json(record.model_dump(exclude=_BESIDE))
 
 
 def _origin(record: Record) -> str:

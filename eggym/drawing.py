@@ -4,6 +4,7 @@ ES is blue, RL orange, baselines green and dashed, controls grey; the frozen bas
 Colours come from classes, so that a page can follow light and dark. Nothing is interactive, and nothing is fetched.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -21,6 +22,7 @@ _LABEL_GAP = 15.0  # between the baselines of two labels
 _LONGEST_LABEL = 14  # characters
 _DASHES = "6 5"
 _DIGIT = 6.4  # width of a digit of a tick
+_STRAIGHT = 0.3  # units by which a point may lie beside a straight line
 
 # Blue and orange stay apart for every common colour blindness, and in grey print by marker and label. Within a kind,
 # neighbours differ in lightness.
@@ -102,11 +104,11 @@ def path(
 ) -> str:
     """Return a line through the points that are known; ``dots`` is its pattern."""
     known = np.isfinite(y)
-    places = [f"{scale.x(a):.1f} {scale.y(b):.1f}" for a, b in zip(x[known], y[known], strict=True)]
+    places = _bends(_placed_points(x[known], y[known], scale))
     style = f'fill="none" stroke="currentColor" stroke-width="{wide}" stroke-linejoin="round"'
     faded = "" if fade == 1 else f' opacity="{fade}"'
     faded += f' stroke-linecap="round" stroke-dasharray="{dots}"' if dots else ""
-    return f'<path class="{css}" {style}{faded} d="M{"L".join(places)}"/>' if len(places) > 1 else ""
+    return f'<path class="{css}" {style}{faded} d="{_through(places)}"/>' if len(places) > 1 else ""
 
 
 def band(line: Line, scale: Scale) -> str:
@@ -114,11 +116,32 @@ def band(line: Line, scale: Scale) -> str:
     known = np.isfinite(line.low) & np.isfinite(line.high)
     if known.sum() < 2:
         return ""
-    inside = [np.clip(edge[known], scale.y_low, scale.y_high) for edge in (line.high, line.low)]
-    there = [f"{scale.x(a):.1f} {scale.y(b):.1f}" for a, b in zip(line.x[known], inside[0], strict=True)]
-    back = [f"{scale.x(a):.1f} {scale.y(b):.1f}" for a, b in zip(line.x[known], inside[1], strict=True)]
+    edges = [np.clip(edge[known], scale.y_low, scale.y_high) for edge in (line.high, line.low)]
+    there, back = (_bends(_placed_points(line.x[known], edge, scale)) for edge in edges)
     fade = 0.15 if line.side.kind in ("es", "rl") else 0.08
-    return f'<path class="{line.css}" fill="currentColor" opacity="{fade}" d="M{"L".join(there + back[::-1])}Z"/>'
+    return f'<path class="{line.css}" fill="currentColor" opacity="{fade}" d="{_through(there + back[::-1])}Z"/>'
+
+
+def _placed_points(x: NDArray[np.float64], y: NDArray[np.float64], scale: Scale) -> list[tuple[float, float]]:
+    return [(scale.x(a), scale.y(b)) for a, b in zip(x.tolist(), y.tolist(), strict=True)]
+
+
+def _bends(places: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Leave out the points between which a line is straight to the eye (Ramer, Douglas and Peucker)."""
+    if len(places) < 3:
+        return places
+    (x0, y0), (x1, y1) = places[0], places[-1]
+    long = math.hypot(x1 - x0, y1 - y0) or 1.0
+    off = [abs((x1 - x0) * (y0 - y) - (x0 - x) * (y1 - y0)) / long for x, y in places]
+    worst = max(range(len(off)), key=off.__getitem__)
+    if off[worst] < _STRAIGHT:
+        return [places[0], places[-1]]
+    return [*_bends(places[: worst + 1])[:-1], *_bends(places[worst:])]
+
+
+def _through(places: Sequence[tuple[float, float]]) -> str:
+    """Return points as the data of a path, in tenths of a unit."""
+    return "M" + "L".join(f"{round(x, 1):g} {round(y, 1):g}" for x, y in places)
 
 
 def _marker(line: Line, scale: Scale) -> str:
@@ -139,21 +162,32 @@ def _marker(line: Line, scale: Scale) -> str:
 
 def labels(strong: Sequence[Line], scale: Scale) -> list[str]:
     """Name every line at its end, moved apart where they would touch."""
-    ended = sorted((line for line in strong if np.isfinite(line.mean[-1])), key=lambda line: -line.mean[-1])
-    wanted = [scale.y(float(line.mean[-1])) for line in ended]
     parts = []
-    for line, y, place in zip(ended, wanted, apart(wanted, TOP + 4, HEIGHT - BOTTOM - 2), strict=True):
+    for line, _, place in _placed(strong, scale):
+        value = f'<tspan font-weight="700">{line.mean[-1]:z.2f}</tspan> {shown(name_of(line.side.label))}'
+        at = f'x="{scale.right + 12:.1f}" y="{place + 4:.1f}"'
+        parts.append(f'<text class="{line.css}" fill="currentColor" font-size="12" {at}>{value}</text>')
+    return parts
+
+
+def leaders(strong: Sequence[Line], scale: Scale) -> str:
+    """Join the ends of lines with their names, where those had to be moved or stand far off."""
+    parts = []
+    for line, y, place in _placed(strong, scale):
         x_end = scale.right if line.flat else scale.x(float(line.x[-1]))
         x = scale.right + 12
         if abs(place - y) > 6 or x - x_end > 16:
-            leader = f'd="M{x_end + 6:.1f} {y:.1f}H{max(x_end + 6, scale.right):.1f}L{x - 2:.1f} {place:.1f}"'
-            parts.append(
-                f'<path class="{line.css}" stroke="currentColor" stroke-dasharray="1.5 2.5" fill="none" {leader}/>'
-            )
-        value = f'<tspan font-weight="700">{line.mean[-1]:z.2f}</tspan> {shown(name_of(line.side.label))}'
-        at = f'x="{x:.1f}" y="{place + 4:.1f}"'
-        parts.append(f'<text class="{line.css}" fill="currentColor" font-size="12" {at}>{value}</text>')
-    return parts
+            leader = f"M{x_end + 6:.1f} {y:.1f}H{max(x_end + 6, scale.right):.1f}L{x - 2:.1f} {place:.1f}"
+            parts.append(f'<path class="{line.css}" d="{leader}"/>')
+    group = '<g fill="none" stroke="currentColor" stroke-dasharray="1.5 2.5">'
+    return f"{group}{''.join(parts)}</g>" if parts else ""
+
+
+def _placed(strong: Sequence[Line], scale: Scale) -> list[tuple[Line, float, float]]:
+    """Return the lines from the highest end down, with the places of their ends and of their names."""
+    ended = sorted((line for line in strong if np.isfinite(line.mean[-1])), key=lambda line: -line.mean[-1])
+    wanted = [scale.y(float(line.mean[-1])) for line in ended]
+    return list(zip(ended, wanted, apart(wanted, TOP + 4, HEIGHT - BOTTOM - 2), strict=True))
 
 
 def name_of(label: str) -> str:

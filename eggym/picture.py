@@ -23,6 +23,7 @@ from eggym.drawing import (
     attribute,
     band,
     labels,
+    leaders,
     name_of,
     path,
     rewards_axis,
@@ -58,22 +59,33 @@ def panel(
         measured: by id of the record; needed for CPU-seconds only.
         verdict: a few words below the task's name, and the class that colours them.
         beside: the tasks next to it, with which it shares the scale of rewards where their ranges are equal.
-        light: draw the metric that does not decide, too.
+        light: draw the metric that does not decide and the bands of controls, too.
         seeds: draw every seed, thin, also where there is a band.
     """
     strong = lines(arena, arena.primary, axis, measured)
-    other = lines(arena, "sampled" if arena.primary == "greedy" else "greedy", axis, measured) if light else []
     scale = _scale(arena, strong, beside)
-    true = lines(arena, arena.primary, axis, measured, truth=True)
-    parts = [_head(arena, *verdict), _axes(scale, axis)]
-    parts += [path(line.x, line.mean, scale, line.css, 1.2, 0.5) for line in other if not line.flat]
-    parts += [band(line, scale) for line in strong if not line.flat]
-    thin = [line for line in strong if seeds and not line.flat and len(line.seeds) >= FEWEST]
-    parts += [path(x, y, scale, line.css, 0.9, 0.55) for line in thin for x, y in line.seeds]
-    parts += [stroke(line, scale) for line in sorted(strong, key=lambda line: line.side.kind != "control")]
-    parts += labels(strong, scale)
-    parts += [path(line.x, line.mean, scale, line.css, 2.2, dots="0.1 4.5") for line in true if not line.flat]
-    return "".join(parts)
+    return _head(arena, *verdict) + _still(strong, scale) + _moving(arena, axis, measured, beside, light, seeds)
+
+
+def layered_svgs(
+    arenas: Sequence[Arena],
+    axes: Sequence[Axis],
+    measured: Mapping[str, Measured],
+    verdicts: Sequence[tuple[str, str]],
+    light: bool = True,
+    seeds: bool = False,
+) -> list[str]:
+    """Return every task's panel for several axes at once, for a page that shows one axis at a time.
+
+    What changes with the axis is a group of the classes ``on`` and the axis; the page's style shows one of them.
+    """
+    drawn = []
+    for arena, verdict in zip(arenas, verdicts, strict=True):
+        strong = lines(arena, arena.primary, axes[0], measured)
+        still = _head(arena, *verdict) + _still(strong, _scale(arena, strong, arenas))
+        moving = [f'<g class="on {axis}">{_moving(arena, axis, measured, arenas, light, seeds)}</g>' for axis in axes]
+        drawn.append(_svg(describe(arena), still + "".join(moving)))
+    return drawn
 
 
 def panel_svgs(
@@ -81,13 +93,10 @@ def panel_svgs(
     axis: Axis,
     measured: Mapping[str, Measured],
     verdicts: Sequence[tuple[str, str]],
-    light: bool = True,
-    seeds: bool = False,
 ) -> list[str]:
     """Return every task's panel as an ``<svg>`` for a page that brings `STYLE`."""
     return [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{attribute(describe(arena, axis))}">'
-        f"{panel(arena, axis, measured, verdict, arenas, light, seeds)}</svg>"
+        _svg(describe(arena, axis), panel(arena, axis, measured, verdict, arenas))
         for arena, verdict in zip(arenas, verdicts, strict=True)
     ]
 
@@ -117,11 +126,44 @@ def sheet_svg(panels: Sequence[str], title: str, subtitle: str, label: str, colu
     )
 
 
-def describe(arena: Arena, axis: Axis) -> str:
+def describe(arena: Arena, axis: Axis | None = None) -> str:
     """Say in words what a panel shows, for those who cannot see it."""
     ends = [(side.label, mean_t(side.finals(arena.primary).values()).mean) for side in arena.sides]
     said = ", ".join(f"{name} {'unknown' if mean is None else f'{mean:.2f}'}" for name, mean in ends)
-    return f"{arena.task}: mean {arena.primary} reward against {AXES[axis]}. At the end: {said}."
+    over = AXES[axis] if axis else "what was spent"
+    return f"{arena.task}: mean {arena.primary} reward against {over}. At the end: {said}."
+
+
+def _svg(label: str, inside: str) -> str:
+    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{attribute(label)}">{inside}</svg>'
+
+
+def _still(strong: Sequence[Line], scale: Scale) -> str:
+    """Draw what is the same on every axis of the budget."""
+    return rewards_axis(scale) + "".join(labels(strong, scale))
+
+
+def _moving(
+    arena: Arena, axis: Axis, measured: Mapping[str, Measured], beside: Sequence[Arena], light: bool, seeds: bool
+) -> str:
+    """Draw what runs over one axis."""
+    strong = lines(arena, arena.primary, axis, measured)
+    other = lines(arena, "sampled" if arena.primary == "greedy" else "greedy", axis, measured) if light else []
+    scale = _scale(arena, strong, beside)
+    true = lines(arena, arena.primary, axis, measured, truth=True) if _is_proxy(arena) else []
+    parts = [_ticks(scale, axis)]
+    parts += [path(line.x, line.mean, scale, line.css, 1.2, 0.5) for line in other if not line.flat]
+    parts += [band(line, scale) for line in strong if not line.flat and (light or line.side.kind != "control")]
+    thin = [line for line in strong if seeds and not line.flat and len(line.seeds) >= FEWEST]
+    parts += [path(x, y, scale, line.css, 0.9, 0.55) for line in thin for x, y in line.seeds]
+    parts += [stroke(line, scale) for line in sorted(strong, key=lambda line: line.side.kind != "control")]
+    parts.append(leaders(strong, scale))
+    parts += [path(line.x, line.mean, scale, line.css, 2.2, dots="0.1 4.5") for line in true if not line.flat]
+    return "".join(parts)
+
+
+def _is_proxy(arena: Arena) -> bool:
+    return any(true_mean(record.points[-1].greedy) is not None for side in arena.sides for record in side.records)
 
 
 def _scale(arena: Arena, strong: Sequence[Line], beside: Sequence[Arena]) -> Scale:
@@ -153,8 +195,8 @@ def _head(arena: Arena, verdict: str, css: str) -> str:
     return words_at(0, 18, short(arena.task), "ink", 17, weight=650) + words_at(0, 37, verdict, css, 13, weight=600)
 
 
-def _axes(scale: Scale, axis: Axis) -> str:
-    parts = [rewards_axis(scale)]
+def _ticks(scale: Scale, axis: Axis) -> str:
+    parts = []
     ticks = round_numbers(0, scale.x_high, 2)[1:] if scale.x_high > _NOTHING else []
     for tick in ticks:
         parts.append(tick_at(scale, tick, f"{amount(tick)} {AXES[axis]}" if tick == ticks[-1] else amount(tick)))

@@ -81,7 +81,7 @@ def clustered_mean(rewards_I: Iterable[Value | Sequence[Value]]) -> tuple[float 
     >>> clustered_mean([[1.0, 0.0], [1.0, 1.0], None])
     (0.75, 0.25)
     """
-    known = known_values(item_means(rewards_I))
+    known = [mean for mean in item_means(rewards_I) if mean is not None]  # none of them is NaN
     if not known:
         return None, None
     return _mean(known), _standard_error(known) if len(known) > 1 else None
@@ -89,7 +89,8 @@ def clustered_mean(rewards_I: Iterable[Value | Sequence[Value]]) -> tuple[float 
 
 def item_means(rewards_I: Iterable[Value | Sequence[Value]]) -> list[Value]:
     """Return the mean reward of each item over the replies that could be judged; None where there is none."""
-    return [_item_mean(item) for item in rewards_I]
+    # most items are one reward, and their own mean
+    return [item if type(item) is float and math.isfinite(item) else _item_mean(item) for item in rewards_I]
 
 
 def paired(a_by_seed: Mapping[int, Value], b_by_seed: Mapping[int, Value], level: float = 0.95) -> Comparison:
@@ -226,7 +227,7 @@ def _mean(known: Sequence[float]) -> float:
 
 def _standard_error(known: Sequence[float]) -> float:
     mean = _mean(known)
-    variance = math.fsum((value - mean) * (value - mean) for value in known) / (len(known) - 1)
+    variance = math.fsum([off * off for off in [value - mean for value in known]]) / (len(known) - 1)
     return math.sqrt(variance / len(known))
 
 

@@ -43,6 +43,8 @@ def printable(text: str) -> str:
     >>> printable("\x1b[2J\ta")
     '\\x1b[2J\ta'
     """
+    if text.isprintable():
+        return text
     return "".join(c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -1,7 +1,7 @@
 """Which learning curves a board's page draws, and the numbers behind them.
 
-A picture with thirty lines tells nothing. Up to ten rows are all drawn; beyond that the first ranked ones, the frozen
-base, and the best of the other controls: the one that is hardest to beat.
+A picture with thirty lines tells nothing. Up to ten rows are all drawn; of more, eight: the first ranked ones, the
+frozen base, and the best of the other controls, which is hardest to beat.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,14 +12,14 @@ import numpy as np
 from eggym.arena import Arena
 from eggym.axes import AXES, Axis
 from eggym.overall import overall
-from eggym.picture import panel_svgs
+from eggym.picture import layered_svgs
 from eggym.plots import profile_svg
 from eggym.stats import mean_t, on_grid
 
 from .board import FROZEN
 from .shown import Shown
 
-MOST = 10  # curves of a picture
+MOST, OF_MORE = 10, 8  # curves of a picture, and of one that leaves some out
 _SECONDS = "s"  # wall time depends on what else a machine does: no axis of a board
 _SHARES = (0.0, 0.25, 0.5, 0.75)  # of the budget; the end that counts comes behind them
 
@@ -28,7 +28,7 @@ def drawn(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the labels of the learners that are drawn, in the order of the rows."""
     if len(rows) <= MOST:
         return [row["learner"] for row in rows]
-    ranked = [row["learner"] for row in rows if row["rank"] is not None][: MOST - 2]
+    ranked = [row["learner"] for row in rows if row["rank"] is not None][: OF_MORE - 2]
     controls = [row["learner"] for row in rows if row["rank"] is None and row["learner"] != FROZEN][:1]
     wanted = {*ranked, *controls, FROZEN}
     return [row["learner"] for row in rows if row["learner"] in wanted]
@@ -52,7 +52,8 @@ def curves(shown: Shown, first: Axis) -> dict[str, Any]:
     verdicts = [_best(shown, arena) for arena in arenas]
     profile = profile_svg(overall(arenas), arenas) if arenas else None
     return {
-        "axes": [(axis, AXES[axis], panel_svgs(arenas, axis, shown.table.measured, verdicts, False)) for axis in axes],
+        "axes": [(axis, AXES[axis]) for axis in axes],
+        "panels": layered_svgs(arenas, axes, shown.table.measured, verdicts, light=False),
         "first": first if first in axes else axes[0],
         "profile": profile,
         "drawn": len(labels),

@@ -2,9 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from functools import cache
+from itertools import groupby
 from typing import Any
 
 from eggym.axes import AXES
+from eggym.budget import Budget
 from eggym.page import REPORT_CSS, environment
 from eggym.record import Record
 from eggym.wording import amount, size
@@ -12,11 +14,11 @@ from eggym.wording import amount, size
 from .board_curves import curves
 from .board_table import KINDS, columns, rows
 from .head_to_head import matrix
-from .ledger import Event
+from .ledger import CHECKS, Event
 from .levels import WHAT
 from .shown import Shown, ShownBoard
 
-_TAIL = 20  # lines of the ledger that are shown
+_TAIL = 12  # things of the ledger that are shown
 _CSS, _SCRIPT = "board.css", "board.js"
 
 
@@ -24,8 +26,13 @@ _CSS, _SCRIPT = "board.css", "board.js"
 def pages(script: bool = False) -> Any:
     """Return the templates of a site; those of the board's own page bring its script."""
     site = environment(("eggym.leaderboards", "eggym"), (REPORT_CSS, _CSS), _SCRIPT if script else "")
-    site.filters.update(size=size)
+    site.filters.update(size=size, sort_key=_sort_key)
     return site
+
+
+def _sort_key(value: float | None) -> str:
+    """Return what a column is sorted by, in few characters; empty: last, either way."""
+    return "" if value is None else f"{value:.6g}"
 
 
 def index_page(boards: Sequence[ShownBoard]) -> str:
@@ -119,10 +126,30 @@ def _counts(shown: ShownBoard) -> dict[str, int]:
     }
 
 
-def _tail(shown: ShownBoard) -> list[Event]:
-    """Return the last lines of the ledger on this board, the newest first."""
+def _tail(shown: ShownBoard) -> list[dict[str, Any]]:
+    """Return the last things that happened on this board, the newest first: lines that tell the same are one."""
     mine = [event for event in shown.collected.ledger.events if event.record.partition("/")[0] == shown.name]
-    return mine[: -_TAIL - 1 : -1]
+    groups = [list(same) for _, same in groupby(mine, key=_what)]
+    return [
+        {
+            "at": same[-1].at[:16].replace("T", " "),
+            "kind": same[0].kind,
+            "record": same[0].record if len(same) == 1 else same[0].record.rpartition("/")[0],
+            "count": len(same),
+            "told": _found(same[0]),
+        }
+        for same in groups[: -_TAIL - 1 : -1]
+    ]
+
+
+def _what(event: Event) -> tuple[Any, ...]:
+    return event.kind, event.record.rpartition("/")[0], event.ok, event.reason, _found(event)
+
+
+def _found(event: Event) -> str:
+    if event.kind not in CHECKS:
+        return event.reason or ""
+    return "agrees" if event.ok else str(event.found.get("why", "it did not agree"))
 
 
 def _tuning(shown: ShownBoard) -> str:
@@ -134,6 +161,4 @@ def _tuning(shown: ShownBoard) -> str:
 
 
 def _limit(budget: str) -> float:
-    from eggym.budget import Budget
-
     return float(Budget.parse(budget).limit)

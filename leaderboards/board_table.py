@@ -9,7 +9,7 @@ from .shown import Shown
 from .standing import normalised
 
 KINDS = {"es": "ES", "rl": "RL", "baseline": "baseline", "control": "control"}
-_BAR, _AIR = 110, 6  # width of a bar, and what is free at its ends
+_BAR, _AIR = 140, 5  # width of a bar, and what is free at its ends
 
 
 def columns(shown: Shown, axis: Axis) -> list[dict[str, Any]]:
@@ -88,6 +88,7 @@ def _row(shown: Shown, row: Mapping[str, Any], axis: Axis, span: tuple[float, fl
         "page": shown.pages[row["learner"]],
         "rank": row["rank"],
         "ranks": ranks(row["rank"]),
+        "rank_key": row["rank"] and row["rank"][0] + row["rank"][1] / 1000,
         "score": row["score"],
         "bar": bar(row["score"], span, f"{row['kind']}0" if row["kind"] != "control" else "ctl"),
         "tasks": [None if task is None else _task(task, axis) for task in tasks],
@@ -123,12 +124,12 @@ def bar(found: Mapping[str, Any], span: tuple[float, float], css: str) -> str:
     def x(value: float) -> float:
         return _AIR + (value - low) / ((high - low) or 1.0) * (_BAR - 2 * _AIR)
 
-    parts = [f'<path class="rule" d="M0 7H{_BAR}"/>']
+    parts = [f'<path class="rule" d="M0 7h{_BAR}"/>']
     if low <= 0 <= high:
         parts.append(f'<path class="mute" d="M{x(0):.1f} 1v12"/>')
     if found["low"] is not None:
         parts.append(f'<path class="ci" d="M{x(found["low"]):.1f} 7H{x(found["high"]):.1f}"/>')
-    parts.append(f'<circle cx="{x(found["mean"]):.1f}" cy="7" r="4"/>')
+    parts.append(f'<circle cx="{x(found["mean"]):.1f}" cy="7" r="3"/>')
     return f'<svg class="bar {css}" viewBox="0 0 {_BAR} 14" aria-hidden="true">{"".join(parts)}</svg>'
 
 

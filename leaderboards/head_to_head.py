@@ -8,7 +8,7 @@ from eggym.page_parts import interval, number, p_value, signed
 from .shown import Shown
 
 MOST = 30  # rows of a matrix
-_MOST_LISTED = 120  # pairs that are listed one by one below it, too
+_MOST_LISTED = 45  # pairs that are listed one by one below it, too
 
 
 def matrix(shown: Shown) -> dict[str, Any] | None:
@@ -36,7 +36,7 @@ def _cell(pairs: Mapping[tuple[str, str], Any], row: str, column: str, kinds: Ma
     if row == column:
         return {"css": "", "mark": "", "text": "", "interval": "", "title": ""}
     pair = pairs.get((row, column)) or _turned(pairs[column, row])
-    ahead = pair["ahead"]
+    ahead, better = pair["ahead"], pair["probability_of_improvement"]
     mark = (
         "="
         if ahead is None
@@ -49,15 +49,8 @@ def _cell(pairs: Mapping[tuple[str, str], Any], row: str, column: str, kinds: Ma
         "mark": mark,
         "text": signed(pair["difference"]),
         "interval": interval(pair, "signed"),
-        "title": f"{row} \N{MINUS SIGN} {column}: {sentence(pair)}",
+        "title": f"p {p_value(pair['p_adjusted'])}; P({row} > {column}) {number(better['mean'])}",
     }
-
-
-def sentence(pair: Mapping[str, Any]) -> str:
-    """Say who is ahead, with p and the probability of improvement."""
-    said = f"{pair['ahead']} ahead" if pair["ahead"] else "not resolved"
-    better = pair["probability_of_improvement"]
-    return f"{said}; p {p_value(pair['p_adjusted'])}, probability of improvement {number(better['mean'])}"
 
 
 def _turned(pair: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,18 +53,21 @@ class Ledger:
         """
         self.path = path
         self.events: list[Event] = list(_read(path))
+        self._of: dict[str, list[Event]] = {}
+        for event in self.events:
+            self._of.setdefault(event.record, []).append(event)
 
     def of(self, record: str) -> list[Event]:
         """Return what happened to one record, in order."""
-        return [event for event in self.events if event.record == record]
+        return list(self._of.get(record, ()))
 
     def added(self, record: str) -> Event | None:
         """Return the line that brought a record, if there is one."""
-        return next((event for event in self.events if event.record == record and event.kind == "added"), None)
+        return next((event for event in self.of(record) if event.kind == "added"), None)
 
     def withdrawn(self, record: str) -> Event | None:
         """Return the line that withdrew a record, if there is one."""
-        return next((event for event in self.events if event.record == record and event.kind == "withdrawn"), None)
+        return next((event for event in self.of(record) if event.kind == "withdrawn"), None)
 
     def checked(self, record: str, manifest_sha256: str) -> dict[str, Event]:
         """Return the last line of each kind of check on a record as it is now."""

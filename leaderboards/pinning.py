@@ -47,9 +47,11 @@ def differing(board: Board, expected: Mapping[str, Any], record: Record) -> list
     """Return in which keys a record's configuration is not the board's, and how: at most a few of them."""
     left_out = {*OWN, *(DIVISION if board.model.name == ANY else ())}
     one, two = (
-        flat({key: value for key, value in config.items() if key not in left_out})
-        for config in (expected, record.config)
+        {key: value for key, value in config.items() if key not in left_out} for config in (expected, record.config)
     )
+    if one == two:
+        return []
+    one, two = flat(one), flat(two)
     keys = sorted(key for key in one.keys() | two.keys() if one.get(key) != two.get(key))
     told = [f"{key} is {two.get(key)!r}, the board wants {one.get(key)!r}" for key in keys[:_MOST_TOLD]]
     return told + ([f"and {len(keys) - _MOST_TOLD} more"] if len(keys) > _MOST_TOLD else [])

@@ -9,7 +9,7 @@ from eggym.axes import AXES
 from eggym.beyond_summary import known, note_on_many, tunings
 from eggym.curves import shades
 from eggym.page_parts import settings, timed_phases
-from eggym.picture import panel_svgs
+from eggym.picture import layered_svgs
 from eggym.plots import pass_at_svgs
 from eggym.record import Record
 from eggym.wording import notes_of
@@ -47,7 +47,8 @@ def row_page(board: ShownBoard, shown: Shown, label: str) -> str:
             kind=KINDS[row["kind"]],
             facts=_facts(board, shown, row),
             found=found,
-            axes=[(axis, AXES[axis], panel_svgs(beside, axis, measured, colour, seeds=True)) for axis in axes],
+            axes=[(axis, AXES[axis], "") for axis in axes],
+            panels=layered_svgs(beside, axes, measured, colour, seeds=True),
             first_axis=board.axis if board.axis in axes else axes[0],
             learners_heading="Before and after training",
             notes=notes_of(found),
@@ -110,7 +111,7 @@ def _facts(board: ShownBoard, shown: Shown, row: dict[str, Any]) -> dict[str, st
         "runs": f"{len(row['records'])}: {len(row['tasks'])} tasks, {len(row['seeds'])} seeds",
         "CPU seconds of a run": "" if cpu is None else f"{cpu:.0f}",
         "verified": "no level: see its runs" if level is None else f"L{level}: {WHAT[level]}",
-        "marks": "; ".join(marks(row)),
+        "to be noted": "; ".join(marks(row)),
         "made by": "; ".join(makers(shown.table.records(row["learner"]))),
     }
     return {name: value for name, value in told.items() if value}

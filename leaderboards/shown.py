@@ -6,7 +6,6 @@ A table's standing is worked out once and used by the page of the board, by the 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from eggym.axes import Axis
@@ -116,11 +115,6 @@ def page_names(rows: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
         row: stem if folded.count(stem.lower()) == 1 and stem.lower() not in _TAKEN else f"{stem}-{_digest(row)}"
         for row, stem in stems.items()
     }
-
-
-def record_folder(name: str) -> Path:
-    """Return where a record lies in a built site, by its name."""
-    return Path("records", *name.split("/"))
 
 
 def _digest(row: tuple[str, str]) -> str:

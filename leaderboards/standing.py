@@ -11,6 +11,7 @@ see what these may not (the oracle, several answers to a test item), stand besid
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from eggym.arena import Arena, Side, arrange
@@ -54,25 +55,28 @@ class Table:
         measured = {name: one for name, entry in entries.items() if (one := entry.measured) is not None}
         return cls(board, division, entries, standings, arrange(records), measured)
 
-    @property
+    @cached_property
     def labels(self) -> list[str]:
         """The learners of the table."""
         return list(dict.fromkeys(side.label for arena in self.arenas for side in arena.sides))
 
-    @property
+    @cached_property
     def axes(self) -> list[Axis]:
         """The axes of the budget that every run knows."""
         return axes_of(self.arenas, self.measured)
 
     def side(self, arena: Arena, label: str) -> Side | None:
         """Return one learner on one task."""
-        return next((side for side in arena.sides if side.label == label), None)
+        return self._sides[arena.task].get(label)
 
     def records(self, label: str) -> list[Record]:
         """Return all runs of one learner, by task, then by seed."""
-        return [
-            record for arena in self.arenas for side in arena.sides if side.label == label for record in side.records
-        ]
+        sides = [self.side(arena, label) for arena in self.arenas]
+        return [record for side in sides if side for record in side.records]
+
+    @cached_property
+    def _sides(self) -> dict[str, dict[str, Side]]:
+        return {arena.task: {side.label: side for side in arena.sides} for arena in self.arenas}
 
 
 def standings(table: Table) -> dict[str, Any]:

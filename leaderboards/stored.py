@@ -18,6 +18,7 @@ import contextlib
 import hashlib
 import json
 import lzma
+import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -185,13 +186,16 @@ def read_entry(folder: Path) -> Entry:
     if folder.is_symlink() or not folder.is_dir():
         raise BadValue(f"{folder} is no folder of a record" + " but a link" * folder.is_symlink())
     name = "/".join(folder.parts[-3:])
-    for path in sorted(folder.iterdir()):
-        if path.is_symlink() or not path.is_file():
-            raise BadValue(f"{name}/{path.name} is no plain file; a record holds files alone")
-        if path.name not in (MANIFEST, *NAMES):
-            raise BadValue(f"{name}/{path.name} is no file of a record; take it away")
+    here = set()
+    with os.scandir(folder) as found:
+        for one in sorted(found, key=lambda one: one.name):
+            if not one.is_file(follow_symlinks=False):
+                raise BadValue(f"{name}/{one.name} is no plain file; a record holds files alone")
+            if one.name not in (MANIFEST, *NAMES):
+                raise BadValue(f"{name}/{one.name} is no file of a record; take it away")
+            here.add(one.name)
     entry = Entry(folder, _manifest(folder / MANIFEST, f"{name}/{MANIFEST}"))
-    here = {path.name for path in folder.iterdir()} - {MANIFEST}
+    here.discard(MANIFEST)
     for missing in sorted(entry.manifest.files.keys() - here):
         raise BadValue(f"{name}/{missing} is missing; restore it")
     for extra in sorted(here - entry.manifest.files.keys()):

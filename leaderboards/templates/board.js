@@ -1,59 +1,46 @@
-(() => {
+{
 const all = (what, from = document) => [...from.querySelectorAll(what)];
-const tables = all("table.board"), forms = all("form.filter");
-const state = {sort: "", kind: "", q: ""};
-const value = (row, at) => {
-  const cell = row.cells[at], told = cell.dataset.v;
-  return told === undefined ? cell.textContent.trim().toLowerCase() : told === "" ? null : +told;
-};
-const order = (a, b) => a === b ? 0 : a === null ? 1 : b === null ? -1 : (a < b ? -1 : 1);
+const forms = all(".filter"), tables = all(".board"), state = {sort: "", kind: "", q: ""};
+const ranked = tables.map(table => [...table.tBodies[0].rows]);
+const low = cell => cell.textContent.trim().toLowerCase();
+const value = (cell, told = cell.dataset.v) =>
+told === undefined ? low(cell) : told === "" ? null : +told;
 const show = () => tables.forEach((table, place) => {
-  const body = table.tBodies[0], rows = [...body.rows], q = state.q.toLowerCase();
-  const down = state.sort[0] === "-", name = state.sort.replace("-", "") || "rank";
-  let seen = 0;
-  all("th[data-s]", table).forEach((head, at) => {
-    if (head.dataset.s !== name) return head.removeAttribute("aria-sort");
-    head.setAttribute("aria-sort", down ? "descending" : "ascending");
-    const known = rows.map(row => [value(row, at), row]);
-    known.sort(([a, x], [b, y]) => (a === null || b === null || !down ? order(a, b) : order(b, a)) || x.first - y.first);
-    known.forEach(([, row]) => body.append(row));
-  });
-  for (const row of rows) {
-    row.hidden = (state.kind && row.dataset.k !== state.kind) || !row.cells[1].textContent.toLowerCase().includes(q);
-    seen += !row.hidden;
-  }
-  const form = forms[place];
-  form.q.value = state.q; form.kind.value = state.kind;
-  form.querySelector("output").value = `${seen} of ${rows.length} rows`;
+const rows = ranked[place], form = forms[place], {sort, kind, q} = state;
+const way = sort[0] === "-" ? -1 : 1, name = sort.replace("-", "") || "rank";
+all("th[data-s]", table).forEach((head, at) => {
+head.ariaSort = head.dataset.s === name ? way > 0 ? "ascending" : "descending" : null;
+if (head.ariaSort)
+rows.map(row => [value(row.cells[at]), row]).sort(([a], [b]) =>
+(a === null) - (b === null) || (a > b) * way - (a < b) * way
+).forEach(pair => table.tBodies[0].append(pair[1]));
+});
+for (const row of rows) row.hidden = kind && row.dataset.k !== kind || !low(row.cells[1]).includes(q.toLowerCase());
+form.q.value = q;
+form.kind.value = kind;
+form.seen.value = `${rows.filter(row => !row.hidden).length} of ${rows.length} rows`;
 });
 const change = more => {
-  Object.assign(state, more);
-  const told = new URLSearchParams(Object.entries(state).filter(pair => pair[1]));
-  history.replaceState(null, "", `#${told}`);
-  show();
+Object.assign(state, more);
+history.replaceState(null, "", "#" + new URLSearchParams(Object.entries(state).filter(pair => pair[1])));
+show();
 };
 const read = () => {
-  const told = new URLSearchParams(location.hash.slice(1));
-  if (location.hash.includes("=")) for (const name in state) state[name] = told.get(name) || "";
-  show();
+const told = new URLSearchParams(location.hash.slice(1));
+if (location.hash.includes("=")) for (const name in state) state[name] = told.get(name) || "";
+show();
 };
-tables.forEach(table => {
-  [...table.tBodies[0].rows].forEach((row, place) => row.first = place);
-  all("th[data-s]", table).forEach(head => {
-    const button = document.createElement("button");
-    button.append(...head.childNodes);
-    button.onclick = () => {
-      const {s, d = ""} = head.dataset, now = head.getAttribute("aria-sort");
-      change({sort: (now ? (now === "ascending" ? "-" : "") : d) + s});
-    };
-    head.append(button);
-  });
-});
-forms.forEach(form => {
-  form.hidden = false;
-  form.oninput = () => change({q: form.q.value, kind: form.kind.value});
-  form.onsubmit = event => event.preventDefault();
-});
+for (const head of all("th[data-s]")) {
+const button = document.createElement("button"), {s, d = ""} = head.dataset;
+button.append(...head.childNodes);
+head.append(button);
+button.onclick = () => change({sort: (head.ariaSort ? head.ariaSort[0] === "a" ? "-" : "" : d) + s});
+}
+for (const form of forms) {
+form.hidden = false;
+form.oninput = () => change({q: form.q.value, kind: form.kind.value});
+form.onsubmit = () => false;
+}
 onhashchange = read;
 read();
-})();
+}

@@ -20,10 +20,11 @@ from eggym.files import unwritable
 
 from .board import PINNED, pinned_path
 from .board_page import board_page, index_page
+from .exports import board_csv, board_json, board_tex
 from .ledger import LEDGER
 from .place import Place
 from .row_page import row_page
-from .shown import ShownBoard, record_folder, show
+from .shown import ShownBoard, show
 from .stored import MANIFEST, Entry, read_entry, read_plain
 
 SUMS = "MANIFEST.sha256"
@@ -70,11 +71,15 @@ class _Site:
         self.sums: dict[str, str] = {}
         root.mkdir(parents=True)
 
-    def write(self, name: Path | str, content: bytes) -> None:
+    def write(self, name: str, content: bytes, digest: str | None = None) -> None:
+        """Write a file; ``digest`` is its SHA-256 where that has just been looked at."""
         path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        self.sums[Path(name).as_posix()] = hashlib.sha256(content).hexdigest()
+        try:
+            path.write_bytes(content)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True)
+            path.write_bytes(content)
+        self.sums[name] = digest or hashlib.sha256(content).hexdigest()
 
     def close(self) -> None:
         lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self.sums.items()))
@@ -97,12 +102,15 @@ def _write_board(site: _Site, place: Place, board: ShownBoard) -> None:
     for entry, _ in board.collected.found:
         _copy_entry(site, entry)
     path = board.collected.path
-    site.write(Path("boards", f"{board.name}.yaml"), path.read_bytes())
-    site.write(Path("boards", PINNED, f"{board.name}.json"), pinned_path(path).read_bytes())
-    site.write(Path(board.name, "index.html"), board_page(board, kept).encode())
+    site.write(f"boards/{board.name}.yaml", path.read_bytes())
+    site.write(f"boards/{PINNED}/{board.name}.json", pinned_path(path).read_bytes())
+    site.write(f"{board.name}/index.html", board_page(board, kept).encode())
+    found = [shown.found for shown in board.tables]
+    for export, text in (("csv", board_csv), ("json", board_json), ("tex", board_tex)):
+        site.write(f"{board.name}/board.{export}", text(board.collected.board, found).encode())
     for shown in board.tables:
         for label, stem in shown.pages.items():
-            site.write(Path(board.name, f"{stem}.html"), row_page(board, shown, label).encode())
+            site.write(f"{board.name}/{stem}.html", row_page(board, shown, label).encode())
 
 
 def _copy(site: _Site, folder: Path) -> bool:
@@ -118,10 +126,9 @@ def _copy(site: _Site, folder: Path) -> bool:
 
 
 def _copy_entry(site: _Site, entry: Entry) -> None:
-    folder = record_folder(entry.name)
-    site.write(folder / MANIFEST, read_plain(entry.folder / MANIFEST, f"{entry.name}/{MANIFEST}"))
-    for name in entry.manifest.files:
-        site.write(folder / name, entry.raw(name))
+    site.write(f"records/{entry.name}/{MANIFEST}", read_plain(entry.folder / MANIFEST, f"{entry.name}/{MANIFEST}"))
+    for name, told in entry.manifest.files.items():
+        site.write(f"records/{entry.name}/{name}", entry.raw(name), told.sha256)
 
 
 def _refuse_other(out: Path) -> None:
