@@ -39,7 +39,7 @@ import resource, sys, time
 began = time.perf_counter()
 from pathlib import Path
 from eggym.leaderboards.place import Place
-from eggym.leaderboards.building import build_site
+from eggym.leaderboards.board_site import build_site
 files = build_site(Place(Path(sys.argv[1])), Path(sys.argv[2]), [sys.argv[3]])
 usage = resource.getrusage(resource.RUSAGE_SELF)
 children = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -23,9 +23,9 @@ from boards import NAME, board_file
 
 from eggym.errors import BadValue, EggymError
 from eggym.files import canonical_json, sha256_file, sha256_json
-from eggym.leaderboards import building
+from eggym.leaderboards import board_site
 from eggym.leaderboards.adding import withdraw
-from eggym.leaderboards.building import SUMS, build_site
+from eggym.leaderboards.board_site import SUMS, build_site
 from eggym.leaderboards.ledger import append
 from eggym.leaderboards.place import Place
 from eggym.leaderboards.stored import MANIFEST, pack, read_entry, sealed
@@ -109,7 +109,7 @@ def test_another_order_of_hashes_gives_the_same_bytes(small_place, site, tmp_pat
     program = """
 import sys
 from pathlib import Path
-from eggym.leaderboards.building import build_site
+from eggym.leaderboards.board_site import build_site
 from eggym.leaderboards.place import Place
 build_site(Place(Path(sys.argv[1])), Path(sys.argv[2]), ["small"])
 """
@@ -164,7 +164,7 @@ def test_a_build_that_fails_leaves_the_earlier_site(small_place, site, tmp_path,
     def fails(*_):
         raise EggymError("no row")
 
-    monkeypatch.setattr(building, "row_page", fails)
+    monkeypatch.setattr(board_site, "row_page", fails)
     with pytest.raises(EggymError, match="no row"):
         build_site(small_place, out, [NAME])
     assert files_of(out) == files_of(site) and [path.name for path in tmp_path.iterdir()] == ["site"]
