@@ -228,7 +228,7 @@ def load_policy(name: str, device: str = "auto", dtype: str = "auto") -> Policy:
     """Load a model and its tokenizer: ``embedded-v0``, a folder, or a hub id.
 
     Args:
-        name: what to load. Remote code is never run.
+        name: what to load. Remote code is never run, and weights are read from safetensors alone.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
         dtype: "auto" (float32 on the CPU, as stored elsewhere), "float32", "bfloat16", "float16", or "int8": the
             weights of the blocks' linear maps in 8 bits (`eggym.quantised`), the rest and the activations in float32
@@ -251,7 +251,11 @@ def load_policy(name: str, device: str = "auto", dtype: str = "auto") -> Policy:
     attention = "sdpa" if where.type == "cuda" else "eager"
     try:
         read = partial(
-            AutoModelForCausalLM.from_pretrained, source, attn_implementation=attention, output_loading_info=True
+            AutoModelForCausalLM.from_pretrained,
+            source,
+            attn_implementation=attention,
+            output_loading_info=True,
+            use_safetensors=True,  # a pickle may do anything
         )
         model, found = _read_narrow(read, kind) if dtype in INT8 else read(dtype=kind)
         tokenizer = AutoTokenizer.from_pretrained(source)

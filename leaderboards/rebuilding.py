@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from eggym.errors import BadValue
+from eggym.policy import EMBEDDED
 from eggym.record import RECORD_FILE, Record
 from eggym.replay import Replayed, replay
 from eggym.result import FITNESS, STEPS
@@ -81,6 +82,7 @@ def rebuild(entry: Entry, spot: int = 0, seed: int = 0, where: Whereabouts = HER
     """
     record = entry.record
     refuse_unknown_learner(record, where.learner)
+    refuse_unnamed_model(record, where.model)
     if registered(record) and not replayable(record):
         raise BadValue(f"{entry.name} is a run of {record.learner.label}: only ES runs follow from their rewards")
     with tempfile.TemporaryDirectory() as name:
@@ -104,6 +106,15 @@ def refuse_unknown_learner(record: Record, given: str | None) -> None:
         raise BadValue(
             f"learner {record.learner.name!r} does not come with eggym, and no code is taken from a record; give its "
             "file with --learner"
+        )
+
+
+def refuse_unnamed_model(record: Record, given: str | None) -> None:
+    """Refuse to fetch a model because a record names it: what does not ship with eggym, whoever looks has to name."""
+    if given is None and record.model.name not in EMBEDDED:
+        raise BadValue(
+            f"the run starts from {record.model.name!r}, and no model is fetched on a record's word; give it with "
+            "--model"
         )
 
 

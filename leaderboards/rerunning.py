@@ -20,7 +20,7 @@ from eggym.record import Record
 from eggym.stats import FEWEST, mean_t
 from eggym.train import identify, run_plan
 
-from .rebuilding import HERE, Whereabouts, refuse_unknown_learner
+from .rebuilding import HERE, Whereabouts, refuse_unknown_learner, refuse_unnamed_model
 from .stored import Entry
 
 _SECTIONS = ("eval", "space", "prompt", "engine", "reward")  # of a run's config, as --set has them
@@ -67,6 +67,7 @@ def rerun(entry: Entry, row: Sequence[Record], where: Whereabouts = HERE, watch:
     """
     record = entry.record
     refuse_unknown_learner(record, where.learner)
+    refuse_unnamed_model(record, where.model)
     plan = _plan(record, where)
     _refuse_other(entry, plan, where)
     with tempfile.TemporaryDirectory() as folder:

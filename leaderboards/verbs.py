@@ -154,9 +154,10 @@ def _print_rules(rules: dict[str, Any]) -> None:
         typer.echo(f"{name:<{width}}  {printable(str(value))}")
 
 
-from .publish_verb import publish  # noqa: E402  # below `app`, to which they belong
+from .card_verb import card  # noqa: E402  # below `app`, to which they belong
+from .publish_verb import publish  # noqa: E402
 from .site_verbs import build, serve  # noqa: E402
 from .verify_verb import verify  # noqa: E402
 
-for verb in (verify, build, serve, publish):
+for verb in (verify, build, serve, publish, card):
     app.command()(verb)

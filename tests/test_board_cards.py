@@ -5,6 +5,7 @@ import copy
 import pytest
 import yaml
 
+from eggym.cli import main
 from eggym.errors import BadValue
 from eggym.leaderboards.cards import Links, entries, eval_results_yaml, model_index
 from eggym.leaderboards.collecting import collect
@@ -90,3 +91,22 @@ def test_fewer_seeds_and_missing_numbers_are_told(small):
 def test_what_cannot_be_told_is_refused(small, learner, links, words):
     with pytest.raises(BadValue, match=words):
         entries(*small, learner, links)
+
+
+def test_the_verb_writes_the_same(small_place, small, capsys):
+    words = ["board", "card", "small/eggroll", "--dataset", LINKS.dataset, "--records", LINKS.records]
+    root = ["--root", str(small_place.root)]
+    run(words + root)
+    assert capsys.readouterr().out == eval_results_yaml(*small, "eggroll", LINKS)
+    run([*words, *root, "--model-index", "mine"])
+    assert yaml.safe_load(capsys.readouterr().out)["model-index"][0]["name"] == "mine"
+    with pytest.raises(SystemExit) as stop:
+        main([*words[:2], "small/nobody", *words[3:], *root])
+    assert stop.value.code == 2 and "no row 'nobody'; its rows: " in capsys.readouterr().err
+
+
+def run(words):
+    try:
+        main(words)
+    except SystemExit as stop:
+        assert not stop.code

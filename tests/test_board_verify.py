@@ -237,6 +237,16 @@ def test_code_that_a_record_names_is_not_loaded(place, tmp_path):
     assert not (tmp_path / "harm").exists()
 
 
+def test_a_model_is_not_fetched_on_a_records_word(place):
+    folder = folder_of(place)
+    edit(folder, lambda r: (r["model"].update(name="org/model"), r["config"].update(model="org/model")))
+    entry = read_entry(folder)
+    for check in (rebuilding.rebuild, lambda one: rerunning.rerun(one, [one.record])):
+        with pytest.raises(BadValue, match="no model is fetched on a record's word; give it with --model"):
+            check(entry)
+    assert rebuilding.rebuild(entry, where=rebuilding.Whereabouts(model="embedded-v0")).replayed.equal
+
+
 # -- submissions ----------------------------------------------------------------------------------------------------
 
 

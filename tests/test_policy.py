@@ -1,5 +1,9 @@
+import shutil
+from importlib import resources
+
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from eggym.errors import BadValue, UnknownName
 from eggym.policy import Policy, Prompting, load_policy, model_sha256
@@ -121,3 +125,14 @@ def test_the_hash_of_a_model_follows_its_weights(make_policy):
     with torch.no_grad():
         next(two.model.parameters())[5, 3] += 1e-6
     assert model_sha256(one.model) != model_sha256(two.model)
+
+
+def test_weights_are_read_from_safetensors_alone(tmp_path):
+    """A pickle may run anything, and models come from strangers."""
+    folder = shutil.copytree(str(resources.files("eggym").joinpath("data", "embedded-v0")), tmp_path / "pickled")
+    weights = folder / "model.safetensors"
+    torch.save(load_file(weights), folder / "pytorch_model.bin")
+    load_policy(str(folder), "cpu")
+    weights.unlink()
+    with pytest.raises(BadValue, match=r"no file named model\.safetensors"):
+        load_policy(str(folder), "cpu")
