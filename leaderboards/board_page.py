@@ -89,7 +89,6 @@ def facts(shown: ShownBoard) -> dict[str, str]:
         "stands on it": f"{counts['records']} records of {counts['rows']} learners, {counts['ranked']} of them ranked",
         "made by": "; ".join(makers(records)),
         "submitted by": "; ".join(sorted({by for one in shown.tables for by in one.everyone})),
-        "submitted by": "; ".join(sorted({by for one in shown.tables for by in one.everyone})),
     }
     return {name: value for name, value in told.items() if value}
 
