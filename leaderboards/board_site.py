@@ -18,10 +18,10 @@ from pathlib import Path
 from eggym.errors import BadValue, EggymError
 from eggym.files import unwritable
 
-from .board import PINNED, pinned_path
 from .board_page import board_page, index_page
 from .exports import board_csv, board_json, board_tex
 from .ledger import LEDGER
+from .pinned import PINNED, pinned_path
 from .place import Place
 from .row_page import row_page
 from .shown import ShownBoard, show
