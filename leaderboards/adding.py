@@ -5,52 +5,25 @@ controls included. A folder is written beside its place and renamed, the ledger 
 finished by the same command.
 """
 
-import hashlib
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eggym.errors import BadValue, EggymError
-from eggym.files import canonical_json, sha256_file, write_bytes, write_json
-from eggym.record import Record, find_runs
-from eggym.replies import EVALUATIONS
+from eggym.errors import BadValue
+from eggym.files import sha256_file
+from eggym.lock import alone
+from eggym.record import RECORD_FILE, Record, find_runs
 from eggym.result import finished_record
-from eggym.wording import slug
 
 from .board import Board
-from .chain import Row, chain, dump, root
-from .integrity import faults
-from .ledger import append
+from .ledger import Ledger, append
+from .names import record_name
 from .pinned import read_pinned
 from .place import Place
 from .rules import record_faults, row_faults
-from .stored import (
-    CHAIN,
-    MANIFEST,
-    PACKED,
-    PACKED_FILES,
-    PLAIN_FILES,
-    Entry,
-    Manifest,
-    Stored,
-    pack,
-    read_entry,
-    sealed,
-)
-
-_PART = ".part-"  # a folder that is being written
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """What a submitter says of runs beside what they are."""
-
-    by: str | None = None
-    note: str | None = None
-    links: tuple[str, ...] = ()
-    corrects: str | None = None  # the reason why withdrawn records are replaced
+from .stored import Entry, read_entry
+from .writing import SAID_NOTHING, Submission, write_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +35,7 @@ class Added:
     new: bool  # False: it was there already
 
 
-def add(place: Place, board_name: str, runs: Sequence[Path], said: Submission = Submission()) -> list[Added]:
+def add(place: Place, board_name: str, runs: Sequence[Path], said: Submission = SAID_NOTHING) -> list[Added]:
     """Add finished runs to a board.
 
     Args:
@@ -76,25 +49,32 @@ def add(place: Place, board_name: str, runs: Sequence[Path], said: Submission = 
             row without a seed or control; then nothing was written.
     """
     board, path = place.board(board_name)
+    _refuse_elsewhere(place, board, path)
     pinned = read_pinned(path, board)
     found = _read(runs)
     _refuse_faults({str(run): record_faults(board, pinned, record) for run, record in found.items()}, board)
+    with alone(place.records):  # of two who add at once, the second sees what the first did
+        return _add(place, board, found, said)
+
+
+def _add(place: Place, board: Board, found: Mapping[Path, Record], said: Submission) -> list[Added]:
     ledger = place.ledger()
     standing = [one for one in place.entries(board.name) if ledger.withdrawn(one.name) is None]
-    names = {run: record_name(board, record) for run, record in found.items()}
+    names = {run: record_name(board, record, sha256_file(run / RECORD_FILE)) for run, record in found.items()}
+    _refuse_withdrawn(ledger, names)
     _refuse_second_outcome(standing, found, names)
-    new = {run: record for run, record in found.items() if ledger.added(names[run]) is None}
-    _refuse_return(ledger.events, board, new, said)
+    new = {run for run in found if ledger.added(names[run]) is None}
+    _refuse_return(ledger, {names[run] for run in new}, said)
     together = {one.name: one.record for one in standing} | {names[run]: record for run, record in found.items()}
     _refuse_faults({board.name: row_faults(board, list(together.values()))}, board)
     lost = {run for run in found if run not in new and not (place.records / names[run]).exists()}
-    lines = [_write(place, board, run, found[run], names[run], said) for run in found if run in new or run in lost]
-    for line in lines:
-        before = ledger.added(line["record"])
-        if before is not None and before.manifest_sha256 != line["manifest_sha256"]:
-            shutil.rmtree(place.records / line["record"])
-            raise BadValue(f"{line['record']} is not what was added before; give the same --by, --note and --link")
-    append(place.ledger_path, [line for line in lines if ledger.added(line["record"]) is None])
+    lines: dict[str, dict[str, Any]] = {}
+    for run in (run for run in found if run in new or run in lost):
+        name, before = names[run], ledger.added(names[run])
+        told = None if before is None else before.manifest_sha256
+        sha256 = write_record(place, board, run, found[run], name, said, told)
+        lines[name] = {"kind": "added", "record": name, "manifest_sha256": sha256, "reason": said.corrects or None}
+    append(place.ledger_path, [line for name, line in lines.items() if ledger.added(name) is None])
     return [Added(run, names[run], run in new or run in lost) for run in found]
 
 
@@ -122,48 +102,6 @@ def withdraw(place: Place, names: Sequence[str], reason: str) -> list[str]:
         [{**told, "record": entry.name, "manifest_sha256": entry.manifest_sha256} for entry in open_],
     )
     return [entry.name for entry in open_]
-
-
-def record_name(board: Board, record: Record) -> str:
-    """Return the name of a record: board/learner/run, where the run names task, seed and content."""
-    task, content = slug(record.task.label), hashlib.sha256(canonical_json(record).encode()).hexdigest()
-    return f"{board.name}/{slug(record.learner.label)}/{task}-seed-{record.seed}-{content[:12]}"
-
-
-def make_entry(target: Path, board: Board, run: Path, record: Record, said: Submission = Submission()) -> Entry:
-    """Write a finished run as a record folder.
-
-    Raises:
-        BadValue: a file of the run is missing, or what was written does not hold together.
-    """
-    target.mkdir(parents=True)
-    files: dict[str, Stored] = {}
-    for name in PLAIN_FILES:
-        if (run / name).is_file():
-            files[name] = _store(target / name, (run / name).read_bytes())
-    for name in PACKED_FILES:
-        if (run / name).is_file():
-            files[name + PACKED] = _store_packed(target / (name + PACKED), (run / name).read_bytes())
-    links = chain(run, record.id, record.n_steps, _rows(run / EVALUATIONS))
-    files[CHAIN] = _store(target / CHAIN, dump(links).encode())
-    kept = {name.removesuffix(PACKED) for name in files}
-    manifest = Manifest(
-        board=board.name,
-        board_version=board.version,
-        run=record.id,
-        files=files,
-        left_out={name: digest for name, digest in record.files.items() if name not in kept},
-        chain_root=root(links, record.id),
-        by=said.by,
-        note=said.note,
-        links=list(said.links),
-    )
-    write_json(target / MANIFEST, sealed(manifest))
-    entry = read_entry(target)
-    wrong = faults(entry, None)
-    if wrong:
-        raise BadValue(f"{run} cannot stand on a board: {wrong[0]}")
-    return entry
 
 
 def _read(runs: Sequence[Path]) -> dict[Path, Record]:
@@ -195,51 +133,28 @@ def _refuse_second_outcome(standing: Sequence[Entry], found: Mapping[Path, Recor
             )
 
 
-def _refuse_return(events: Sequence[Any], board: Board, new: Mapping[Path, Record], said: Submission) -> None:
+def _refuse_return(ledger: Ledger, new: Collection[str], said: Submission) -> None:
     """Refuse to fill the place of a withdrawn record without a word."""
-    gone = {event.record for event in events if event.kind == "withdrawn"}
-    for run, record in new.items():
-        stem = record_name(board, record).rpartition("-")[0]
-        before = next((name for name in gone if name.rpartition("-")[0] == stem), None)
+    gone = {event.record.rpartition("-")[0]: event.record for event in ledger.events if event.kind == "withdrawn"}
+    for name in new:
+        before = gone.get(name.rpartition("-")[0])
         if before is not None and not said.corrects:
-            raise BadValue(f"{run} takes the place of {before}, which was withdrawn; say why with --corrects REASON")
+            raise BadValue(f"{name} takes the place of {before}, which was withdrawn; say why with --corrects REASON")
 
 
-def _write(place: Place, board: Board, run: Path, record: Record, name: str, said: Submission) -> dict[str, Any]:
-    """Write one record folder, if it is not there; return its line for the ledger."""
-    target = place.records / name
-    if not target.exists():
-        part = place.records.parent / f"{_PART}{target.name}"
-        shutil.rmtree(part, ignore_errors=True)
-        try:
-            make_entry(part, board, run, record, said)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part.rename(target)
-        except OSError as problem:
-            raise EggymError(f"cannot write {target}: {problem.strerror or problem}") from problem
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-    reason = {"reason": said.corrects} if said.corrects else {}
-    return {"kind": "added", "record": name, "manifest_sha256": sha256_file(target / MANIFEST), **reason}
+def _refuse_withdrawn(ledger: Ledger, names: Mapping[Path, str]) -> None:
+    """Refuse what was withdrawn: to say that it is there already would hide that it does not count."""
+    for run, name in names.items():
+        line = ledger.withdrawn(name)
+        if line is not None:
+            raise BadValue(f"{run} is {name}, which was withdrawn ({line.reason}) and does not come back; leave it out")
 
 
-def _store(path: Path, content: bytes) -> Stored:
-    write_bytes(path, content)
-    return Stored(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
-
-
-def _store_packed(path: Path, content: bytes) -> Stored:
-    packed = pack(content)
-    write_bytes(path, packed)
-    return Stored(
-        bytes=len(packed),
-        sha256=hashlib.sha256(packed).hexdigest(),
-        content_bytes=len(content),
-        content_sha256=hashlib.sha256(content).hexdigest(),
-    )
-
-
-def _rows(path: Path) -> list[Row]:
-    import json
-
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def _refuse_elsewhere(place: Place, board: Board, path: Path) -> None:
+    """Refuse a board by a file that this place does not know: nobody could verify what is added by its rules."""
+    known = place.board_files().get(board.name)
+    if known is None or known.resolve() != path.resolve():
+        raise BadValue(
+            f"{path} is not the board {board.name!r} of {place.root}"
+            + (f", which is {known}" if known else f"; put it and what is pinned into {place.root / 'boards'}")
+        )

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eggym.errors import EggymError
+from eggym.record import RECORD_FILE
 
 from .board import Board
 from .integrity import faults, unchanged_faults
 from .ledger import Event, Ledger
 from .levels import Standing, level_of
+from .names import record_name
 from .pinned import Pinned, read_pinned
 from .pinning import division
 from .place import Place
@@ -112,4 +114,7 @@ def board_faults(entry: Entry, board: Board, pinned: Pinned) -> list[str]:
         return [
             f"it was added to version {told[1]} of board {told[0]!r}, not to version {board.version} of {board.name!r}"
         ]
+    name = record_name(board, entry.record, entry.manifest.files[RECORD_FILE].sha256)
+    if entry.name != name:
+        return [f"by what it holds its folder is {name}"]
     return record_faults(board, pinned, entry.record)

@@ -18,7 +18,7 @@ from eggym.registry import load_learner
 from eggym.variant import bare_name
 
 from .ledger import Event
-from .rules import registered
+from .names import registered
 
 Level = Literal[0, 1, 2, 3]
 WHAT: dict[Level, str] = {

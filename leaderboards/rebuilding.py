@@ -17,7 +17,7 @@ from eggym.result import FITNESS, STEPS
 from eggym.score import Score, same
 
 from .levels import replayable
-from .rules import registered
+from .names import registered
 from .stored import Entry
 
 

@@ -11,13 +11,14 @@ from typing import Any
 from eggym.errors import EggymError
 from eggym.learner import options_dict, profile_for
 from eggym.record import Record
-from eggym.registry import learner_table, load_learner
+from eggym.registry import load_learner
 from eggym.score import Tuning
-from eggym.variant import bare_name, sections, split_variant
+from eggym.variant import sections
 from eggym.wording import short
 
 from .board import FROZEN, RANDOM, Allowance, Board
 from .figures import figure_faults
+from .names import learner_faults, registered
 from .pinned import Pinned
 from .pinning import differing, division
 
@@ -37,7 +38,7 @@ def record_faults(board: Board, pinned: Pinned, record: Record) -> list[str]:
     if record.points[-1].fraction > 1 + OVERSHOOT:
         found.append(f"it spent {record.points[-1].fraction:.2f} of the budget")
     found += _tuning_faults(board.tuning, board.budget, record)
-    found += _learner_faults(record)
+    found += learner_faults(record)
     if board.own_settings == "refused" and (own := own_settings(board, record)):
         found.append(f"its learner has settings of its own, which the board does not take: {', '.join(own)}")
     return found
@@ -75,7 +76,7 @@ def own_settings(board: Board, record: Record) -> list[str]:
 
     A learner that is not registered here has none that are known.
     """
-    if not _known(record):
+    if not registered(record):
         return []
     spec = load_learner(record.learner.name)
     wanted = board.settings.get("profile") or profile_for(record.model.n_parameters)
@@ -92,11 +93,6 @@ def own_settings(board: Board, record: Record) -> list[str]:
         return ["all of them, for this eggym has no such profile"]
     told = record.learner.options
     return sorted(name for name in expected.keys() | told.keys() if expected.get(name) != told.get(name))
-
-
-def registered(record: Record) -> bool:
-    """Whether a record's learner comes with eggym or a plugin here; else its code is not known, nor looked for."""
-    return _known(record)
 
 
 def _whole(board: Board, row: Sequence[Record]) -> list[str]:
@@ -120,7 +116,10 @@ def _tuning_faults(allowed: Allowance, budget: str, record: Record) -> list[str]
     if not allowed.trials:
         return [] if story is None else [f"it was tuned in {len(story.trials)} trials, and the board allows none"]
     if story is None:
-        able = record.learner.kind in ("es", "rl") and record.learner.tunable is not False
+        able = record.learner.tunable is not False or (
+            registered(record) and bool(load_learner(record.learner.name).search.get(record.learner.profile))
+        )
+        able = able and record.learner.kind in ("es", "rl")
         return [f"it was not tuned; the board gives every learner {allowed.trials} trials"] if able else []
     wanted: dict[str, Any] = {
         "trials": allowed.trials,
@@ -143,19 +142,6 @@ def _chosen_fault(story: Tuning) -> list[str]:
     if chosen is None or chosen < max(scores, default=chosen):
         return [f"tuning chose trial {story.chosen}, which is not the best on {story.split}"]
     return []
-
-
-def _learner_faults(record: Record) -> list[str]:
-    if not _known(record):
-        return []
-    kind = load_learner(record.learner.name).kind
-    return (
-        [] if kind == record.learner.kind else [f"{record.learner.name} is of kind {kind}, not {record.learner.kind}"]
-    )
-
-
-def _known(record: Record) -> bool:
-    return split_variant(bare_name(record.learner.name))[0] in learner_table()
 
 
 def _grouped(records: Iterable[Record], key: Any) -> dict[str, list[Record]]:

@@ -23,7 +23,8 @@ from eggym.stats import Comparison, Value, mean_t, paired
 
 from .board import Board
 from .levels import Level, Standing, row_level
-from .rules import own_settings, registered
+from .names import note_of, registered
+from .rules import own_settings
 from .stored import Entry
 
 LEVEL = 0.95
@@ -174,7 +175,7 @@ def _row(table: Table, label: str, tasks: Sequence[Mapping[str, Any]], scores: M
     return {
         "learner": label,
         "kind": first.learner.kind,
-        "note": first.learner.note,
+        "note": note_of(first),
         "registered": registered(first),
         "own_settings": own_settings(table.board, first),
         "changed_code": any(record.provenance.git_dirty for record in records),

@@ -103,9 +103,9 @@ def add(
 
     Example: eggym board add tiny-default runs/board-tiny-default
     """
-    from .adding import Submission
     from .adding import add as add_runs
     from .place import Place
+    from .writing import Submission
 
     found = add_runs(Place(root), name, runs, Submission(by, note, tuple(link or ()), corrects))
     if as_json:

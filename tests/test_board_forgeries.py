@@ -6,8 +6,11 @@ import json
 import pytest
 from boards import folder_of
 
+from eggym.files import sha256_json
+from eggym.leaderboards.names import note_of
 from eggym.leaderboards.pinned import read_pinned
 from eggym.leaderboards.rules import record_faults
+from eggym.leaderboards.stored import read_entry
 from eggym.record import Record
 from eggym.stats import clustered_mean
 
@@ -140,3 +143,49 @@ def _point(point):
     from eggym.score import Point
 
     return Point.model_validate_json(json.dumps(point))
+
+
+# -- who learned ----------------------------------------------------------------------------------------------------
+
+
+def renamed(name, variant=None, **learner):
+    def change(told):
+        told["learner"].update(name=name, variant=variant, **learner)
+        told["config"].update(learner=name, variant=variant)
+        told["provenance"]["config_sha256"] = sha256_json(told["config"])
+        ids = [told["provenance"]["config_sha256"], told["seed"], told["task"]["digest"], told["model"]["sha256"]]
+        told["id"] = sha256_json(ids)[:16]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "name", ["eggroll ", " eggroll", "\u0435ggroll", "eggroll\u200b", "egg\u202eroll", "\x1b[2Jx", "x" * 101]
+)
+def test_a_name_is_plain(judge, name):
+    assert any("is not plain" in fault for fault in judge(renamed(name)))
+
+
+@pytest.mark.parametrize(
+    "name", ["EGGROLL", "Eggroll", "egg-roll", "dr-grpo", "DrGRPO", "best_of_n", "random-reward:PPO"]
+)
+def test_a_name_is_no_other_learners_in_other_letters(judge, name):
+    assert any("would be taken for" in fault for fault in judge(renamed(name)))
+
+
+@pytest.mark.parametrize(("name", "variant"), [("eggroll@t1", None), ("eggroll", "t1 (official)"), ("eggroll", "")])
+def test_a_variant_is_told_apart_from_its_learner(judge, name, variant):
+    assert any("is no name of a learner" in fault for fault in judge(renamed(name, variant)))
+
+
+@pytest.mark.parametrize(("name", "variant"), [("my_learner", None), ("Mine, 2nd try", None), ("eggroll", "mine")])
+def test_any_other_name_may_stand(judge, name, variant):
+    assert judge(renamed(name, variant)) == []
+
+
+def test_an_upper_bound_says_that_it_is_one_whatever_its_record_says(small_place):
+    record = read_entry(folder_of(small_place)).record
+    learner = record.learner.model_copy(update={"name": "best-of-n", "note": ""})
+    assert "upper bound" in note_of(record.model_copy(update={"learner": learner}))
+    own = learner.model_copy(update={"name": "mine", "note": "uses a calculator"})
+    assert note_of(record.model_copy(update={"learner": own})) == "uses a calculator"
