@@ -19,10 +19,11 @@ from eggym.replies import EVALUATIONS
 from eggym.result import finished_record
 from eggym.wording import slug
 
-from .board import Board, read_pinned
+from .board import Board
 from .chain import Row, chain, dump, root
 from .integrity import faults
 from .ledger import append
+from .pinned import read_pinned
 from .place import Place
 from .rules import record_faults, row_faults
 from .stored import (

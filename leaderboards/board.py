@@ -21,7 +21,6 @@ from eggym.config import DEFAULT_BUDGET, SECTIONS
 from eggym.config_file import read_file
 from eggym.duel import DuelConfig
 from eggym.errors import BadValue, EggymError
-from eggym.files import read_json
 from eggym.score import Count, Strict
 from eggym.splits import check_split
 from eggym.variant import WRAPPER, bare_name
@@ -29,7 +28,6 @@ from eggym.variant import WRAPPER, bare_name
 FROZEN = "frozen"
 RANDOM = WRAPPER  # as a required control: that of every ES and RL learner
 ANY = "any"  # of the model: the user's own; records of one model are ranked together
-PINNED = "pinned"  # folder of what follows from the boards
 # what the runs of a board may differ in; tuning has a rule of its own
 OWN = ("learner", "variant", "options", "profile", "seed", "tuning")
 # what belongs to a user's own model, and parts the records of a board into tables
@@ -211,26 +209,3 @@ def read_board(path: Path) -> Board:
     if board.name != path.stem:
         raise BadValue(f"{path} names its board {board.name!r}; file and board have one name")
     return board
-
-
-def pinned_path(path: Path) -> Path:
-    """Return where the resolved configurations of a board lie."""
-    return path.parent / PINNED / f"{path.stem}.json"
-
-
-def read_pinned(path: Path, board: Board) -> dict[str, dict[str, Any]]:
-    """Return the configuration that the runs of each task must have, by the task's label.
-
-    Raises:
-        BadValue: there is none, or it is of another version of the board.
-    """
-    place = pinned_path(path)
-    if not place.is_file():
-        raise BadValue(f"board {board.name!r} is not pinned; give `eggym board pin {path}` first")
-    found = read_json(place)
-    if not isinstance(found, dict) or found.get("version") != board.version:
-        raise BadValue(f"{place} is of another version of the board; give `eggym board pin {path}`")
-    runs: dict[str, dict[str, Any]] = found["runs"]
-    if sorted(runs) != sorted(board.labels) or any(runs[one.task]["task_digest"] != one.digest for one in board.tasks):
-        raise BadValue(f"{place} does not go with {path}; give `eggym board pin {path}`")
-    return runs

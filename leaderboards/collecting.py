@@ -5,17 +5,17 @@ Thorough: all of L1 again (`integrity`), from the files alone. Either way L0 is 
 told apart, with its faults: it is shown, and ranked nowhere.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from eggym.errors import EggymError
 
-from .board import Board, read_pinned
+from .board import Board
 from .integrity import faults, unchanged_faults
 from .ledger import Event, Ledger
 from .levels import Standing, level_of
+from .pinned import Pinned, read_pinned
 from .pinning import division
 from .place import Place
 from .rules import record_faults, row_faults
@@ -92,7 +92,7 @@ def collect(place: Place, board_name: str, thorough: bool = False) -> Collected:
 
 
 def examine(
-    folder: Path, board: Board, pinned: Mapping[str, Mapping[str, Any]], ledger: Ledger, thorough: bool
+    folder: Path, board: Board, pinned: Pinned, ledger: Ledger, thorough: bool
 ) -> tuple[Entry | None, Sequence[str]]:
     """Return a record and what is wrong with it: L1 first, for what was changed cannot be held to any rule."""
     try:
@@ -105,7 +105,7 @@ def examine(
     return entry, wrong
 
 
-def board_faults(entry: Entry, board: Board, pinned: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def board_faults(entry: Entry, board: Board, pinned: Pinned) -> list[str]:
     """Return how a record breaks the rules of its board (L0)."""
     told = (entry.manifest.board, entry.manifest.board_version)
     if told != (board.name, board.version) or entry.name.partition("/")[0] != board.name:

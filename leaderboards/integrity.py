@@ -6,31 +6,31 @@ evaluations. What a record says beyond that (pass@k and retention, whose replies
 items where the record is read. Nothing is run, and no model is loaded.
 """
 
-import math
+import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from eggym.config import CONFIG
-from eggym.errors import BadValue, EggymError
+from eggym.errors import EggymError
 from eggym.files import canonical_json
 from eggym.fitness import FitnessLog, FitnessStep
 from eggym.kl_reward import TOLD_REWARD
-from eggym.passes import pass_at
-from eggym.record import RECORD_FILE
+from eggym.record import MEASURED_FILE, RECORD_FILE
 from eggym.replies import EVALUATIONS
 from eggym.result import CURVE, FITNESS, STEPS, curve_csv
-from eggym.score import Mode, Point, Score, same
-from eggym.stats import clustered_mean
+from eggym.score import Spent
 
 from .chain import Row, evaluation_links, root, training_head
+from .evaluations import evaluation_faults
 from .ledger import Ledger
 from .stored import CHAIN, MANIFEST, Entry
 
 _ROUNDING = 1e-6
+# what a file from a stranger may raise wherever it has the right digests and an unforeseen form
+_ODD = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 def faults(entry: Entry, ledger: Ledger | None) -> list[str]:
@@ -40,24 +40,26 @@ def faults(entry: Entry, ledger: Ledger | None) -> list[str]:
         entry: the record, its manifest read.
         ledger: that of its board; None: it is not on a board yet.
     """
-    found: list[str] = []
-    checks: tuple[Callable[[], Iterator[str]], ...] = (
-        lambda: _files(entry),
-        lambda: _told(entry),
-        lambda: _evaluations(entry),
-        lambda: _training(entry),
-        lambda: _chain(entry),
-    )
-    if ledger is not None:
-        found += _in_ledger(entry, ledger)
-    for check in checks:
-        try:
-            found += check()
-        except EggymError as problem:
-            found.append(str(problem))
-        if found:  # what follows would only say the same in other words
-            break
+    found = _in_ledger(entry, ledger) if ledger is not None else []
+    try:
+        for check in _checks(entry) if not found else ():
+            found += check
+            if found:  # what follows would only say the same in other words
+                break
+    except EggymError as problem:
+        found.append(str(problem))
+    except _ODD as problem:
+        found.append(f"{entry.name} holds what no run writes: {type(problem).__name__}: {problem}")
     return found
+
+
+def _checks(entry: Entry) -> Iterator[Iterator[str]]:
+    yield _files(entry)
+    yield _told(entry)
+    rows = entry.rows(EVALUATIONS)  # once: they are most of a record
+    yield evaluation_faults(entry, rows)
+    yield _training(entry)
+    yield _chain(entry, rows)
 
 
 def unchanged_faults(entry: Entry, ledger: Ledger) -> list[str]:
@@ -104,89 +106,55 @@ def _content_sha256(entry: Entry, name: str) -> str | None:
 
 def _told(entry: Entry) -> Iterator[str]:
     record = entry.record
+    for name in (RECORD_FILE, MEASURED_FILE):
+        # a name given twice would be read otherwise by another reader
+        content = entry.content(name)
+        if content.decode() != canonical_json(json.loads(content)):
+            yield f"{entry.name}/{name} is not in the form in which it is written"
     if entry.content(CONFIG).decode() != canonical_json(record.config):
         yield f"{entry.name}/{CONFIG} is not the configuration in {RECORD_FILE}"
     if entry.content(CURVE).decode() != curve_csv(record.points):
         yield f"{entry.name}/{CURVE} is not the curve in {RECORD_FILE}"
 
 
-def _evaluations(entry: Entry) -> Iterator[str]:
-    record = entry.record
-    by_place: dict[tuple[Any, Any], list[Row]] = {}
-    for row in entry.rows(EVALUATIONS):
-        by_place.setdefault((row.get("point"), row.get("mode")), []).append(row)
-    modes: tuple[Mode, ...] = ("greedy", "sampled")
-    wanted = {(place, mode): point for place, point in enumerate(record.points) for mode in modes}
-    for place, mode in sorted(set(by_place) ^ wanted.keys(), key=repr):
-        yield f"{entry.name}/{EVALUATIONS}: point {place!r}, {mode!r}, is not in both it and {RECORD_FILE}"
-    for (place, mode), point in wanted.items():
-        score = _of(point, mode)
-        why = _score_fault(score, by_place.get((place, mode), []))
-        if why:
-            yield f"{entry.name}/{EVALUATIONS}: {mode} replies of point {place} do not give the record's {why}"
-
-
-def _of(point: Point, mode: Mode) -> Score:
-    return point.greedy if mode == "greedy" else point.sampled
-
-
-def _score_fault(score: Score, rows: Sequence[Row]) -> str | None:
-    """Return the first number of a score that does not follow from its replies."""
-    items: dict[Any, list[Row]] = {}
-    states: dict[str, int] = {}
-    for row in rows:
-        items.setdefault(row.get("item"), []).append(row)
-        states[str(row.get("state"))] = states.get(str(row.get("state")), 0) + 1
-    rewards = [[_reward(row) for row in replies] for replies in items.values()]
-    means = [math.fsum(known) / len(known) if (known := [r for r in of if r is not None]) else None for of in rewards]
-    mean, error = clustered_mean(rewards)
-    told: list[tuple[str, Any, Any]] = [
-        ("number of replies", score.n_replies, len(rows)),
-        ("number of items", score.n_items, len(items)),
-        ("states", score.states, states),
-    ]
-    wrong = next((name for name, one, other in told if one != other), None)
-    if wrong is None and not all(same(*pair) for pair in zip(score.rewards, means, strict=True)):
-        wrong = "rewards"
-    if wrong is None and not (same(score.mean, mean) and same(score.se, error)):
-        wrong = "mean"
-    return wrong or _pass_fault(score, list(items.values()))
-
-
-def _pass_fault(score: Score, items: Sequence[Sequence[Row]]) -> str | None:
-    judged = [[row for row in replies if row.get("reward") is not None] for replies in items]
-    for name, told in score.pass_at.items():
-        k = int(name)
-        counts = [(len(of), sum(row.get("state") == "correct" for row in of)) for of in judged if len(of) >= k]
-        found = math.fsum(pass_at(n, c, k) for n, c in counts) / len(counts) if counts else None
-        if not same(told, found):
-            return f"pass@{k}"
-    return None
-
-
-def _reward(row: Row) -> float | None:
-    found = row.get("reward")
-    if found is not None and (isinstance(found, bool) or not isinstance(found, int | float)):
-        raise BadValue(f"a reward is {found!r}, which is no number")
-    return found
-
-
 def _training(entry: Entry) -> Iterator[str]:
     record = entry.record
-    if not entry.has(FITNESS):
-        if record.n_steps and record.learner.kind in ("es", "rl"):
-            yield f"{entry.name}/{FITNESS} is missing, and the run has {record.n_steps} updates"
+    for name in (FITNESS, STEPS):
+        if record.n_steps and not entry.has(name):
+            yield f"{entry.name}/{name} is missing, and the run has {record.n_steps} updates"
+            return
+    if not record.n_steps:
         return
-    entries = read_fitness(entry)
+    entries, rows = read_fitness(entry), entry.rows(STEPS)
     if [one.step for one in entries] != list(range(record.n_steps)):
         yield f"{entry.name}/{FITNESS} holds {len(entries)} whole steps, {RECORD_FILE} has {record.n_steps}"
     if sum(one.rewards_N_P_G.size for one in entries) != record.spent.episodes:
         yield f"{entry.name}/{FITNESS} does not hold the {record.spent.episodes} rewards of {RECORD_FILE}"
-    if entry.has(STEPS):
-        for row, one in zip(entry.rows(STEPS), entries, strict=False):
-            if not _near(row, one):
-                yield f"{entry.name}/{FITNESS}: the mean reward of step {one.step} is not that of {STEPS}"
-                return
+    if [row.get("step") for row in rows] != list(range(record.n_steps)):
+        yield f"{entry.name}/{STEPS} does not hold the {record.n_steps} steps of {RECORD_FILE}"
+        return
+    for row, one in zip(rows, entries, strict=False):
+        if not _near(row, one):
+            yield f"{entry.name}/{FITNESS}: the mean reward of step {one.step} is not that of {STEPS}"
+            return
+    yield from _curve(entry, rows)
+
+
+def _curve(entry: Entry, rows: Sequence[Row]) -> Iterator[str]:
+    """The points of the curve lie where the settings ask for them, and cost what the steps before them did."""
+    record = entry.record
+    n_points = record.config["eval"]["points"]
+    spent = [Spent.model_validate(row.get("spent")) for row in rows]
+    before, due = 0.0, [0]
+    for step, one in enumerate(spent, 1):
+        now = getattr(one, record.budget.axis) / record.budget.limit
+        if int(now * n_points) > int(before * n_points) or step == record.n_steps:
+            due.append(step)
+            before = now
+    if [point.step for point in record.points] != due:
+        yield f"{entry.name}/{RECORD_FILE} has points at steps other than {due}, where {STEPS} has them due"
+    elif any(point.spent != spent[point.step - 1] for point in record.points if point.step):
+        yield f"{entry.name}/{RECORD_FILE}: what was spent up to a point is not what {STEPS} says"
 
 
 def read_fitness(entry: Entry) -> list[FitnessStep]:
@@ -208,14 +176,14 @@ def _near(row: Row, one: FitnessStep) -> bool:
     return abs(mean - told) <= _ROUNDING * max(1.0, abs(mean))  # the log holds float32
 
 
-def _chain(entry: Entry) -> Iterator[str]:
+def _chain(entry: Entry, rows: Sequence[Row]) -> Iterator[str]:
     record, links = entry.record, entry.links
     training = [link for link in links if link.part == "training"]
     if [link.place for link in training] != list(range(record.n_steps)):
         yield f"{entry.name}/{CHAIN} does not link the {record.n_steps} steps of {RECORD_FILE}"
     if sum(link.episodes for link in training) != record.spent.episodes:
         yield f"{entry.name}/{CHAIN} does not count the {record.spent.episodes} training episodes of {RECORD_FILE}"
-    again = list(evaluation_links(training_head(links, record.id), entry.rows(EVALUATIONS)))
+    again = list(evaluation_links(training_head(links, record.id), rows))
     if training + again != links:
         yield f"{entry.name}/{CHAIN} does not follow from the replies in {EVALUATIONS}"
     if entry.manifest.chain_root != root(links, record.id):

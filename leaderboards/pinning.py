@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eggym.config import flat, resolve
+from eggym.config import Plan, flat, resolve
 from eggym.errors import BadValue
+from eggym.evaluate import evaluation_items
 from eggym.files import write_json
 from eggym.record import Record
 from eggym.train import identify
 
-from .board import ANY, DIVISION, FROZEN, OWN, Board, pinned_path, read_board
+from .board import ANY, DIVISION, FROZEN, OWN, Board, read_board
+from .pinned import Facts, pinned_path
 
 _STAND_IN = "embedded-v0"  # where the model is the user's own: nothing of it is pinned
 _MOST_TOLD = 4
@@ -27,7 +29,8 @@ def pin(path: Path, data: str | None = None) -> Path:
         BadValue: tasks or model are no longer those that the board names; the present digests are told.
     """
     board = read_board(path)
-    runs = {label: _expected(board, label, data) for label in board.labels}
+    plans = {label: _plan(board, label, data) for label in board.labels}
+    runs = {label: _expected(board, plan) for label, plan in plans.items()}
     now = {one.task: (one.digest, runs[one.task]["task_digest"]) for one in board.tasks}
     if board.model.name != ANY:
         now[board.model.name] = (str(board.model.sha256), runs[board.labels[0]]["model_sha256"])
@@ -39,7 +42,8 @@ def pin(path: Path, data: str | None = None) -> Path:
         )
     place = pinned_path(path)
     place.parent.mkdir(exist_ok=True)
-    write_json(place, {"board": board.name, "version": board.version, "runs": runs})
+    facts = {label: _facts(board, plan) for label, plan in plans.items()}
+    write_json(place, {"board": board.name, "version": board.version, "runs": runs, "facts": facts})
     return place
 
 
@@ -67,8 +71,22 @@ def division(board: Board, record: Record) -> str:
     )
 
 
-def _expected(board: Board, label: str, data: str | None) -> dict[str, Any]:
+def _plan(board: Board, label: str, data: str | None) -> Plan:
     duel = board.duel([FROZEN], model=_STAND_IN if board.model.name == ANY else ANY, data=data)
-    plan = resolve(duel.run(label, FROZEN, board.seeds[0]))
+    return resolve(duel.run(label, FROZEN, board.seeds[0]))
+
+
+def _expected(board: Board, plan: Plan) -> dict[str, Any]:
     left_out = {*OWN, *(DIVISION if board.model.name == ANY else ())}
     return {name: value for name, value in identify(plan).items() if name not in left_out}
+
+
+def _facts(board: Board, plan: Plan) -> Facts:
+    own = board.model.name == ANY
+    return Facts(
+        floor=plan.task.floor,
+        reward_range=plan.task.reward_range,
+        n_items=len(evaluation_items(plan)),
+        n_parameters=None if own else plan.policy.n_parameters,
+        n_trainable=None if own else sum(one.numel() for one in plan.space.select(plan.policy.model).values()),
+    )

@@ -12,8 +12,9 @@ from eggym.registry import load_learner
 from eggym.variant import WRAPPER, labelled, split_variant
 from eggym.wording import slug
 
-from .board import ANY, Board, read_pinned
+from .board import ANY, Board
 from .collecting import collect
+from .pinned import read_pinned
 from .pinning import division
 from .place import Place
 from .rules import controls_for

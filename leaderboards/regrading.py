@@ -2,9 +2,11 @@
 
 The items are drawn anew from the board's split, so prompts that were edited show too; turns of the environment are
 played again from the replies. A reply that either then or now ran into a limit of time, or could not be judged, depends
-on the machine: it is counted apart, and no more than 1 % of them may be.
+on the machine: it is counted apart, and no more than 1 % of an evaluation may be. The named parts of the rewards must
+have the means that the record tells.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +17,7 @@ from eggym.evaluate import first_items
 from eggym.registry import load_task
 from eggym.replies import EVALUATIONS
 from eggym.rollout import MAX_ERROR_SHARE
-from eggym.score import same
+from eggym.score import Score, same
 from eggym.seeding import stream
 from eggym.task import Item, Task
 from eggym.verdict import Verdict, VerdictState
@@ -34,16 +36,16 @@ class Regraded:
     replies: int
     unclear: int  # timed out or failed, then or now
     differing: int
-    first: str | None  # the first that differs, in words
+    first: str | None  # the first thing that is wrong, in words
 
     @property
     def ok(self) -> bool:
-        """Whether every reply that is clear earns what the record says."""
-        return not self.differing and self.unclear <= MAX_ERROR_SHARE * self.replies
+        """Whether every reply that is clear earns what the record says, and few of any evaluation are not."""
+        return self.first is None
 
     def told(self) -> dict[str, Any]:
         """Return it for the ledger."""
-        why = {} if self.ok else {"why": self.first or f"{self.unclear} replies could not be judged"}
+        why = {} if self.ok else {"why": self.first}
         return {"replies": self.replies, "unclear": self.unclear, "differing": self.differing, **why}
 
 
@@ -72,18 +74,59 @@ def regrade(entry: Entry, data: str | None = None) -> Regraded:
     batches: dict[tuple[Any, Any], list[Row]] = {}
     for row in entry.rows(EVALUATIONS):
         batches.setdefault((row.get("point"), row.get("mode")), []).append(row)
-    found = [one for rows in batches.values() for one in _batch(task, record.seed, items, rows)]
-    differing = [why for why in found if why is not None and why != ""]
-    return Regraded(len(found), sum(why == "" for why in found), len(differing), differing[0] if differing else None)
+    found = Regraded(0, 0, 0, None)
+    for (place, mode), rows in batches.items():
+        point = record.points[place]
+        score = point.greedy if mode == "greedy" else point.sampled
+        found = _sum(found, *_batch(task, record.seed, items, rows, score))
+    return found
 
 
-def _batch(task: Task, seed: int, items: Mapping[int, tuple[int, Item]], rows: Sequence[Row]) -> list[str | None]:
-    """Return, for each reply of one evaluation, None: the same; empty: unclear; else what differs."""
+def _sum(before: Regraded, whys: Sequence[str | None], wrong: str | None) -> Regraded:
+    """Return the findings with those of one more evaluation.
+
+    How many may be unclear is counted by evaluation: a forger would have them all in the one that counts.
+    """
+    differing = [why for why in whys if why]
+    unclear = sum(why == "" for why in whys)
+    if not wrong and unclear > MAX_ERROR_SHARE * len(whys):
+        wrong = f"{unclear} of {len(whys)} replies of one evaluation could not be judged, then or now"
+    return Regraded(
+        before.replies + len(whys),
+        before.unclear + unclear,
+        before.differing + len(differing),
+        before.first or next(iter(differing), None) or wrong,
+    )
+
+
+def _batch(
+    task: Task, seed: int, items: Mapping[int, tuple[int, Item]], rows: Sequence[Row], score: Score
+) -> tuple[list[str | None], str | None]:
+    """Return, for each reply of one evaluation, None: the same; empty: unclear; else what differs; and of the whole."""
     played = [_play(task, seed, items, row) for row in rows]
-    verdicts = iter(task.judge_all([state for state, why in played if why is None]))
-    return [
-        why if why is not None else _difference(row, next(verdicts)) for row, (_, why) in zip(rows, played, strict=True)
+    verdicts = task.judge_all([state for state, why in played if why is None])
+    judged = iter(verdicts)
+    found = [
+        why if why is not None else _difference(row, next(judged)) for row, (_, why) in zip(rows, played, strict=True)
     ]
+    return found, None if any(found) or "" in found else _parts_fault(verdicts, score, rows[0])
+
+
+def _parts_fault(verdicts: Sequence[Verdict], score: Score, row: Row) -> str | None:
+    """Return whether the named parts of the rewards, such as the truth behind a proxy, are others."""
+    by_name: dict[str, list[float]] = {}
+    for verdict in verdicts:
+        for name, value in verdict.parts.items() if verdict.reward is not None else ():
+            by_name.setdefault(name, []).append(value)
+    means = {name: math.fsum(values) / len(values) for name, values in by_name.items()}
+    wrong = [name for name in means.keys() | score.parts.keys() if not same(score.parts.get(name), means.get(name))]
+    if not wrong:
+        return None
+    name = min(wrong)
+    return (
+        f"point {row.get('point')}, {row.get('mode')}: part {name!r} is {score.parts.get(name)} by the record, "
+        f"{means.get(name)} by the grader"
+    )
 
 
 def _play(task: Task, seed: int, items: Mapping[int, tuple[int, Item]], row: Row) -> tuple[Any, str | None]:
@@ -104,11 +147,13 @@ def _play(task: Task, seed: int, items: Mapping[int, tuple[int, Item]], row: Row
 
 
 def _difference(row: Row, verdict: Verdict) -> str | None:
-    if row.get("state") in _BY_MACHINE or verdict.state.value in _BY_MACHINE:
-        return ""
     told = (row.get("reward"), row.get("state"), row.get("found"))
     found = (verdict.reward, verdict.state.value, verdict.found)
     if same(told[0], found[0]) and told[1:] == found[1:]:
         return None
+    # what ran into a limit may be judged now, or the other way round; but then it earned no more than it does now
+    gained = told[0] is not None and found[0] is not None and told[0] > found[0]
+    if (found[1] in _BY_MACHINE) or (told[1] in _BY_MACHINE and not gained):
+        return ""
     where = f"item {row.get('item')}, point {row.get('point')}, {row.get('mode')}"
     return f"{where}: reward {told[0]} ({told[1]}) by the record, {found[0]} ({found[1]}) by the grader"

@@ -5,7 +5,7 @@ the board; the tuning that is allowed; a learner that is what its name says. Of 
 task with every seed, once, and the controls that belong to it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from eggym.errors import EggymError
@@ -17,22 +17,25 @@ from eggym.variant import bare_name, sections, split_variant
 from eggym.wording import short
 
 from .board import FROZEN, RANDOM, Allowance, Board
+from .figures import figure_faults
+from .pinned import Pinned
 from .pinning import differing, division
 
 OVERSHOOT = 0.05  # of the budget: what the last update may end above it
 
 
-def record_faults(board: Board, pinned: Mapping[str, Mapping[str, Any]], record: Record) -> list[str]:
+def record_faults(board: Board, pinned: Pinned, record: Record) -> list[str]:
     """Return what keeps one record off the board, each as a sentence; none: it is by the rules."""
-    if record.task.label not in pinned:
-        return [f"task {record.task.label} is not one of the board's: {', '.join(map(short, board.labels))}"]
-    found = differing(board, pinned[record.task.label], record)
+    label = record.task.label
+    if label not in pinned.runs:
+        return [f"task {label} is not one of the board's: {', '.join(map(short, board.labels))}"]
+    found = differing(board, pinned.runs[label], record)
+    # of another configuration no number can be held to anything
+    found = found or figure_faults(pinned.facts[label], record)
     if record.seed not in board.seeds:
         found.append(f"seed {record.seed} is not one of the board's: {', '.join(map(str, board.seeds))}")
     if record.points[-1].fraction > 1 + OVERSHOOT:
         found.append(f"it spent {record.points[-1].fraction:.2f} of the budget")
-    if record.chosen is None and record.points[-1].step != record.n_steps:
-        found.append("it was not evaluated at its end")
     found += _tuning_faults(board.tuning, board.budget, record)
     found += _learner_faults(record)
     if board.own_settings == "refused" and (own := own_settings(board, record)):

@@ -30,7 +30,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from eggym.config import CONFIG
 from eggym.errors import BadValue, EggymError
-from eggym.files import sha256_json
+from eggym.files import canonical_json, sha256_json
 from eggym.record import MEASURED_FILE, RECORD_FILE, Measured, Record, load_measured, load_record
 from eggym.replies import EVALUATIONS
 from eggym.result import CURVE, FITNESS, PROMPT, STEPS
@@ -157,14 +157,17 @@ class Entry:
         """Return the JSON lines of a file.
 
         Raises:
-            BadValue: a line is no JSON object.
+            BadValue: a line is no JSON object, or not in its one form: with a name given twice, say, which another
+                reader would read otherwise.
         """
         try:
-            rows = [json.loads(line) for line in self.content(name).decode().splitlines()]
+            text = self.content(name).decode()
+            rows = [json.loads(line) for line in text.splitlines()]
+            whole = "".join(map(canonical_json, rows)) == text
         except (ValueError, RecursionError) as problem:
             raise BadValue(f"{self.name}/{name} holds a line that is no JSON: {problem}") from problem
-        if not all(isinstance(row, dict) for row in rows):
-            raise BadValue(f"{self.name}/{name} holds a line that is no JSON object")
+        if not whole or not all(isinstance(row, dict) for row in rows):
+            raise BadValue(f"{self.name}/{name} holds a line that is not in the form in which it is written")
         return rows
 
     @cached_property

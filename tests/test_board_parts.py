@@ -143,7 +143,9 @@ def test_best_middle_and_worst_are_shown_then_what_failed():
 def test_states_take_turns_among_the_failures():
     rows = [{"item": place, "reward": 0.0, "state": "wrong"} for place in range(5)]
     rows += [{"item": 5, "reward": 0.0, "state": "timeout"}, {"item": 6, "reward": 0.0, "state": "unparsed"}]
-    assert [row["item"] for _, row in choose(rows, 6)] == [0, 3, 6, 5, 1, 2]
+    rows.append({"item": 7, "reward": 0.0, "state": "unparsed"})
+    assert [row["item"] for _, row in choose(rows, 7)] == [0, 4, 7, 6, 5, 1, 2]
+    assert [row["item"] for _, row in choose(rows[::-1], 6)] == [7, 3, 0, 5, 4, 6]
 
 
 def test_no_two_rows_share_a_page_on_any_file_system():

@@ -170,6 +170,21 @@ def test_a_build_that_fails_leaves_the_earlier_site(small_place, site, tmp_path,
     assert files_of(out) == files_of(site) and [path.name for path in tmp_path.iterdir()] == ["site"]
 
 
+def test_a_site_that_cannot_be_put_in_its_place_leaves_the_earlier_one(small_place, site, tmp_path, monkeypatch):
+    out, rename = tmp_path / "site", Path.rename
+    shutil.copytree(site, out)
+
+    def fails(path, target):
+        if path.name == ".site.part":
+            raise OSError(28, "No space left on device")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(EggymError, match="No space left"):
+        build_site(small_place, out, [NAME])
+    assert files_of(out) == files_of(site) and [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
 def test_a_board_cannot_be_named_after_a_folder_of_the_site(tmp_path):
     path = board_file(tmp_path / "boards")
     for one, name in ((path, "records.yaml"), (path.parent / "pinned/small.json", "records.json")):
