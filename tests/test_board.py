@@ -137,7 +137,7 @@ def test_a_learner_from_a_file_gets_its_control_from_there_too(file, tmp_path):
     asked = asked_for(Place(file.parent.parent), "small", [f"{mine}@x"])
     assert asked.config.learner == (f"{mine}@x", "frozen", f"random-reward:{mine}@x")
     plan = resolve(asked.config.run(boards.TASKS[0], asked.config.learner[2], 0))
-    assert plan.learner.name == "random-reward:own"
+    assert plan.label == "random-reward:own@x"
 
 
 def test_only_options_of_learners_are_a_submitters_own(small_place):
