@@ -27,9 +27,10 @@ from eggym.leaderboards import board_site
 from eggym.leaderboards.adding import withdraw
 from eggym.leaderboards.board_site import SUMS, build_site
 from eggym.leaderboards.ledger import append
+from eggym.leaderboards.names import record_name
 from eggym.leaderboards.place import Place
 from eggym.leaderboards.stored import MANIFEST, pack, read_entry, sealed
-from eggym.record import run_id
+from eggym.record import load_record, run_id
 
 VOID = {"meta", "br", "input", "path", "circle", "wbr"}
 OURS = {
@@ -332,11 +333,15 @@ EVIL = (
 )
 
 
+# of printable ASCII, as a learner's name must be
+PLAIN_EVIL = "eggroll\"'></pre><script>alert(1)</script><img src=x onerror=alert(1)>[a](javascript:b)"
+
+
 def forged(place, folder):
     """Put hostile texts wherever a record has a text, with every digest made to fit; return its name."""
     entry = read_entry(folder)
     body = json.loads((folder / "record.json").read_bytes())
-    body["learner"]["name"] = body["config"]["learner"] = f"eggroll{EVIL}"
+    body["learner"]["name"] = body["config"]["learner"] = PLAIN_EVIL
     body["learner"]["note"] = EVIL
     body["learner"]["options"] = body["config"]["options"] = {EVIL: EVIL}
     body["provenance"]["libraries"] = {EVIL: EVIL}
@@ -363,14 +368,18 @@ def forged(place, folder):
     told = {"by": EVIL, "note": EVIL, "links": ["javascript:alert(1)", EVIL], "run": body["id"], "files": files}
     manifest = type(entry.manifest).model_validate({**entry.manifest.model_dump(by_alias=True), **told})
     (folder / MANIFEST).write_bytes(canonical_json(sealed(manifest)).encode())
-    return "/".join(folder.parts[-3:])
+    board, _ = place.board(NAME)
+    name = record_name(board, load_record(folder), files["record.json"]["sha256"])
+    (place.records / name).parent.mkdir(exist_ok=True)
+    folder.rename(place.records / name)
+    return name
 
 
 def test_nothing_that_a_record_wrote_runs_or_hides(small_place, tmp_path):
     place = copied(small_place, tmp_path)
     names = [
         forged(place, path) if path.parent.name == "eggroll" else "/".join(path.parts[-3:])
-        for path in place.folders(NAME)
+        for path in list(place.folders(NAME))
     ]
     place.ledger_path.unlink()
     lines = [
