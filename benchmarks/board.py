@@ -24,8 +24,9 @@ from typing import Any
 
 from eggym.config import CONFIG
 from eggym.files import canonical_json, sha256_file, sha256_json, write_json
-from eggym.leaderboards.board import FROZEN, PINNED, Board, pinned_path
+from eggym.leaderboards.board import FROZEN, Board
 from eggym.leaderboards.ledger import LEDGER, append
+from eggym.leaderboards.pinned import PINNED, pinned_path
 from eggym.leaderboards.place import Place
 from eggym.leaderboards.stored import MANIFEST, Entry, Stored, sealed
 from eggym.machine import describe
@@ -38,8 +39,9 @@ _BUILD = """
 import resource, sys, time
 began = time.perf_counter()
 from pathlib import Path
+from eggym.leaderboards.pinned import PINNED, pinned_path
 from eggym.leaderboards.place import Place
-from eggym.leaderboards.building import build_site
+from eggym.leaderboards.board_site import build_site
 files = build_site(Place(Path(sys.argv[1])), Path(sys.argv[2]), [sys.argv[3]])
 usage = resource.getrusage(resource.RUSAGE_SELF)
 children = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -80,12 +82,11 @@ def copies(place: Place, name: str, root: Path, size: int) -> None:
     shutil.copyfile(path, root / "boards" / path.name)
     shutil.copyfile(pinned_path(path), root / "boards" / PINNED / f"{path.stem}.json")
     lines: list[dict[str, Any]] = []
-    for number in itertools.count():
-        for label, entries in rows.items():
-            if label != FROZEN or number == 0:  # there is one frozen base
-                lines += [_copy(board, entry, root / "records", number) for entry in entries]
+    for number, label in ((number, label) for number in itertools.count() for label in rows):
         if len(lines) >= size:
             break
+        if label != FROZEN or number == 0:  # there is one frozen base
+            lines += [_copy(board, entry, root / "records", number) for entry in rows[label]]
     append(root / LEDGER, lines)
 
 

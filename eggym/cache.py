@@ -9,13 +9,13 @@ The cache and its attention are opaque to `torch.compile` (custom operators): a 
 lengths. Axes in names: _R rows, _T new positions, _S slots, _H heads, _D head size.
 """
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AttentionInterface
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 from eggym.errors import BadValue
@@ -183,6 +183,7 @@ def slot_attention(model: Any) -> Iterator[None]:
     """Let a model attend by `SlotCache` until the context ends."""
     config = model.config
     before = config._attn_implementation
+    _register()
     config._attn_implementation = ATTENTION
     try:
         yield
@@ -251,7 +252,12 @@ def _forward(
     return found(query, key, value, attention_mask, size, float(softcap or 0.0)), None
 
 
-AttentionInterface.register(ATTENTION, _forward)
+@functools.cache
+def _register() -> None:
+    """Make the attention known, once; importing what knows it takes seconds, which who only reads records is spared."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(ATTENTION, _forward)
 
 
 def _kinds(config: Any) -> list[str]:

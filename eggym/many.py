@@ -15,6 +15,7 @@ Axes in names: _T tasks, _S seeds.
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from eggym.errors import BadValue
 from eggym.stats import FEWEST, Interval, Value, known_values, mean_t
@@ -70,7 +71,7 @@ def probability_of_improvement(
     if not sides:
         return Interval(None, None, None, 0)
     mean = math.fsum(_above(x, y) for x, y in sides) / len(sides)
-    sizes = [(len(x), len(y)) for x, y in sides]
+    sizes = tuple((len(x), len(y)) for x, y in sides)
     if min(map(min, sizes)) < FEWEST:
         return Interval(mean, None, None, len(sides))
     reach = normal_quantile(level)
@@ -127,7 +128,8 @@ def _above(x: Sequence[float], y: Sequence[float]) -> float:
     return wins / (len(x) * len(y))
 
 
-def _edge(mean: float, end: float, reach: float, sizes: Sequence[tuple[int, int]]) -> float:
+@cache  # few seeds allow few means, and a board has thousands of pairs
+def _edge(mean: float, end: float, reach: float, sizes: tuple[tuple[int, int], ...]) -> float:
     """Return the p furthest towards ``end`` that the mean does not contradict."""
     inside, outside = mean, end
     for _ in range(_HALVINGS):

@@ -14,7 +14,8 @@ import itertools
 import json
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -179,23 +180,38 @@ class Record(Strict):
             "tuning": self.tuning.brief() if self.tuning else None,
         }
 
-    def curve(self, mode: Mode) -> dict[str, NDArray[np.float64]]:
+    def curve(self, mode: Mode) -> Mapping[str, NDArray[np.float64]]:
         """Return the learning curve as arrays of one length: step, fraction, episodes, tokens, flops, mean, se.
 
-        A missing mean or error is NaN.
+        A missing mean or error is NaN. The arrays are made once, and cannot be written to.
         """
-        scores = [self._score(point, mode) for point in self.points]
+        return self._curves[mode]
+
+    @cached_property
+    def _curves(self) -> dict[Mode, dict[str, NDArray[np.float64]]]:
         spent = [point.spent for point in self.points]
-        columns: dict[str, list[float | int | None]] = {
+        shared: dict[str, Sequence[float | int | None]] = {
             "step": [point.step for point in self.points],
             "fraction": [point.fraction for point in self.points],
             "episodes": [one.episodes for one in spent],
             "tokens": [one.tokens for one in spent],
             "flops": [one.flops for one in spent],
-            "mean": [score.mean for score in scores],
-            "se": [score.se for score in scores],
         }
-        return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
+        scores: dict[Mode, list[Score]] = {
+            "greedy": [point.greedy for point in self.points],
+            "sampled": [point.sampled for point in self.points],
+        }
+        made = {name: _fixed(values) for name, values in shared.items()}
+        return {
+            mode: made | {"mean": _fixed([one.mean for one in told]), "se": _fixed([one.se for one in told])}
+            for mode, told in scores.items()
+        }
+
+    def __copy__(self) -> Self:
+        """Copy without the curves: what `model_copy` changes may be their points."""
+        copied = super().__copy__()
+        copied.__dict__.pop("_curves", None)
+        return copied
 
     def start(self, mode: Mode) -> Score:
         """Return the first evaluation, before any update."""
@@ -232,6 +248,12 @@ class Measured(Strict):
     host: dict[str, str]
     cpu_s_at_points: list[float] = Field(default_factory=list)  # training CPU seconds up to each point of the record
     wall_s_at_points: list[float] = Field(default_factory=list)  # training wall seconds up to each point
+
+
+def _fixed(values: Sequence[float | int | None]) -> NDArray[np.float64]:
+    found = np.array(values, dtype=np.float64)
+    found.flags.writeable = False
+    return found
 
 
 def run_id(config_sha256: str, seed: int, task_digest: str, model_sha256: str) -> str:

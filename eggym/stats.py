@@ -20,7 +20,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -81,7 +81,10 @@ def clustered_mean(rewards_I: Iterable[Value | Sequence[Value]]) -> tuple[float 
     >>> clustered_mean([[1.0, 0.0], [1.0, 1.0], None])
     (0.75, 0.25)
     """
-    known = [mean for mean in item_means(rewards_I) if mean is not None]  # none of them is NaN
+    rewards: list[Any] = list(rewards_I)
+    if set(map(type, rewards)) != {float} or not all(map(math.isfinite, rewards)):
+        rewards = item_means(rewards)  # else they are that already, as in most evaluations
+    known: list[float] = [mean for mean in rewards if mean is not None]
     if not known:
         return None, None
     return _mean(known), _standard_error(known) if len(known) > 1 else None
@@ -89,8 +92,7 @@ def clustered_mean(rewards_I: Iterable[Value | Sequence[Value]]) -> tuple[float 
 
 def item_means(rewards_I: Iterable[Value | Sequence[Value]]) -> list[Value]:
     """Return the mean reward of each item over the replies that could be judged; None where there is none."""
-    # most items are one reward, and their own mean
-    return [item if type(item) is float and math.isfinite(item) else _item_mean(item) for item in rewards_I]
+    return [_item_mean(item) for item in rewards_I]
 
 
 def paired(a_by_seed: Mapping[int, Value], b_by_seed: Mapping[int, Value], level: float = 0.95) -> Comparison:

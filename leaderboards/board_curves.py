@@ -1,7 +1,7 @@
 """Which learning curves a board's page draws, and the numbers behind them.
 
-A picture with thirty lines tells nothing. Up to ten rows are all drawn; of more, eight: the first ranked ones, the
-frozen base, and the best of the other controls, which is hardest to beat.
+A picture with thirty lines tells nothing. Up to ten rows are all drawn; of more, eight: the first ranked ones, the best
+baseline, the frozen base, and the best of the other controls, which is hardest to beat.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,10 +28,11 @@ def drawn(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the labels of the learners that are drawn, in the order of the rows."""
     if len(rows) <= MOST:
         return [row["learner"] for row in rows]
-    ranked = [row["learner"] for row in rows if row["rank"] is not None][: OF_MORE - 2]
-    controls = [row["learner"] for row in rows if row["rank"] is None and row["learner"] != FROZEN][:1]
-    wanted = {*ranked, *controls, FROZEN}
-    return [row["learner"] for row in rows if row["learner"] in wanted]
+    beside = [row for row in rows if row["rank"] is None and row["learner"] != FROZEN]
+    best = [next((row["learner"] for row in beside if row["kind"] == kind), FROZEN) for kind in ("baseline", "control")]
+    wanted = {*best, FROZEN}
+    ranked = [row["learner"] for row in rows if row["rank"] is not None][: OF_MORE - len(wanted)]
+    return [row["learner"] for row in rows if row["learner"] in wanted.union(ranked)]
 
 
 def only(arenas: Sequence[Arena], labels: Sequence[str]) -> list[Arena]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from functools import cache
-from itertools import groupby
 from typing import Any
 
 from eggym.axes import AXES
@@ -37,7 +36,10 @@ def _sort_key(value: float | None) -> str:
 
 def index_page(boards: Sequence[ShownBoard]) -> str:
     """Return the page that lists boards with their verdicts."""
-    told = [{"name": one.name, "board": one.collected.board, "verdict": one.verdict, **_counts(one)} for one in boards]
+    told = [
+        {"name": one.name, "board": one.collected.board, "budget": _budget(one), "verdict": one.verdict, **_counts(one)}
+        for one in sorted(boards, key=lambda one: (not one.collected.found, one.name))  # what has records comes first
+    ]
     page: str = pages().get_template("index.html.j2").render(boards=told)
     return page
 
@@ -75,18 +77,18 @@ def facts(shown: ShownBoard) -> dict[str, str]:
     board, counts = shown.collected.board, _counts(shown)
     records = [entry.record for entry, _ in shown.collected.found]
     own = board.model.sha256 is None
-    budget = f"{amount(_limit(board.budget))} {AXES[shown.axis]} of training for each run"
     split = board.split or f"not revealed yet; committed to by SHA-256 {board.commitment}"
     told = {
         "version": f"{board.version}, fixed on {board.opened}",
         "model": "the user's own" if own else f"{board.model.name} (SHA-256 {str(board.model.sha256)[:12]}…)",
-        "budget": budget,
+        "budget": f"{_budget(shown)} of training for each run",
         "seeds": ", ".join(map(str, board.seeds)),
         "held-out split": split,
         "controls": ", ".join(board.controls),
         "tuning": _tuning(shown),
         "stands on it": f"{counts['records']} records of {counts['rows']} learners, {counts['ranked']} of them ranked",
         "made by": "; ".join(makers(records)),
+        "submitted by": "; ".join(sorted({by for one in shown.tables for by in one.everyone})),
     }
     return {name: value for name, value in told.items() if value}
 
@@ -127,9 +129,13 @@ def _counts(shown: ShownBoard) -> dict[str, int]:
 
 
 def _tail(shown: ShownBoard) -> list[dict[str, Any]]:
-    """Return the last things that happened on this board, the newest first: lines that tell the same are one."""
-    mine = [event for event in shown.collected.ledger.events if event.record.partition("/")[0] == shown.name]
-    groups = [list(same) for _, same in groupby(mine, key=_what)]
+    """Return the last things that happened on this board, the newest first; equal ones of a day are told once."""
+    groups: dict[tuple[Any, ...], list[Event]] = {}
+    for event in shown.collected.ledger.events:
+        if event.record.partition("/")[0] == shown.name:
+            row = event.record.rpartition("/")[0]
+            what = (event.at[:10], event.kind, row, event.ok, event.reason, _found(event))
+            groups.setdefault(what, []).append(event)
     return [
         {
             "at": same[-1].at[:16].replace("T", " "),
@@ -138,12 +144,8 @@ def _tail(shown: ShownBoard) -> list[dict[str, Any]]:
             "count": len(same),
             "told": _found(same[0]),
         }
-        for same in groups[: -_TAIL - 1 : -1]
+        for same in sorted(groups.values(), key=lambda same: -same[-1].number)[:_TAIL]
     ]
-
-
-def _what(event: Event) -> tuple[Any, ...]:
-    return event.kind, event.record.rpartition("/")[0], event.ok, event.reason, _found(event)
 
 
 def _found(event: Event) -> str:
@@ -160,5 +162,5 @@ def _tuning(shown: ShownBoard) -> str:
     return f"{allowed.trials} trials of every learner{where}, each of {allowed.budget or 'the budget of a run'}"
 
 
-def _limit(budget: str) -> float:
-    return float(Budget.parse(budget).limit)
+def _budget(shown: ShownBoard) -> str:
+    return f"{amount(Budget.parse(shown.collected.board.budget).limit)} {AXES[shown.axis]}"

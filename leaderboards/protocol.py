@@ -9,7 +9,7 @@ from eggym.config import SECTIONS
 from eggym.duel_verb import Asked
 from eggym.errors import BadValue
 from eggym.registry import load_learner
-from eggym.variant import labelled, split_variant
+from eggym.variant import WRAPPER, labelled, split_variant
 from eggym.wording import slug
 
 from .board import ANY, Board
@@ -72,12 +72,15 @@ def _controls(place: Place, board: Board, learners: Sequence[str]) -> list[str]:
             for entry, _ in collect(place, board.name).found
             if not division(board, entry.record)
         }
-    wanted: dict[str, None] = {}
+    wanted: dict[str, str] = {}  # what the control of a learner from a file is called, and how it is asked for
     for learner in learners:
         spec = load_learner(learner)
         label = labelled(spec.name, split_variant(learner)[1])
-        wanted |= dict.fromkeys(controls_for(board, label, spec.kind))
-    return [one for one in wanted if one not in standing]
+        wanted |= {
+            named: f"{WRAPPER}:{learner}" if named == f"{WRAPPER}:{label}" else named
+            for named in controls_for(board, label, spec.kind)
+        }
+    return [one for named, one in wanted.items() if named not in standing]
 
 
 def _of(model: str) -> str:

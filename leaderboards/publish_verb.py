@@ -30,7 +30,7 @@ def publish(
     """
     import tempfile
 
-    from .building import build_site
+    from .board_site import build_site
     from .place import Place
     from .publish import plan
     from .publish import publish as carry_out

@@ -15,6 +15,7 @@ from eggym.record import RECORD_FILE, Record
 from eggym.replay import Replayed, replay
 from eggym.result import FITNESS, STEPS
 from eggym.score import Score, same
+from eggym.variant import WRAPPER
 
 from .levels import replayable
 from .names import registered
@@ -89,7 +90,12 @@ def rebuild(entry: Entry, spot: int = 0, seed: int = 0, where: Whereabouts = HER
         folder = Path(name)
         for file in (RECORD_FILE, FITNESS, STEPS):
             (folder / file).write_bytes(entry.content(file))
-        told = {"model": where.model, "data": where.data, "device": where.device, "learner": where.learner}
+        told = {
+            "model": where.model,
+            "data": where.data,
+            "device": where.device,
+            "learner": file_of(record, where.learner),
+        }
         found = replay(folder, spot, seed, None, True, **told)
     if found.evaluated is None:
         raise BadValue(f"{entry.name} was rebuilt without an evaluation")
@@ -107,6 +113,13 @@ def refuse_unknown_learner(record: Record, given: str | None) -> None:
             f"learner {record.learner.name!r} does not come with eggym, and no code is taken from a record; give its "
             "file with --learner"
         )
+
+
+def file_of(record: Record, given: str | None) -> str | None:
+    """Return what the named file is to a record: its learner, or the one inside its control; None: not asked for."""
+    if given is None or registered(record):
+        return None
+    return f"{WRAPPER}:{given}" if record.learner.name.startswith(f"{WRAPPER}:") else given
 
 
 def refuse_unnamed_model(record: Record, given: str | None) -> None:

@@ -20,7 +20,7 @@ from eggym.record import Record
 from eggym.stats import FEWEST, mean_t
 from eggym.train import identify, run_plan
 
-from .rebuilding import HERE, Whereabouts, refuse_unknown_learner, refuse_unnamed_model
+from .rebuilding import HERE, Whereabouts, file_of, refuse_unknown_learner, refuse_unnamed_model
 from .stored import Entry
 
 _SECTIONS = ("eval", "space", "prompt", "engine", "reward")  # of a run's config, as --set has them
@@ -87,7 +87,7 @@ def rerun(entry: Entry, row: Sequence[Record], where: Whereabouts = HERE, watch:
 def _plan(record: Record, where: Whereabouts) -> Plan:
     config = record.config
     settings = {f"{section}.{name}": value for section in _SECTIONS for name, value in config.get(section, {}).items()}
-    name = where.learner or record.learner.name
+    name = file_of(record, where.learner) or record.learner.name
     own = {f"{record.learner.name.rpartition(':')[2]}.{option}": value for option, value in config["options"].items()}
     asked = RunConfig(
         record.task.id,

@@ -35,7 +35,7 @@ class Shown:
     reward: float | None
     prompt: str
     turns: list[tuple[str, str]]  # who, and what was said
-    found: str  # what the scorer read as the answer
+    found: str  # what the scorer read as the answer; empty: nothing, or the last reply as it stands
 
 
 def sampled(sides: Sequence[tuple[str, Side]], entries: Mapping[str, Entry], mode: Mode) -> list[tuple[str, Any]]:
@@ -95,6 +95,7 @@ def _told(why: str, row: Mapping[str, Any]) -> Shown:
     turns = row.get("turns") if isinstance(row.get("turns"), list) else []
     reward, item = row.get("reward"), row.get("item")
     said: list[tuple[str, str]] = []
+    found = clipped(str(row.get("found")))
     for place, turn in enumerate(turns or []):
         if isinstance(turn, dict):
             said += [("task", clipped(str(turn.get("observation", ""))))] if place else []
@@ -106,5 +107,5 @@ def _told(why: str, row: Mapping[str, Any]) -> Shown:
         float(reward) if isinstance(reward, int | float) else None,
         clipped(str(row.get("prompt", ""))),
         said,
-        clipped("" if row.get("found") is None else str(row.get("found"))),
+        "" if row.get("found") is None or said[-1:] == [("reply", found)] else found,
     )

@@ -105,7 +105,7 @@ def _facts(board: ShownBoard, shown: Shown, row: dict[str, Any]) -> dict[str, st
     of = sum(one["rank"] is not None for one in shown.rows)
     height, cpu = area(shown, row, board.axis), mean_of(row, "cpu_s")
     told = {
-        "rank": f"{ranks(row['rank'])} of {of}" if row["rank"] else "none: a control",
+        "rank": f"{ranks(row['rank'])} of {of}" if row["rank"] else f"none: a {KINDS[row['kind']]}",
         "score": "unknown" if score["mean"] is None else f"{score['mean']:.2f}{between}",
         "area": "" if height is None else f"{height:.2f}",
         "runs": f"{len(row['records'])}: {len(row['tasks'])} tasks, {len(row['seeds'])} seeds",

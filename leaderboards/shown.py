@@ -40,6 +40,12 @@ class Shown:
         rows: list[dict[str, Any]] = self.found["rows"]
         return rows
 
+    @property
+    def everyone(self) -> list[str]:
+        """Who submitted all of it, where the rows do not differ in that: what need not be said of each."""
+        told = self.rows[0]["by"] if self.rows else []
+        return told if all(row["by"] == told for row in self.rows) else []
+
     def row(self, label: str) -> dict[str, Any]:
         """Return the row of one learner."""
         return next(row for row in self.rows if row["learner"] == label)

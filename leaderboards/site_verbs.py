@@ -47,7 +47,7 @@ def serve(root: Root = HOME, out: SiteOut = None, board: Boards = None, port: Po
 
 
 def _build(root: Path, folder: Path, board: list[str] | None) -> list[Path]:
-    from .building import build_site
+    from .board_site import build_site
     from .place import Place
 
     return build_site(Place(root), folder, board or ())

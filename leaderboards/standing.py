@@ -88,8 +88,9 @@ def standings(table: Table) -> dict[str, Any]:
     rows = [_row(table, label, tasks, scores[label]) for label in table.labels]
     ranked = [row["learner"] for row in rows if row["kind"] in CONTENDERS]
     pairs = _pairs({label: scores[label] for label in ranked})
+    ranks = _ranks(ranked, pairs)
     for row in rows:
-        row["rank"] = _rank(row["learner"], ranked, pairs)
+        row["rank"] = ranks.get(row["learner"])
     for task, arena in zip(tasks, table.arenas, strict=True):
         _rank_on_task(task, arena, rows)
     rows.sort(key=_order)
@@ -154,13 +155,15 @@ def _pairs(scores: Mapping[str, Mapping[int, Value]]) -> list[Pair]:
     return pairs
 
 
-def _rank(label: str, ranked: Sequence[str], pairs: Sequence[Pair]) -> list[int] | None:
-    """Return the first and the last rank that a row may have; None: it is not ranked."""
-    if label not in ranked:
-        return None
-    behind = sum(pair.ahead not in (None, label) for pair in pairs if label in (pair.a, pair.b))
-    before = sum(pair.ahead == label for pair in pairs)
-    return [1 + behind, len(ranked) - before]
+def _ranks(ranked: Sequence[str], pairs: Sequence[Pair]) -> dict[str, list[int]]:
+    """Return the first and the last rank that each row may have."""
+    ahead = dict.fromkeys(ranked, 0)
+    behind = dict.fromkeys(ranked, 0)
+    for pair in pairs:
+        if pair.ahead is not None:
+            ahead[pair.ahead] += 1
+            behind[pair.b if pair.ahead == pair.a else pair.a] += 1
+    return {label: [1 + behind[label], len(ranked) - ahead[label]] for label in ranked}
 
 
 def _row(table: Table, label: str, tasks: Sequence[Mapping[str, Any]], scores: Mapping[int, Value]) -> dict[str, Any]:
@@ -234,10 +237,10 @@ def _se_items(table: Table, label: str, task: str) -> float | None:
 def _rank_on_task(task: Mapping[str, Any], arena: Arena, rows: Sequence[dict[str, Any]]) -> None:
     ranked = [side.label for side in arena.sides if side.kind in CONTENDERS]
     finals = {side.label: side.finals(arena.primary) for side in arena.sides if side.kind in CONTENDERS}
-    pairs = _pairs(finals)
+    ranks = _ranks(ranked, _pairs(finals))
     for row in rows:
         if task["task"] in row["tasks"]:
-            row["tasks"][task["task"]]["rank"] = _rank(row["learner"], ranked, pairs)
+            row["tasks"][task["task"]]["rank"] = ranks.get(row["learner"])
 
 
 def _order(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ import boards
 import pytest
 import yaml
 
+from eggym.config import resolve
 from eggym.errors import BadValue, EggymError, UnknownName
 from eggym.leaderboards.board import commit, read_board
 from eggym.leaderboards.pinned import read_pinned
@@ -124,6 +125,19 @@ def test_without_records_all_controls_are_run(file):
     assert asked.config.learner == ("dr_grpo", "sft", "frozen", "random-reward:dr_grpo")
     alone = asked_for(Place(file.parent.parent), "small", ["dr_grpo"], with_controls=False)
     assert alone.config.learner == ("dr_grpo",)
+
+
+def test_a_learner_from_a_file_gets_its_control_from_there_too(file, tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "from dataclasses import replace\n"
+        "from eggym.agents import controls\n"
+        "SPEC = replace(controls.FROZEN, name='own', kind='rl')\n"
+    )
+    asked = asked_for(Place(file.parent.parent), "small", [f"{mine}@x"])
+    assert asked.config.learner == (f"{mine}@x", "frozen", f"random-reward:{mine}@x")
+    plan = resolve(asked.config.run(boards.TASKS[0], asked.config.learner[2], 0))
+    assert plan.label == "random-reward:own@x"
 
 
 def test_only_options_of_learners_are_a_submitters_own(small_place):

@@ -333,7 +333,7 @@ def verb(*words, **env):
 
 @pytest.mark.slow
 def test_the_verb_builds_and_publishes_to_a_hub_that_its_library_knows(small_place, tmp_path):
-    from eggym.leaderboards.building import build_site
+    from eggym.leaderboards.board_site import build_site
 
     build_site(small_place, tmp_path / "site", ["small"])
     common = ("--root", small_place.root, "--board", "small", "--to", DATASET)

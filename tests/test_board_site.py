@@ -23,9 +23,9 @@ from boards import NAME, board_file
 
 from eggym.errors import BadValue, EggymError
 from eggym.files import canonical_json, sha256_file, sha256_json
-from eggym.leaderboards import building
+from eggym.leaderboards import board_site
 from eggym.leaderboards.adding import withdraw
-from eggym.leaderboards.building import SUMS, build_site
+from eggym.leaderboards.board_site import SUMS, build_site
 from eggym.leaderboards.ledger import append
 from eggym.leaderboards.place import Place
 from eggym.leaderboards.stored import MANIFEST, pack, read_entry, sealed
@@ -109,7 +109,7 @@ def test_another_order_of_hashes_gives_the_same_bytes(small_place, site, tmp_pat
     program = """
 import sys
 from pathlib import Path
-from eggym.leaderboards.building import build_site
+from eggym.leaderboards.board_site import build_site
 from eggym.leaderboards.place import Place
 build_site(Place(Path(sys.argv[1])), Path(sys.argv[2]), ["small"])
 """
@@ -164,8 +164,23 @@ def test_a_build_that_fails_leaves_the_earlier_site(small_place, site, tmp_path,
     def fails(*_):
         raise EggymError("no row")
 
-    monkeypatch.setattr(building, "row_page", fails)
+    monkeypatch.setattr(board_site, "row_page", fails)
     with pytest.raises(EggymError, match="no row"):
+        build_site(small_place, out, [NAME])
+    assert files_of(out) == files_of(site) and [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+def test_a_site_that_cannot_be_put_in_its_place_leaves_the_earlier_one(small_place, site, tmp_path, monkeypatch):
+    out, rename = tmp_path / "site", Path.rename
+    shutil.copytree(site, out)
+
+    def fails(path, target):
+        if path.name == ".site.part":
+            raise OSError(28, "No space left on device")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(EggymError, match="No space left"):
         build_site(small_place, out, [NAME])
     assert files_of(out) == files_of(site) and [path.name for path in tmp_path.iterdir()] == ["site"]
 
@@ -249,7 +264,8 @@ def test_the_board_tells_ranks_controls_levels_and_how_to_verify(site):
     assert [values["aria-sort"] for _, values in page.tags if "aria-sort" in values] == ["ascending"]
     text = " ".join("".join(page.words).split())
     for words in (
-        "30 records of 5 learners, 2 of them ranked", "by a tester", "eggym board verify small --regrade --replay",
+        "30 records of 5 learners, 2 of them ranked", "submitted bya tester",
+        "eggym board verify small --regrade --replay",
         "L1", "Head to head", "32 episodes of training for each run", "Performance profiles over 2 tasks",
         "What happened to the records of this board", "test:small",
     ):  # fmt: skip

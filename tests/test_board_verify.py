@@ -124,6 +124,17 @@ def test_a_run_is_made_again_to_the_bit(small_place, learner):
     assert found.ok and found.weights and found.found == found.recorded and found.n_seeds == 3
 
 
+@pytest.mark.parametrize("learner", ["dr_grpo", "random-reward-dr_grpo", "frozen"])
+def test_a_named_file_is_for_its_learner_and_its_control_and_for_nobody_else(
+    small_place, learner, tmp_path, monkeypatch
+):
+    file = tmp_path / "mine.py"
+    file.write_text("from eggym.agents.presets import DR_GRPO as SPEC\n")
+    monkeypatch.setattr(rebuilding, "registered", lambda record: record.learner.name == "frozen")
+    entry = entry_of(small_place, learner)
+    assert rerunning.rerun(entry, [entry.record], rebuilding.Whereabouts(learner=str(file))).weights
+
+
 def test_another_result_agrees_only_inside_the_interval():
     def of(found):
         return rerunning.Rerun(0.5, found, False, 0.4, 0.6, 5).ok

@@ -104,6 +104,16 @@ def test_the_curve_gives_every_axis_and_nan_for_missing():
     assert curve["mean"].tolist() == pytest.approx([0.25, float("nan"), 0.75], nan_ok=True)
 
 
+def test_the_curve_is_made_once_and_a_copy_makes_its_own():
+    record, other = (Record.model_validate_json(json.dumps(raw_record())) for _ in range(2))
+    before = record.model_dump()
+    assert record.curve("greedy")["flops"] is record.curve("greedy")["flops"]
+    assert record == other and record.model_dump() == before
+    with pytest.raises(ValueError, match="read-only"):
+        record.curve("sampled")["mean"][0] = 1.0
+    assert record.model_copy(update={"points": record.points[:2]}).curve("greedy")["step"].tolist() == [0, 2]
+
+
 def test_start_and_final_are_the_ends_of_the_curve():
     record = Record.model_validate_json(json.dumps(raw_record()))
     assert (record.start("greedy").mean, record.final("sampled").mean) == (0.25, 0.75)

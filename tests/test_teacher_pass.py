@@ -18,7 +18,7 @@ from eggym.start_model import StartModel
 from eggym.teacher_pass import runs_directly, teacher_pass
 from eggym.views import ParameterSpace
 
-CLOSE = 1e-5  # relative to the largest entry
+CLOSE = 3e-5  # float32 sums in another order; 1.03e-5 was seen, on an Intel CPU
 
 
 def text(n_prompt, *turns, first=3):

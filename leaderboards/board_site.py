@@ -50,11 +50,7 @@ def build_site(place: Place, out: Path, boards: Sequence[str] = ()) -> list[Path
         _remove(part)
         site = _Site(part)
         _write(site, place, shown)
-        _remove(old)
-        if out.exists():
-            out.rename(old)
-        part.rename(out)
-        _remove(old)
+        _put(part, out, old)
     except OSError as problem:
         raise unwritable(out, problem) from problem
     finally:
@@ -129,6 +125,20 @@ def _copy_entry(site: _Site, entry: Entry) -> None:
     site.write(f"records/{entry.name}/{MANIFEST}", read_plain(entry.folder / MANIFEST, f"{entry.name}/{MANIFEST}"))
     for name, told in entry.manifest.files.items():
         site.write(f"records/{entry.name}/{name}", entry.raw(name), told.sha256)
+
+
+def _put(part: Path, out: Path, old: Path) -> None:
+    """Put a whole site in the place of an earlier one, which comes back if that fails."""
+    _remove(old)
+    if out.exists():
+        out.rename(old)
+    try:
+        part.rename(out)
+    except OSError:
+        if old.exists():
+            old.rename(out)
+        raise
+    _remove(old)
 
 
 def _refuse_other(out: Path) -> None:
