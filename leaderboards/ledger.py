@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from eggym.errors import BadValue
 from eggym.files import canonical_json, sha256_json, write_bytes
@@ -81,18 +81,29 @@ class Ledger:
 def append(path: Path, lines: Sequence[Mapping[str, Any]]) -> list[Event]:
     """Add lines, all or none: fields of `Event`, without number, time and digests.
 
+    Of the lines before, the last is looked at: that is what the new ones follow from. A verification appends after each
+    check, and looking at all of them every time would take hours where it takes minutes; who reads the ledger does.
+
     Raises:
-        BadValue: the ledger as it is was damaged.
+        BadValue: the end of the ledger was damaged.
         EggymError: it cannot be written.
     """
     with alone(path.parent):
-        events = list(_read(path))
+        whole = _content(path)
+        last = _last(path, whole)
+        number, before = (last.number + 1, last.sha256) if last else (0, _NOTHING)
         new: list[Event] = []
         for line in lines:
-            last = [*events, *new][-1:]
-            new.append(_event(line, len(events) + len(new), last[0].sha256 if last else _NOTHING))
-        write_bytes(path, "".join(map(canonical_json, [*events, *new])).encode())
+            new.append(_event(line, number + len(new), before))
+            before = new[-1].sha256
+        write_bytes(path, whole + "".join(map(canonical_json, new)).encode())
     return new
+
+
+def _last(path: Path, whole: bytes) -> Event | None:
+    number = whole.count(b"\n") - 1
+    line = whole[whole.rfind(b"\n", 0, -1) + 1 : -1]
+    return _parsed(path, number, line) if whole else None
 
 
 def _event(line: Mapping[str, Any], number: int, before: str) -> Event:
@@ -105,24 +116,49 @@ def _digest(event: Event) -> str:
     return sha256_json(event.model_dump(exclude={"sha256"}))
 
 
-def _read(path: Path) -> Iterator[Event]:
-    if not path.exists():
-        return
+def _content(path: Path) -> bytes:
+    """Return the bytes of the file; none, if there is no file.
+
+    Raises:
+        BadValue: it is no plain file, ends within a line, or holds what git or an editor made of it.
+    """
+    if not path.exists() and not path.is_symlink():
+        return b""
     if path.is_symlink() or not path.is_file():
         raise BadValue(f"{path} is no plain file")
-    before, text = _NOTHING, path.read_bytes()
-    lines = text.split(b"\n")
-    if lines.pop() != b"":
+    whole = path.read_bytes()
+    if any(whole.startswith(mark) or b"\n" + mark in whole for mark in (b"<<<<<<<", b"=======", b">>>>>>>")):
+        raise BadValue(
+            f"{path} holds both sides of a git merge; take the file of the branch that you merge into (git checkout "
+            "--ours or --theirs), then give `eggym board add` and `verify` again: they write your lines anew"
+        )
+    if b"\r" in whole or whole.startswith(b"\xef\xbb\xbf"):
+        raise BadValue(f"{path} has other line ends or a mark at its start, by an editor or git; restore it")
+    if whole and not whole.endswith(b"\n"):
         raise BadValue(f"{path} does not end with a whole line; restore it")
-    for number, line in enumerate(lines):
-        try:
-            event = Event.model_validate(json.loads(line))
-            whole = canonical_json(event).encode() == line + b"\n"
-        except (ValueError, ValidationError, RecursionError) as problem:
-            raise BadValue(
-                f"{path}, line {number + 1}, is no line of a ledger; restore it, or update eggym"
-            ) from problem
-        if not whole or event.number != number or event.before != before or event.sha256 != _digest(event):
-            raise BadValue(f"{path}, line {number + 1}, was changed, or one before it was taken out; restore it")
+    return whole
+
+
+def _read(path: Path) -> Iterator[Event]:
+    before = _NOTHING
+    for number, line in enumerate(_content(path).split(b"\n")[:-1]):
+        event = _parsed(path, number, line)
+        if event.number != number or event.before != before:
+            raise _changed(path, number)
         before = event.sha256
         yield event
+
+
+def _parsed(path: Path, number: int, line: bytes) -> Event:
+    try:
+        event = Event.model_validate(json.loads(line))
+        whole = canonical_json(event).encode() == line + b"\n"
+    except (ValueError, RecursionError) as problem:
+        raise BadValue(f"{path}, line {number + 1}, is no line of a ledger; restore it, or update eggym") from problem
+    if not whole or event.sha256 != _digest(event):
+        raise _changed(path, number)
+    return event
+
+
+def _changed(path: Path, number: int) -> BadValue:
+    return BadValue(f"{path}, line {number + 1}, was changed, or one before it was taken out; restore it")

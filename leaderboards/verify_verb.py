@@ -38,7 +38,9 @@ def verify(
 
     Example: eggym board verify tiny-default --regrade --replay
     """
-    from .changes import changed_records
+    from eggym.wording import printable
+
+    from .changes import changed_since
     from .place import Place
     from .rebuilding import Whereabouts
     from .verifying import Asked
@@ -46,9 +48,15 @@ def verify(
 
     place, names = Place(root), list(records or [])
     if changed is not None:
-        names += ["/".join(folder.parts[-3:]) for folder in changed_records(place, changed)]
+        new = changed_since(place, changed)
+        for note in new.notes:
+            typer.echo(printable(f"note: {note}"), err=True)
+        names += ["/".join(folder.parts[-3:]) for folder in new.records]
         if not names:
-            typer.echo(f"no record is new since {changed}")
+            if as_json:
+                print_json([])
+            else:
+                typer.echo(f"no record is new since {changed}")
             return
     one_thread()
     where = Whereabouts(model, data, device, learner)

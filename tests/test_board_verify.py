@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-import subprocess
 import zlib
 
 import numpy as np
@@ -14,7 +13,6 @@ from eggym.cli import main
 from eggym.errors import BadValue
 from eggym.files import canonical_json, sha256_json
 from eggym.leaderboards import rebuilding, regrading, rerunning
-from eggym.leaderboards.changes import changed_records
 from eggym.leaderboards.integrity import faults
 from eggym.leaderboards.ledger import Event, append
 from eggym.leaderboards.levels import level_of, row_level
@@ -258,35 +256,6 @@ def test_a_model_is_not_fetched_on_a_records_word(place):
         with pytest.raises(BadValue, match="no model is fetched on a record's word; give it with --model"):
             check(entry)
     assert rebuilding.rebuild(entry, where=rebuilding.Whereabouts(model="embedded-v0")).replayed.equal
-
-
-# -- submissions ----------------------------------------------------------------------------------------------------
-
-
-def git(folder, *words):
-    who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
-    subprocess.run(["git", "-C", str(folder), *who, *words], check=True, capture_output=True)
-
-
-def test_a_submission_may_add_and_nothing_else(place):
-    git(place.root, "init", "-q")
-    dropped = folder_of(place, "frozen")
-    kept = shutil.move(dropped, place.root.parent / "kept")
-    git(place.root, "add", ".")
-    git(place.root, "commit", "-qm", "before")
-    assert changed_records(place, "HEAD") == []
-    shutil.move(kept, dropped)
-    assert changed_records(place, "HEAD") == [dropped]
-    ledger = place.ledger_path.read_bytes()
-    place.ledger_path.write_bytes(ledger[:-10])
-    with pytest.raises(BadValue, match="was not only appended to"):
-        changed_records(place, "HEAD")
-    place.ledger_path.write_bytes(ledger)
-    (folder_of(place) / "curve.csv").write_text("")
-    with pytest.raises(BadValue, match=r"curve\.csv was changed since HEAD"):
-        changed_records(place, "HEAD")
-    with pytest.raises(BadValue, match="git"):
-        changed_records(place, "no-such-branch")
 
 
 def test_the_record_of_the_tests_is_that_of_its_run(small_place):
