@@ -6,7 +6,9 @@ and how many replies were not judged to what a run would have stopped at. Whethe
 have earned is L2's question.
 """
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
 from eggym.arena import FROZEN
 from eggym.budget import Budget
@@ -16,6 +18,7 @@ from eggym.score import Mode, Point, Score, same
 
 from .pinned import Facts
 
+_LARGEST = 1e27  # FLOPs of the largest runs there are have two digits less
 _TEMPERATURES: dict[Mode, float] = {"greedy": 0.0, "sampled": 1.0}
 
 
@@ -31,7 +34,8 @@ def figure_faults(facts: Facts, record: Record) -> list[str]:
         *_points(record),
         *_counting(record),
         *(fault for place, point in enumerate(record.points) for fault in _scores(facts, record, place, point)),
-        *_beyond(record),
+        *_beyond(facts, record),
+        *_large(record),
     ]
 
 
@@ -49,6 +53,8 @@ def _fixed(facts: Facts, record: Record) -> Iterator[str]:
     for name, told, wanted in pairs:
         if wanted is not None and told != wanted:
             yield f"{name} is {told!r}, the board wants {wanted!r}"
+    if not re.fullmatch("[0-9a-f]{64}", record.weights_sha256):
+        yield f"weights_sha256 is {record.weights_sha256!r:.70}, which is no SHA-256"
     if record.learner.name == FROZEN and (record.n_steps or record.weights_sha256 != record.model.sha256):
         yield f"it is said to be {FROZEN}, and has {record.n_steps} updates or other weights than the model"
 
@@ -102,13 +108,46 @@ def _baseline(record: Record) -> bool:
     return record.learner.kind == "baseline"
 
 
-def _beyond(record: Record) -> Iterator[str]:
-    """What was asked for beside the reward is told, good or bad."""
-    asked = record.config["eval"]
-    if record.beyond is None:
+def _beyond(facts: Facts, record: Record) -> Iterator[str]:
+    """What was asked for beside the reward is told, good or bad, of as many items and in the way that was asked."""
+    asked, beyond = record.config["eval"], record.beyond
+    if beyond is None:
         yield "it tells nothing of what else changed"
         return
-    many, train, retention = record.beyond.many, record.beyond.train, set(record.beyond.retention)
     wanted = set(record.config.get("retention_digests", {}))
-    if (many is None) != (asked["many"] == 0) or (train is None) != (asked["train_items"] == 0) or retention != wanted:
+    if (beyond.many is None, beyond.train is None) != (asked["many"] == 0, asked["train_items"] == 0) or (
+        set(beyond.retention) != wanted
+    ):
         yield "beside the reward it does not tell what the board asks for: many replies, training items, other tasks"
+    if beyond.kl_base != record.counted.kl_base or any(value < 0 for value in beyond.weight_change.values()):
+        yield "its change of weights is below zero, or its KL is not that of the point that counts"
+    told = [(beyond.many, 1.0, asked["many"], min(asked["many_items"], facts.n_items))]
+    told += [(beyond.train, 0.0, 1, asked["train_items"])]
+    told += [(change, 0.0, 1, asked["retention_items"]) for change in beyond.retention.values()]
+    for change, temperature, n_replies, most in told:
+        for score in (change.start, change.end) if change else ():
+            if not _asked_like_this(score, temperature, n_replies, most):
+                yield "what it tells beside the reward is not of the items, replies and temperature that were asked for"
+                return
+
+
+def _asked_like_this(score: Score, temperature: float, n_replies: int, most: int) -> bool:
+    sized = 0 < score.n_items <= most and score.n_replies == n_replies * score.n_items
+    shares = [*score.pass_at.values(), *([] if score.distinct is None else [score.distinct])]
+    return score.temperature == temperature and sized and all(0 <= share <= 1 for share in shares)
+
+
+def too_large(value: Any) -> Any:
+    """Return a number in a plain value that no run has, and that would end in an infinity somewhere; None: there is
+    none."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return next((found for one in value if (found := too_large(one)) is not None), None)
+    return value if isinstance(value, int | float) and abs(value) > _LARGEST else None
+
+
+def _large(record: Record) -> Iterator[str]:
+    found = too_large(record.model_dump(exclude={"config"}))
+    if found is not None:
+        yield f"it holds the number {float(found) if abs(found) < 1e300 else 'beyond 1e300'}, which no run has"

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from eggym.config import CONFIG
+from eggym.drift import KL_BASE
 from eggym.errors import EggymError
 from eggym.files import canonical_json
 from eggym.fitness import FitnessLog, FitnessStep
@@ -25,6 +26,7 @@ from eggym.score import Spent
 
 from .chain import Row, evaluation_links, root, training_head
 from .evaluations import evaluation_faults
+from .figures import too_large
 from .ledger import Ledger
 from .stored import CHAIN, MANIFEST, Entry
 
@@ -109,8 +111,11 @@ def _told(entry: Entry) -> Iterator[str]:
     for name in (RECORD_FILE, MEASURED_FILE):
         # a name given twice would be read otherwise by another reader
         content = entry.content(name)
-        if content.decode() != canonical_json(json.loads(content)):
+        plain = json.loads(content)
+        if content.decode() != canonical_json(plain):
             yield f"{entry.name}/{name} is not in the form in which it is written"
+        elif too_large(plain) is not None:
+            yield f"{entry.name}/{name} holds a number that no run has"
     if entry.content(CONFIG).decode() != canonical_json(record.config):
         yield f"{entry.name}/{CONFIG} is not the configuration in {RECORD_FILE}"
     if entry.content(CURVE).decode() != curve_csv(record.points):
@@ -155,6 +160,8 @@ def _curve(entry: Entry, rows: Sequence[Row]) -> Iterator[str]:
         yield f"{entry.name}/{RECORD_FILE} has points at steps other than {due}, where {STEPS} has them due"
     elif any(point.spent != spent[point.step - 1] for point in record.points if point.step):
         yield f"{entry.name}/{RECORD_FILE}: what was spent up to a point is not what {STEPS} says"
+    elif any(point.kl_base != rows[point.step - 1]["metrics"].get(KL_BASE) for point in record.points if point.step):
+        yield f"{entry.name}/{RECORD_FILE}: the KL of a point is not what {STEPS} says"
 
 
 def read_fitness(entry: Entry) -> list[FitnessStep]:

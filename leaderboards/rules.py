@@ -5,7 +5,8 @@ the board; the tuning that is allowed; a learner that is what its name says. Of 
 task with every seed, once, and the controls that belong to it.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eggym.errors import EggymError
@@ -13,7 +14,8 @@ from eggym.learner import options_dict, profile_for
 from eggym.record import Record
 from eggym.registry import load_learner
 from eggym.score import Tuning
-from eggym.variant import sections
+from eggym.trials import JUDGED_ON, draw
+from eggym.variant import bare_name, sections
 from eggym.wording import short
 
 from .board import FROZEN, RANDOM, Allowance, Board
@@ -85,14 +87,27 @@ def own_settings(board: Board, record: Record) -> list[str]:
         by_board |= {
             name.partition(".")[2]: value for name, value in board.settings.items() if name.partition(".")[0] == section
         }
-    if record.tuning is not None:
-        by_board |= record.tuning.trials[record.tuning.chosen].options
     try:
-        expected = options_dict(spec.resolve(str(wanted), by_board))
+        start = expected = options_dict(spec.resolve(str(wanted), by_board))
+        if record.tuning is not None:
+            by_board |= record.tuning.trials[record.tuning.chosen].options
+            expected = options_dict(spec.resolve(str(wanted), by_board))
     except EggymError:  # an older learner had other options
         return ["all of them, for this eggym has no such profile"]
     told = record.learner.options
-    return sorted(name for name in expected.keys() | told.keys() if expected.get(name) != told.get(name))
+    own = sorted(name for name in expected.keys() | told.keys() if expected.get(name) != told.get(name))
+    return own + ["trials that were not drawn"] * (record.tuning is not None and not _drawn(record, start))
+
+
+def _drawn(record: Record, start: Mapping[str, Any]) -> bool:
+    """Whether the trials are those that eggym draws: a submitter who may choose them may have tried any number."""
+    story = record.tuning
+    search = load_learner(bare_name(record.learner.name)).search.get(record.learner.profile, {})
+    if story is None or any(list(search.get(name, ())) != values for name, values in story.space.items()):
+        return False
+    space = {name: values for name, values in search.items() if name in story.space}  # a file has them by the alphabet
+    begin = {name: start.get(name) for name in space}
+    return draw(space, begin, len(story.trials)) == [trial.options for trial in story.trials]
 
 
 def _whole(board: Board, row: Sequence[Record]) -> list[str]:
@@ -133,14 +148,16 @@ def _tuning_faults(allowed: Allowance, budget: str, record: Record) -> list[str]
         f"tuning.{name} is {told[name]!r}, the board wants {value!r}"
         for name, value in wanted.items()
         if value is not None and told[name] != value
-    ] + _chosen_fault(story)
+    ] + [
+        *_chosen_fault(story),
+        *([] if story.split == JUDGED_ON else [f"tuning was judged on {story.split}, and not on {JUDGED_ON}"]),
+    ]
 
 
 def _chosen_fault(story: Tuning) -> list[str]:
-    scores = [trial.score for trial in story.trials if trial.score is not None]
-    chosen = story.trials[story.chosen].score
-    if chosen is None or chosen < max(scores, default=chosen):
-        return [f"tuning chose trial {story.chosen}, which is not the best on {story.split}"]
+    scores = [-math.inf if trial.score is None else trial.score for trial in story.trials]
+    if scores[story.chosen] == -math.inf or story.chosen != scores.index(max(scores)):
+        return [f"tuning chose trial {story.chosen}, which is not the first best on {story.split}"]
     return []
 
 

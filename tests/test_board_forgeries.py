@@ -65,6 +65,10 @@ def unjudged(told):
         scored(point["greedy"], [1.0, *[None] * 7], 8)
 
 
+def many(told):
+    return told["beyond"]["many"]["end"]
+
+
 FORGED = {
     "floor": (lambda told: told["task"].update(floor=-1.0), "task.floor is -1.0, the board wants 0.0006"),
     "range": (lambda told: told["task"].update(reward_range=[0.0, 0.5]), "task.reward_range is (0.0, 0.5)"),
@@ -84,6 +88,14 @@ FORGED = {
     "temperature": (lambda told: told["points"][0]["sampled"].update(temperature=0.0), "has temperature 0"),
     "beyond": (lambda told: told.update(beyond=None), "it tells nothing of what else changed"),
     "pass@k": (lambda told: told["beyond"].update(many=None), "does not tell what the board asks for: many replies"),
+    "pass@k above one": (lambda told: many(told)["pass_at"].update({"2": 7.0}), "that were asked for"),
+    "pass@k of more replies": (lambda told: scored(many(told), [1.0, 1.0], 8), "that were asked for"),
+    "pass@k, greedy": (lambda told: many(told).update(temperature=0.0), "that were asked for"),
+    "weight change": (lambda told: told["beyond"]["weight_change"].update(all=-1.0), "change of weights is below zero"),
+    "kl": (lambda told: told["beyond"].update(kl_base=0.5), "its KL is not that of the point that counts"),
+    "weights": (lambda told: told.update(weights_sha256="best"), "weights_sha256 is 'best'"),
+    "an endless part": (lambda told: told["points"][0]["greedy"]["parts"].update(x=1e300), "holds the number"),
+    "an endless count": (lambda told: told["evaluation_spent"].update(reward_calls=10**400), "beyond 1e300"),
     "spent": (lambda told: told["spent"].update(computed_flops=1), "it spent less than its last evaluation says"),
 }
 
