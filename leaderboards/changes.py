@@ -39,7 +39,8 @@ def changed_since(place: Place, ref: str) -> Changed:
     lines = _git(root, "diff", "--name-status", "--no-renames", "--relative", "-z", ref, "--", ".").split("\0")
     files = [(state, Path(name)) for state, name in zip(lines[::2], lines[1::2], strict=False)]
     untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", ".").split("\0")
-    files += [("A", Path(name)) for name in untracked if name]
+    # locks, and folders that are being written, are hidden; a hidden file that git tracks is somebody's
+    files += [("A", Path(name)) for name in untracked if name and not any(map(_hidden, Path(name).parts))]
     played = {path.name for path in place.records.iterdir()} if place.records.is_dir() else set()
     for state, path in files:
         _refuse_moved(place, state, path, ref, played)
@@ -51,6 +52,10 @@ def changed_since(place: Place, ref: str) -> Changed:
 
 
 _NEW = ("added", True)  # what every submission does to the ledger
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".")
 
 
 def _told(event: Event) -> str:
