@@ -22,7 +22,7 @@ from .names import record_name
 from .pinned import read_pinned
 from .place import Place
 from .rules import record_faults, row_faults
-from .stored import Entry, read_entry
+from .stored import MANIFEST, Entry, read_entry
 from .writing import SAID_NOTHING, Submission, write_record
 
 
@@ -110,6 +110,9 @@ def _read(runs: Sequence[Path]) -> dict[Path, Record]:
         inside = find_runs(path)
         if not inside:
             raise BadValue(f"{path} holds no finished run; give run folders, or the folder of a duel")
+        kept = next((folder for folder in inside if (folder / MANIFEST).exists()), None)
+        if kept is not None:
+            raise BadValue(f"{kept} is a record of a board, and no run; give the folders of runs, without any board's")
         folders += inside
     return {folder: finished_record(folder) for folder in dict.fromkeys(folders)}
 

@@ -16,7 +16,7 @@ def verify(
         bool, typer.Option("--replay", help="Rebuild the weights of ES runs, and evaluate (L2).")
     ] = False,
     rerun: Annotated[bool, typer.Option("--rerun", help="Train again, one seed of each task of a row (L3).")] = False,
-    spot: Annotated[int, typer.Option(help="With a replay: training episodes to make and grade again.")] = 0,
+    spot: Annotated[int, typer.Option(min=0, help="With a replay: training episodes to make and grade again.")] = 0,
     again: Annotated[bool, typer.Option("--again", help="Also what the ledger holds already.")] = False,
     changed: Annotated[str | None, typer.Option(help="Only what is new since this commit or branch.")] = None,
     by: Annotated[str | None, typer.Option(help="Who verifies, as to be shown.")] = None,
@@ -38,6 +38,7 @@ def verify(
 
     Example: eggym board verify tiny-default --regrade --replay
     """
+    from eggym.errors import BadValue
     from eggym.wording import printable
 
     from .changes import changed_since
@@ -46,6 +47,8 @@ def verify(
     from .verifying import Asked
     from .verifying import verify as look
 
+    if not root.is_dir():  # else a misspelt folder would be one in which nothing is wrong
+        raise BadValue(f"there is no folder {str(root)!r}; give the one with boards, records and ledger by --root")
     place, names = Place(root), list(records or [])
     if changed is not None:
         new = changed_since(place, changed)

@@ -9,6 +9,7 @@ import pytest
 from boards import everything, folder_of, reseal
 
 from eggym import lock
+from eggym.cli import main
 from eggym.errors import BadValue
 from eggym.leaderboards import writing
 from eggym.leaderboards.adding import add, withdraw
@@ -139,3 +140,17 @@ def test_a_record_lies_in_the_folder_that_is_named_for_it(whole):
     append(whole.ledger_path, [{**line, "manifest_sha256": sha256}])
     found = collect(whole, "small", thorough=True)
     assert "by what it holds its folder is small/eggroll/tiny-programs-v0-seed-0-" in found.refused[0].faults[0]
+
+
+def test_a_record_of_a_board_is_no_run(whole):
+    """What is said of a run that lacks a file, to delete its folder, would be bad advice here."""
+    with pytest.raises(BadValue, match="is a record of a board, and no run"):
+        add(whole, "small", [whole.records / "small" / "frozen"])
+
+
+def test_a_misspelt_folder_is_not_one_in_which_nothing_is_wrong(tmp_path, capsys):
+    for words in (["--root", str(tmp_path / "leaderbords")], ["--root", str(tmp_path), "--spot", "-1"]):
+        with pytest.raises(SystemExit) as stop:
+            main(["board", "verify", *words])
+        assert stop.value.code == 2
+    assert "there is no folder" in capsys.readouterr().err
