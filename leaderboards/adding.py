@@ -60,6 +60,7 @@ class Added:
     run: Path
     record: str
     new: bool  # False: it was there already
+    withdrawn: bool = False  # it was there, and was taken back: the same run does not return
 
 
 def add(place: Place, board_name: str, runs: Sequence[Path], said: Submission = Submission()) -> list[Added]:
@@ -95,7 +96,8 @@ def add(place: Place, board_name: str, runs: Sequence[Path], said: Submission = 
             shutil.rmtree(place.records / line["record"])
             raise BadValue(f"{line['record']} is not what was added before; give the same --by, --note and --link")
     append(place.ledger_path, [line for line in lines if ledger.added(line["record"]) is None])
-    return [Added(run, names[run], run in new or run in lost) for run in found]
+    back = {run for run, name in names.items() if ledger.withdrawn(name) is not None}
+    return [Added(run, names[run], run in new or run in lost, run in back) for run in found]
 
 
 def withdraw(place: Place, names: Sequence[str], reason: str) -> list[str]:
@@ -180,7 +182,10 @@ def _refuse_faults(found: Mapping[str, Sequence[str]], board: Board) -> None:
     told = [f"{where}: {fault}" for where, faults_ in found.items() for fault in faults_]
     if told:
         more = f" (and {len(told) - 3} more)" * (len(told) > 3)
-        raise BadValue(f"not by the rules of board {board.name!r}: {'; '.join(told[:3])}{more}; nothing was added")
+        raise BadValue(
+            f"not by the rules of board {board.name!r}: {'; '.join(told[:3])}{more}; nothing was added. Finish what is "
+            "missing with eggym board run, or name only the folders of runs that are meant"
+        )
 
 
 def _refuse_second_outcome(standing: Sequence[Entry], found: Mapping[Path, Record], names: Mapping[Path, str]) -> None:
