@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eggym.errors import BadValue
+from eggym.lock import LOCK
 
 from .ledger import Event
 from .place import Place
@@ -39,8 +40,8 @@ def changed_since(place: Place, ref: str) -> Changed:
     lines = _git(root, "diff", "--name-status", "--no-renames", "--relative", "-z", ref, "--", ".").split("\0")
     files = [(state, Path(name)) for state, name in zip(lines[::2], lines[1::2], strict=False)]
     untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", ".").split("\0")
-    # locks, and folders that are being written, are hidden; a hidden file that git tracks is somebody's
-    files += [("A", Path(name)) for name in untracked if name and not any(map(_hidden, Path(name).parts))]
+    files += [("A", Path(name)) for name in untracked if name]
+    files = [(state, path) for state, path in files if path.name != LOCK]
     played = {path.name for path in place.records.iterdir()} if place.records.is_dir() else set()
     for state, path in files:
         _refuse_moved(place, state, path, ref, played)
@@ -52,10 +53,6 @@ def changed_since(place: Place, ref: str) -> Changed:
 
 
 _NEW = ("added", True)  # what every submission does to the ledger
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".")
 
 
 def _told(event: Event) -> str:

@@ -293,8 +293,15 @@ def test_a_board_without_records_has_a_page(tmp_path):
     board_file(tmp_path / "boards")
     build_site(Place(tmp_path), tmp_path / "site", [NAME])
     text = Page(tmp_path / "site" / NAME / "index.html").text
+    assert f"eggym board run {NAME} --learner my_learner.py" in text
     assert "No record stands on this board yet." in text and "Nothing has happened yet." in text
     assert "Nothing stands on it yet." in (tmp_path / "site/index.html").read_text()
+
+
+def test_away_from_any_board_there_is_nothing_to_build(small_place, tmp_path):
+    with pytest.raises(BadValue, match=r"there is no folder .*away; stand in a copy of the repository, or name"):
+        build_site(Place(tmp_path / "away"), tmp_path / "site")
+    assert not (tmp_path / "site").exists()
 
 
 def test_a_changed_record_is_shown_with_its_reason_and_not_handed_on(small_place, tmp_path):
