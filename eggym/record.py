@@ -15,6 +15,7 @@ import json
 import platform
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -102,6 +103,13 @@ class Provenance(Strict):
     config_sha256: str
 
 
+@dataclass(frozen=True, eq=False)
+class _Curves:
+    """What a record keeps beside its fields; equal to itself alone, so that records are compared by their fields."""
+
+    of: dict[Mode, dict[str, NDArray[np.float64]]]
+
+
 class Record(Strict):
     """The result of one learner on one task with one seed: written once, never edited."""
 
@@ -185,10 +193,10 @@ class Record(Strict):
 
         A missing mean or error is NaN. The arrays are made once, and cannot be written to.
         """
-        return self._curves[mode]
+        return self._curves.of[mode]
 
     @cached_property
-    def _curves(self) -> dict[Mode, dict[str, NDArray[np.float64]]]:
+    def _curves(self) -> "_Curves":
         spent = [point.spent for point in self.points]
         shared: dict[str, Sequence[float | int | None]] = {
             "step": [point.step for point in self.points],
@@ -202,10 +210,12 @@ class Record(Strict):
             "sampled": [point.sampled for point in self.points],
         }
         made = {name: _fixed(values) for name, values in shared.items()}
-        return {
-            mode: made | {"mean": _fixed([one.mean for one in told]), "se": _fixed([one.se for one in told])}
-            for mode, told in scores.items()
-        }
+        return _Curves(
+            {
+                mode: made | {"mean": _fixed([one.mean for one in told]), "se": _fixed([one.se for one in told])}
+                for mode, told in scores.items()
+            }
+        )
 
     def __copy__(self) -> Self:
         """Copy without the curves: what `model_copy` changes may be their points."""

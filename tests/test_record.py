@@ -104,6 +104,14 @@ def test_the_curve_gives_every_axis_and_nan_for_missing():
     assert curve["mean"].tolist() == pytest.approx([0.25, float("nan"), 0.75], nan_ok=True)
 
 
+def test_records_are_equal_by_their_fields_whether_a_curve_was_asked_for_or_not():
+    one, two, other = (Record.model_validate_json(json.dumps(raw_record())) for _ in range(3))
+    one.curve("greedy")
+    assert one == two
+    two.curve("greedy")
+    assert one == two and one != other.model_copy(update={"n_steps": 9})
+
+
 def test_the_curve_is_made_once_and_a_copy_makes_its_own():
     record, other = (Record.model_validate_json(json.dumps(raw_record())) for _ in range(2))
     before = record.model_dump()
