@@ -8,6 +8,7 @@ from pathlib import Path
 from eggym.errors import BadValue
 from eggym.files import unwritable
 
+LOCK = ".lock"  # its file
 _LOCK_TRIES = 50  # tenths of a second
 
 
@@ -22,7 +23,7 @@ def alone(folder: Path) -> Iterator[None]:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / ".lock").open("w")
+        handle = (folder / LOCK).open("w")
     except (OSError, ValueError) as problem:  # ValueError: a NUL in the path
         raise unwritable(folder, problem) from problem
     with handle as lock:

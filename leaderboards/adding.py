@@ -121,7 +121,10 @@ def _refuse_faults(found: Mapping[str, Sequence[str]], board: Board) -> None:
     told = [f"{where}: {fault}" for where, faults_ in found.items() for fault in faults_]
     if told:
         more = f" (and {len(told) - 3} more)" * (len(told) > 3)
-        raise BadValue(f"not by the rules of board {board.name!r}: {'; '.join(told[:3])}{more}; nothing was added")
+        raise BadValue(
+            f"not by the rules of board {board.name!r}: {'; '.join(told[:3])}{more}; nothing was added. Finish what is "
+            "missing with eggym board run, or name only the folders of runs that are meant"
+        )
 
 
 def _refuse_second_outcome(standing: Sequence[Entry], found: Mapping[Path, Record], names: Mapping[Path, str]) -> None:

@@ -22,7 +22,7 @@ from .board_page import board_page, index_page
 from .exports import board_csv, board_json, board_tex
 from .ledger import LEDGER
 from .pinned import PINNED, pinned_path
-from .place import Place
+from .place import ELSEWHERE, Place
 from .row_page import row_page
 from .shown import ShownBoard, show
 from .stored import MANIFEST, Entry, read_entry, read_plain
@@ -40,9 +40,11 @@ def build_site(place: Place, out: Path, boards: Sequence[str] = ()) -> list[Path
         boards: names or files; empty: all that the place knows.
 
     Raises:
-        BadValue: ``out`` holds something else than an earlier site, or a board cannot be read.
+        BadValue: there is no such place, ``out`` holds something else than an earlier site, or a board cannot be read.
         EggymError: a file cannot be written.
     """
+    if not place.root.is_dir():  # or an empty site would take the place of a whole one
+        raise BadValue(f"there is no folder {place.root}; {ELSEWHERE}")
     _refuse_other(out)
     shown = [show(place, name) for name in boards or place.board_files()]
     part, old = (out.parent / f".{out.name}.{state}" for state in ("part", "old"))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eggym.errors import BadValue
+from eggym.lock import LOCK
 
 from .ledger import Event
 from .place import Place
@@ -40,6 +41,7 @@ def changed_since(place: Place, ref: str) -> Changed:
     files = [(state, Path(name)) for state, name in zip(lines[::2], lines[1::2], strict=False)]
     untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", ".").split("\0")
     files += [("A", Path(name)) for name in untracked if name]
+    files = [(state, path) for state, path in files if path.name != LOCK]
     played = {path.name for path in place.records.iterdir()} if place.records.is_dir() else set()
     for state, path in files:
         _refuse_moved(place, state, path, ref, played)

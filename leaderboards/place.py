@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eggym.errors import BadValue, unknown
+from eggym.wording import slug
 
 from .board import Board, read_board
 from .ledger import LEDGER, Ledger
@@ -17,6 +18,7 @@ from .stored import Entry, read_entry
 
 HOME = Path("leaderboards")  # below the present folder
 SHIPPED = Path(__file__).parent / "boards"
+ELSEWHERE = "stand in a copy of the repository, or name the folder that holds records/ with --root"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,13 @@ class Place:
         parts = Path(record).parts
         if Path(record).is_dir() and ".." not in parts and self.records.resolve() in Path(record).resolve().parents:
             parts = Path(record).resolve().relative_to(self.records.resolve()).parts
+        parts = (*parts[:1], *map(slug, parts[1:2]), *parts[2:])  # a row goes by its learner's name as it is shown, too
         found = [path for path in self.folders() if path.relative_to(self.records).parts[: len(parts)] == parts]
+        if not self.records.is_dir():
+            raise BadValue(f"no records lie in {self.records}; {ELSEWHERE}")
         if not found or not parts:
-            raise BadValue(f"there is no record {record!r} in {self.records}; eggym board list shows the boards")
+            rows = sorted({"/".join(path.parts[-3:-1]) for path in self.folders()})
+            raise unknown("record", record, rows)
         return found
 
 

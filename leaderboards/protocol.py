@@ -9,7 +9,7 @@ from eggym.config import SECTIONS
 from eggym.duel_verb import Asked
 from eggym.errors import BadValue
 from eggym.registry import load_learner
-from eggym.variant import WRAPPER, labelled, split_variant
+from eggym.variant import WRAPPER, labelled, sections, split_variant
 from eggym.wording import slug
 
 from .board import ANY, Board
@@ -54,6 +54,8 @@ def asked_for(
     for setting in settings or {}:
         if setting.partition(".")[0] in SECTIONS:
             raise BadValue(f"board {board.name!r} has fixed {setting}; only options of the learners may be set")
+    for learner in learners:
+        _refuse_empty_variant(board, learner, settings or {})
     everyone = list(dict.fromkeys(learners))
     if with_controls:
         everyone += [one for one in _controls(place, board, learners) if one not in everyone]
@@ -81,6 +83,16 @@ def _controls(place: Place, board: Board, learners: Sequence[str]) -> list[str]:
             for named in controls_for(board, label, spec.kind)
         }
     return [one for named, one in wanted.items() if named not in standing]
+
+
+def _refuse_empty_variant(board: Board, learner: str, settings: Mapping[str, Any]) -> None:
+    """Refuse a second name for a learner that would do the same under it; tuning may find it settings of its own."""
+    ref, variant = split_variant(learner)
+    if variant is None or board.tuning.trials:
+        return
+    own = sections(learner, load_learner(learner).name)[-1]
+    if not any(name.rpartition(".")[0].endswith(f"@{variant}") for name in (*settings, *board.settings)):
+        raise BadValue(f"{learner!r} has no settings of its own; give --set {own}.OPTION=VALUE, or run {ref!r}")
 
 
 def _of(model: str) -> str:

@@ -31,7 +31,7 @@ def list_(
     Example: eggym board list tiny-default
     """
     from .listing import overview, rules_of
-    from .place import Place
+    from .place import ELSEWHERE, Place
 
     place = Place(root)
     rows = overview(place) if name is None else [rules_of(place, name)]
@@ -43,6 +43,8 @@ def list_(
         columns = ("board", "title", "model", "budget", "rows", "records")
         print_rows(console(), columns, [tuple(str(row[column]) for column in columns) for row in rows])
         typer.echo("\neggym board list NAME shows the rules of one; eggym board run NAME --learner X runs them.")
+        if not place.records.is_dir():
+            typer.echo(f"no records lie in {place.records}; {ELSEWHERE}", err=True)
     else:
         _print_rules(rows[0])
 
@@ -64,7 +66,8 @@ def run(
 ) -> None:
     """Run learners by the rules of a board: every task with every seed, and their controls.
 
-    Controls that stand on the board already are not run again. The same command continues what was stopped.
+    Controls that stand on the board already are not run again. The same command continues what was stopped. A learner
+    is named, or is a file of your own (docs/learners.md). Without --out the runs lie in runs/board-NAME.
 
     Example: eggym board run tiny-default --learner eggroll
     """
@@ -114,7 +117,8 @@ def add(
     new = [one for one in found if one.new]
     for one in new:
         typer.echo(one.record)
-    typer.echo(f"{len(new)} records added, {len(found) - len(new)} were there; eggym board verify {name} checks them")
+    there = f"{len(found) - len(new)} were there"
+    typer.echo(f"{len(new)} records added, {there}; eggym board verify {name} checks them")
 
 
 @app.command()

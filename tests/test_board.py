@@ -130,11 +130,11 @@ def test_without_records_all_controls_are_run(file):
 def test_a_learner_from_a_file_gets_its_control_from_there_too(file, tmp_path):
     mine = tmp_path / "mine.py"
     mine.write_text(
-        "from dataclasses import replace\n"
-        "from eggym.agents import controls\n"
-        "SPEC = replace(controls.FROZEN, name='own', kind='rl')\n"
+        "import dataclasses\nfrom eggym.agents import presets\nSPEC = dataclasses.replace(presets.RLOO, name='own')\n"
     )
-    asked = asked_for(Place(file.parent.parent), "small", [f"{mine}@x"])
+    with pytest.raises(BadValue, match=r"no settings of its own; give --set own@x\.OPTION=VALUE"):
+        asked_for(Place(file.parent.parent), "small", [f"{mine}@x"])
+    asked = asked_for(Place(file.parent.parent), "small", [f"{mine}@x"], settings={"own@x.lr": 1.0})
     assert asked.config.learner == (f"{mine}@x", "frozen", f"random-reward:{mine}@x")
     plan = resolve(asked.config.run(boards.TASKS[0], asked.config.learner[2], 0))
     assert plan.label == "random-reward:own@x"

@@ -43,6 +43,7 @@ class Killed(BaseException):
     """What no handler of errors sees."""
 
 
+@pytest.mark.slow
 def test_adding_that_is_killed_at_any_write_is_finished_by_the_same_command(empty, frozen, monkeypatch):
     add(empty, "small", frozen)
     wanted = everything(empty.records)
@@ -96,6 +97,7 @@ def test_a_run_that_is_given_twice_is_one_record_and_one_line(empty, frozen, tmp
     assert len(lines) == len(set(lines)) == len(boards.TASKS) * len(boards.SEEDS)
 
 
+@pytest.mark.slow
 def test_a_folder_that_lies_there_is_taken_only_if_it_is_the_one(whole, small_place):
     runs = small_place.root.parent / "runs"
     whole.ledger_path.unlink()

@@ -15,6 +15,7 @@ from eggym.leaderboards.board_site import build_site
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+pytestmark = pytest.mark.slow  # a minute of a real browser
 if BROWSER is None:
     pytest.skip("no Chromium on this machine", allow_module_level=True)
 

@@ -5,9 +5,9 @@ import shutil
 
 import boards
 import pytest
-from boards import everything, folder_of
+from boards import NAME, everything, folder_of
 
-from eggym.errors import BadValue
+from eggym.errors import BadValue, UnknownName
 from eggym.files import canonical_json, sha256_file, sha256_json
 from eggym.leaderboards.adding import add, withdraw
 from eggym.leaderboards.chain import extend, first_head
@@ -57,6 +57,15 @@ def test_a_record_holds_what_can_be_checked_and_says_what_it_leaves_out(place, r
     assert "weights.safetensors" in entry.manifest.left_out
     assert entry.manifest.left_out.keys() | {"config.json"} <= {*load_record(run).files, "config.json"}
     assert (entry.manifest.by, entry.manifest.note) == ("a tester", "made for tests")
+
+
+def test_a_row_is_found_by_its_learners_name_as_it_is_shown(small_place, tmp_path):
+    assert len(small_place.named(f"{NAME}/random-reward:eggroll")) == 6
+    assert small_place.named(f"{NAME}/random-reward:eggroll") == small_place.named(f"{NAME}/random-reward-eggroll")
+    with pytest.raises(UnknownName, match=f"did you mean '{NAME}/eggroll'"):
+        small_place.named(f"{NAME}/egroll")
+    with pytest.raises(BadValue, match=r"no records lie in .*; stand in a copy of the repository"):
+        Place(tmp_path).named(NAME)
 
 
 def test_adding_again_adds_nothing(place, runs):
@@ -121,6 +130,7 @@ def copy_of(runs, tmp_path, *left_out):
 def test_a_missing_seed_is_refused(empty, runs, tmp_path):
     told = refused(empty, copy_of(runs, tmp_path, "tiny-orders-v0/eggroll/seed-1"))
     assert "eggroll: tiny-orders lacks seed 1" in told and "nothing was added" in told
+    assert "name only the folders of runs that are meant" in told
 
 
 @pytest.mark.parametrize("control", ["frozen", "random-reward-dr_grpo"])

@@ -27,9 +27,10 @@ from eggym.leaderboards import board_site
 from eggym.leaderboards.adding import withdraw
 from eggym.leaderboards.board_site import SUMS, build_site
 from eggym.leaderboards.ledger import append
+from eggym.leaderboards.names import record_name
 from eggym.leaderboards.place import Place
 from eggym.leaderboards.stored import MANIFEST, pack, read_entry, sealed
-from eggym.record import run_id
+from eggym.record import load_record, run_id
 
 VOID = {"meta", "br", "input", "path", "circle", "wbr"}
 OURS = {
@@ -292,8 +293,15 @@ def test_a_board_without_records_has_a_page(tmp_path):
     board_file(tmp_path / "boards")
     build_site(Place(tmp_path), tmp_path / "site", [NAME])
     text = Page(tmp_path / "site" / NAME / "index.html").text
+    assert f"eggym board run {NAME} --learner my_learner.py" in text
     assert "No record stands on this board yet." in text and "Nothing has happened yet." in text
     assert "Nothing stands on it yet." in (tmp_path / "site/index.html").read_text()
+
+
+def test_away_from_any_board_there_is_nothing_to_build(small_place, tmp_path):
+    with pytest.raises(BadValue, match=r"there is no folder .*away; stand in a copy of the repository, or name"):
+        build_site(Place(tmp_path / "away"), tmp_path / "site")
+    assert not (tmp_path / "site").exists()
 
 
 def test_a_changed_record_is_shown_with_its_reason_and_not_handed_on(small_place, tmp_path):
@@ -332,11 +340,15 @@ EVIL = (
 )
 
 
+# of printable ASCII, as a learner's name must be
+PLAIN_EVIL = "eggroll\"'></pre><script>alert(1)</script><img src=x onerror=alert(1)>[a](javascript:b)"
+
+
 def forged(place, folder):
     """Put hostile texts wherever a record has a text, with every digest made to fit; return its name."""
     entry = read_entry(folder)
     body = json.loads((folder / "record.json").read_bytes())
-    body["learner"]["name"] = body["config"]["learner"] = f"eggroll{EVIL}"
+    body["learner"]["name"] = body["config"]["learner"] = PLAIN_EVIL
     body["learner"]["note"] = EVIL
     body["learner"]["options"] = body["config"]["options"] = {EVIL: EVIL}
     body["provenance"]["libraries"] = {EVIL: EVIL}
@@ -363,14 +375,18 @@ def forged(place, folder):
     told = {"by": EVIL, "note": EVIL, "links": ["javascript:alert(1)", EVIL], "run": body["id"], "files": files}
     manifest = type(entry.manifest).model_validate({**entry.manifest.model_dump(by_alias=True), **told})
     (folder / MANIFEST).write_bytes(canonical_json(sealed(manifest)).encode())
-    return "/".join(folder.parts[-3:])
+    board, _ = place.board(NAME)
+    name = record_name(board, load_record(folder), files["record.json"]["sha256"])
+    (place.records / name).parent.mkdir(exist_ok=True)
+    folder.rename(place.records / name)
+    return name
 
 
 def test_nothing_that_a_record_wrote_runs_or_hides(small_place, tmp_path):
     place = copied(small_place, tmp_path)
     names = [
         forged(place, path) if path.parent.name == "eggroll" else "/".join(path.parts[-3:])
-        for path in place.folders(NAME)
+        for path in list(place.folders(NAME))
     ]
     place.ledger_path.unlink()
     lines = [

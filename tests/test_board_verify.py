@@ -157,6 +157,7 @@ def test_the_interval_is_that_of_one_more_run(small_place):
 # -- what is noted, and for how long it counts ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_levels_are_earned_by_checks_and_noted_in_the_ledger(place):
     names = ["small/eggroll"]
     assert {standing.level for _, standing in verify(place, names)[0].found} == {1}
@@ -232,6 +233,7 @@ def edit(folder, change):
     reseal(folder, files={**manifest["files"], "record.json": told}, run=record["id"])
 
 
+@pytest.mark.slow
 def test_code_that_a_record_names_is_not_loaded(place, tmp_path):
     evil = tmp_path / "evil.py"
     evil.write_text(f"open({str(tmp_path / 'harm')!r}, 'w')\n")

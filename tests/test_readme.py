@@ -1,4 +1,4 @@
-"""Every block of code in the README, docs/tasks.md and docs/programs.md is run: those marked ``run`` as they stand."""
+"""Every block of code in the README and in PAGES is run: those marked ``run`` as they stand."""
 
 import os
 import re
@@ -12,7 +12,8 @@ ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
 BLOCK = re.compile(r"(?:<!-- ([^\n]*) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
 BLOCKS = BLOCK.findall(TEXT)
-MORE = [block for page in ("tasks", "programs") for block in BLOCK.findall((ROOT / "docs" / f"{page}.md").read_text())]
+PAGES = ("tasks", "programs", "learners")  # of docs/
+MORE = [block for page in PAGES for block in BLOCK.findall((ROOT / "docs" / f"{page}.md").read_text())]
 PROGRAMS = [(kind, body) for mark, kind, body in BLOCKS + MORE if mark == "run"]
 
 
