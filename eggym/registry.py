@@ -119,14 +119,24 @@ def load_learner(name: str) -> "LearnerSpec":
         return _random_reward(name.partition(":")[2])
     file = FILE_REFERENCE.fullmatch(name)
     if file:
-        return _spec_from_file(file["path"], file["name"])
+        return _own(_spec_from_file(file["path"], file["name"]), name)
     if ":" in name:
-        return _as_spec(named(name, "learner"), name)
+        return _own(_as_spec(named(name, "learner"), name), name)
     table = _learners() if name in _learners() else _learners(with_plugins=True)
     if name not in table:
         _blame_plugins()
         raise unknown("learner", name, table)
     return _as_spec(named(table[name][0], "learner"), name)
+
+
+def _own(spec: "LearnerSpec", ref: str) -> "LearnerSpec":
+    """Refuse a learner that is called as a registered one and is another: its record would pass for that one's."""
+    table = _learners(with_plugins=True)
+    if spec.name in table and named(table[spec.name][0], "learner") is not spec:
+        raise BadValue(
+            f"{ref} calls its learner {spec.name!r}, which is the name of {table[spec.name][0]}; give yours another"
+        )
+    return spec
 
 
 def task_table() -> dict[str, str]:

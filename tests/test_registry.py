@@ -339,6 +339,23 @@ def test_a_file_without_a_learner_is_refused(task_file):
         load_learner(task_file("x = 1", "my_learner.py"))
 
 
+BORROWED = """
+from dataclasses import replace
+from eggym.registry import load_learner
+
+SPEC = replace(load_learner("dr_grpo"), name={name!r})
+"""
+
+
+def test_a_learner_of_ones_own_is_not_called_as_a_registered_one(task_file):
+    """Its record would pass for that one's, on a board too."""
+    for name in ("dr_grpo", "eggroll"):
+        with pytest.raises(BadValue, match=f"calls its learner '{name}', which is the name of eggym"):
+            load_learner(task_file(BORROWED.format(name=name), f"{name}_of_mine.py"))
+    assert load_learner(task_file(BORROWED.format(name="mine"), "mine.py")).name == "mine"
+    assert load_learner("eggym.es.eggroll:SPEC").name == "eggroll"  # itself, by its place
+
+
 # -- plugins --------------------------------------------------------------------------------------------------------
 
 
