@@ -25,14 +25,14 @@ from typing import Any
 from eggym.config import CONFIG
 from eggym.files import canonical_json, sha256_file, sha256_json, write_json
 from eggym.leaderboards.board import FROZEN, Board
+from eggym.leaderboards.collecting import collect
 from eggym.leaderboards.ledger import LEDGER, append
+from eggym.leaderboards.names import record_name
 from eggym.leaderboards.pinned import PINNED, pinned_path
 from eggym.leaderboards.place import Place
 from eggym.leaderboards.stored import MANIFEST, Entry, Stored, sealed
 from eggym.machine import describe
-from eggym.record import RECORD_FILE, run_id
-from eggym.variant import labelled
-from eggym.wording import slug
+from eggym.record import RECORD_FILE, Record, run_id
 
 SIZES = (150, 450, 1000, 3000)  # records: 10, 30, 67 and 200 rows of 15
 _BUILD = """
@@ -88,6 +88,9 @@ def copies(place: Place, name: str, root: Path, size: int) -> None:
         if label != FROZEN or number == 0:  # there is one frozen base
             lines += [_copy(board, entry, root / "records", number) for entry in rows[label]]
     append(root / LEDGER, lines)
+    refused = collect(Place(root), board.name).refused
+    if refused:  # a site of refused records is another work
+        raise SystemExit(f"copies are not taken: {refused[0].faults[0]}")
 
 
 def _copy(board: Board, entry: Entry, records: Path, number: int) -> dict[str, Any]:
@@ -104,8 +107,8 @@ def _copy(board: Board, entry: Entry, records: Path, number: int) -> dict[str, A
     body["files"][CONFIG] = hashlib.sha256(files[CONFIG]).hexdigest()
     body["content_sha256"] = sha256_json({key: value for key, value in body.items() if key != "content_sha256"})
     files[RECORD_FILE] = canonical_json(body).encode()
-    learner = slug(labelled(body["learner"]["name"], body["learner"]["variant"]))
-    name = f"{board.name}/{learner}/{slug(body['task']['id'])}-seed-{body['seed']}-{body['content_sha256'][:12]}"
+    record = Record.model_validate_json(files[RECORD_FILE])
+    name = record_name(board, record, hashlib.sha256(files[RECORD_FILE]).hexdigest())
     target = records / name
     shutil.copytree(entry.folder, target)
     for file, content in files.items():

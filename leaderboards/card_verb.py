@@ -1,11 +1,10 @@
 """The verb ``eggym board card``: what a row says on the page of its model on the hub."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-HOME = Path("leaderboards")
+from .options import HOME, Root
 
 
 def card(
@@ -15,7 +14,7 @@ def card(
     index: Annotated[
         str | None, typer.Option("--model-index", help="In the older form, with this name of the model.")
     ] = None,
-    root: Annotated[Path, typer.Option("--root", help="Folder with boards, records and ledger.")] = HOME,
+    root: Root = HOME,
 ) -> None:
     """Write a row as evaluation results for a model's page on the hub.
 

@@ -16,7 +16,6 @@ from .board import Board, read_board
 from .ledger import LEDGER, Ledger
 from .stored import Entry, read_entry
 
-HOME = Path("leaderboards")  # below the present folder
 SHIPPED = Path(__file__).parent / "boards"
 ELSEWHERE = "stand in a copy of the repository, or name the folder that holds records/ with --root"
 

@@ -7,7 +7,7 @@ import typer
 
 from eggym.flags import Json, interruptible, print_json
 
-HOME = Path("leaderboards")
+from .options import HOME, Root
 
 
 def publish(
@@ -15,7 +15,7 @@ def publish(
     push: Annotated[
         bool, typer.Option("--push", help="Do it. Without: show what would be done, byte for byte.")
     ] = False,
-    root: Annotated[Path, typer.Option("--root", help="Folder with boards, records and ledger.")] = HOME,
+    root: Root = HOME,
     board: Annotated[
         list[str] | None, typer.Option("--board", help="Only this board: name or file. Repeatable.")
     ] = None,

@@ -7,8 +7,8 @@ import typer
 
 from eggym.flags import Json, print_json
 
-Root = Annotated[Path, typer.Option("--root", help="Folder with boards, records and ledger.")]
-HOME = Path("leaderboards")
+from .options import HOME, Root
+
 SiteOut = Annotated[Path | None, typer.Option("--out", help="Folder for the site. Default: site below --root.")]
 Boards = Annotated[list[str] | None, typer.Option("--board", help="Only this board: name or file. Repeatable.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0: any that is free.")]

@@ -7,6 +7,8 @@ import typer
 
 from eggym.flags import Data, DryRun, Force, Json, Learners, Model, Out, Set, Workers, console, print_json
 
+from .options import HOME, Root
+
 app = typer.Typer(
     name="board",
     help="Leaderboards in which every row can be verified by one command.",
@@ -15,8 +17,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Root = Annotated[Path, typer.Option("--root", help="Folder with boards, records and ledger.")]
-HOME = Path("leaderboards")
 BoardName = Annotated[str, typer.Argument(help="Name of a board, or its YAML file.")]
 
 
@@ -117,8 +117,7 @@ def add(
     new = [one for one in found if one.new]
     for one in new:
         typer.echo(one.record)
-    there = f"{len(found) - len(new)} were there"
-    typer.echo(f"{len(new)} records added, {there}; eggym board verify {name} checks them")
+    typer.echo(f"{len(new)} records added, {len(found) - len(new)} were there; eggym board verify {name} checks them")
 
 
 @app.command()

@@ -1,12 +1,13 @@
 """The verb ``eggym board verify``."""
 
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from eggym.flags import Data, Device, Json, Model, console, interruptible, one_thread, print_json
+
+from .options import HOME, Root
 
 
 def verify(
@@ -26,9 +27,7 @@ def verify(
     ] = None,
     data: Data = None,
     device: Device = None,
-    root: Annotated[Path, typer.Option("--root", help="Folder with boards, records and ledger.")] = Path(
-        "leaderboards"
-    ),
+    root: Root = HOME,
     as_json: Json = False,
 ) -> None:
     """Verify what stands on boards.
@@ -39,9 +38,7 @@ def verify(
     Example: eggym board verify tiny-default --regrade --replay
     """
     from eggym.errors import BadValue
-    from eggym.wording import printable
 
-    from .changes import changed_since
     from .place import Place
     from .rebuilding import Whereabouts
     from .verifying import Asked
@@ -51,10 +48,7 @@ def verify(
         raise BadValue(f"there is no folder {str(root)!r}; give the one with boards, records and ledger by --root")
     place, names = Place(root), list(records or [])
     if changed is not None:
-        new = changed_since(place, changed)
-        for note in new.notes:
-            typer.echo(printable(f"note: {note}"), err=True)
-        names += ["/".join(folder.parts[-3:]) for folder in new.records]
+        names += _new_since(place, changed)
         if not names:
             if as_json:
                 print_json([])
@@ -74,6 +68,18 @@ def verify(
             _print(one)
     if not all(one.ok for one in found):
         raise typer.Exit(1)
+
+
+def _new_since(place: Any, ref: str) -> list[str]:
+    """Return the names of the records that are new, and tell what else a submission did."""
+    from eggym.wording import printable
+
+    from .changes import changed_since
+
+    new = changed_since(place, ref)
+    for note in new.notes:
+        typer.echo(printable(f"note: {note}"), err=True)
+    return ["/".join(folder.parts[-3:]) for folder in new.records]
 
 
 def _tell(name: str, what: str) -> None:

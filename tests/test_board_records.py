@@ -1,14 +1,13 @@
 """Records on a board: what gets there, and what does not."""
 
-import json
 import shutil
 
 import boards
 import pytest
-from boards import NAME, everything, folder_of
+from boards import NAME, edit_record, everything, folder_of
 
 from eggym.errors import BadValue, UnknownName
-from eggym.files import canonical_json, sha256_file, sha256_json
+from eggym.files import sha256_file
 from eggym.leaderboards.adding import add, withdraw
 from eggym.leaderboards.chain import extend, first_head
 from eggym.leaderboards.collecting import collect
@@ -150,22 +149,12 @@ def test_a_run_that_was_changed_is_refused(empty, runs, tmp_path):
     assert "was changed since the run was finished" in refused(empty, copied)
 
 
-def edited(run, change):
-    """Change a record and seal it anew, as somebody would who knows how."""
-    path = run / "record.json"
-    record = json.loads(path.read_text())
-    change(record)
-    record["provenance"]["config_sha256"] = sha256_json(record["config"])
-    ids = [record["provenance"]["config_sha256"], record["seed"], record["task"]["digest"], record["model"]["sha256"]]
-    record["id"] = sha256_json(ids)[:16]
-    record["content_sha256"] = sha256_json({k: v for k, v in record.items() if k != "content_sha256"})
-    path.write_text(canonical_json(record))
-
-
 def test_a_repeat_with_another_outcome_is_refused(place, runs, tmp_path):
     """A run that was repeated until it won: one configuration and seed, and another result."""
     copied = copy_of(runs, tmp_path)
-    edited(copied / "tiny-programs-v0" / "eggroll" / "seed-1", lambda record: record.update(weights_sha256="0" * 64))
+    edit_record(
+        copied / "tiny-programs-v0" / "eggroll" / "seed-1", lambda record: record.update(weights_sha256="0" * 64)
+    )
     told = refused(place, copied)
     assert "stands on the board with another outcome" in told and "the first time" in told
 
@@ -173,7 +162,7 @@ def test_a_repeat_with_another_outcome_is_refused(place, runs, tmp_path):
 def test_two_outcomes_in_one_submission_are_refused(empty, runs, tmp_path):
     copied = copy_of(runs, tmp_path)
     again = shutil.copytree(copied / "tiny-programs-v0" / "eggroll" / "seed-1", copied / "again")
-    edited(again, lambda record: record.update(weights_sha256="0" * 64))
+    edit_record(again, lambda record: record.update(weights_sha256="0" * 64))
     assert "another outcome" in refused(empty, copied)
 
 
@@ -196,14 +185,14 @@ def test_two_outcomes_in_one_submission_are_refused(empty, runs, tmp_path):
 )
 def test_what_is_not_by_the_rules_is_refused(place, runs, tmp_path, change, told):
     run = shutil.copytree(runs / "tiny-programs-v0" / "eggroll" / "seed-1", tmp_path / "run")
-    edited(run, change)
+    edit_record(run, change)
     assert told in refused(place, run)
 
 
 def test_two_records_under_one_seed_are_refused(place, runs, tmp_path):
     """Other settings of the learner make another run, of the same learner and seed."""
     run = shutil.copytree(runs / "tiny-programs-v0" / "eggroll" / "seed-1", tmp_path / "run")
-    edited(run, lambda r: (r["learner"]["options"].update(sigma=0.5), r["config"]["options"].update(sigma=0.5)))
+    edit_record(run, lambda r: (r["learner"]["options"].update(sigma=0.5), r["config"]["options"].update(sigma=0.5)))
     told = refused(place, run)
     assert "eggroll: tiny-programs has several records of seed 1" in told
 
@@ -226,7 +215,7 @@ def test_corrections_say_why(place, runs, tmp_path):
     for task in boards.TASKS:
         for seed in boards.SEEDS:
             run = copied / task.split("/")[1] / "dr_grpo" / f"seed-{seed}"
-            edited(run, lambda record: record.update(weights_sha256="0" * 64))
+            edit_record(run, lambda record: record.update(weights_sha256="0" * 64))
     assert "say why with --corrects" in refused(place, copied)
     add(place, "small", [copied], Submission(corrects="advantages mended"))
     found = collect(place, "small", thorough=True)

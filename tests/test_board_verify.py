@@ -7,11 +7,10 @@ import zlib
 
 import numpy as np
 import pytest
-from boards import folder_of, forge, reseal
+from boards import edit_record, folder_of, forge, reseal
 
 from eggym.cli import main
 from eggym.errors import BadValue
-from eggym.files import canonical_json, sha256_json
 from eggym.leaderboards import rebuilding, regrading, rerunning
 from eggym.leaderboards.integrity import faults
 from eggym.leaderboards.ledger import Event, append
@@ -218,17 +217,10 @@ def main_ok(words):
 
 
 def edit(folder, change):
-    """Change a record on the board and make it right in itself."""
-    path = folder / "record.json"
-    record = json.loads(path.read_text())
-    change(record)
-    record["provenance"]["config_sha256"] = sha256_json(record["config"])
-    ids = [record["provenance"]["config_sha256"], record["seed"], record["task"]["digest"], record["model"]["sha256"]]
-    record["id"] = sha256_json(ids)[:16]
-    record["content_sha256"] = sha256_json({k: v for k, v in record.items() if k != "content_sha256"})
-    path.write_text(canonical_json(record))
+    """Change a record on the board, its manifest too."""
+    record = edit_record(folder, change)
     manifest = json.loads((folder / "manifest.json").read_text())
-    data = path.read_bytes()
+    data = (folder / "record.json").read_bytes()
     told = {**manifest["files"]["record.json"], "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     reseal(folder, files={**manifest["files"], "record.json": told}, run=record["id"])
 
