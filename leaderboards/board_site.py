@@ -12,7 +12,8 @@ beside its target and then put in its place, so a reader never sees half of one.
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from eggym.errors import BadValue, EggymError
@@ -24,7 +25,8 @@ from .ledger import LEDGER
 from .pinned import PINNED, pinned_path
 from .place import ELSEWHERE, Place
 from .row_page import row_page
-from .shown import ShownBoard, show
+from .shown import Shown, ShownBoard, show
+from .spreading import spread, uncollected
 from .stored import MANIFEST, Entry, read_entry, read_plain
 
 SUMS = "MANIFEST.sha256"
@@ -46,7 +48,12 @@ def build_site(place: Place, out: Path, boards: Sequence[str] = ()) -> list[Path
     if not place.root.is_dir():  # or an empty site would take the place of a whole one
         raise BadValue(f"there is no folder {place.root}; {ELSEWHERE}")
     _refuse_other(out)
-    shown = [show(place, name) for name in boards or place.board_files()]
+    with uncollected():
+        shown = [show(place, name) for name in boards or place.board_files()]
+        return _put_down(out, place, shown)
+
+
+def _put_down(out: Path, place: Place, shown: Sequence[ShownBoard]) -> list[Path]:
     part, old = (out.parent / f".{out.name}.{state}" for state in ("part", "old"))
     try:
         _remove(part)
@@ -61,23 +68,33 @@ def build_site(place: Place, out: Path, boards: Sequence[str] = ()) -> list[Path
     return [out / name for name in sorted([*site.sums, SUMS])]
 
 
+Sums = dict[str, str]  # path of a file below the site: its SHA-256
+
+
 class _Site:
     """The folder while it is written, with the digest of each file."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.sums: dict[str, str] = {}
+        self.sums: Sums = {}
         root.mkdir(parents=True)
 
-    def write(self, name: str, content: bytes, digest: str | None = None) -> None:
-        """Write a file; ``digest`` is its SHA-256 where that has just been looked at."""
+    def write(self, name: str, content: bytes, digest: str | None = None) -> Sums:
+        """Write a file and return its digest; ``digest`` is that where it has just been looked at."""
         path = self.root / name
         try:
             path.write_bytes(content)
         except FileNotFoundError:
-            path.parent.mkdir(parents=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        self.sums[name] = digest or hashlib.sha256(content).hexdigest()
+        told = {name: digest or hashlib.sha256(content).hexdigest()}
+        self.sums |= told
+        return told
+
+    def spread(self, jobs: Sequence[Callable[[], Sums]]) -> None:
+        """Do what writes files in as many processes as there are cores; each job returns the digests of its own."""
+        for told in spread(lambda job: job(), jobs):
+            self.sums |= told
 
     def close(self) -> None:
         lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self.sums.items()))
@@ -97,8 +114,6 @@ def _write_board(site: _Site, place: Place, board: ShownBoard) -> None:
     if board.name in _TAKEN:
         raise BadValue(f"board {board.name!r} has the name of a folder of the site; give it another name")
     kept = {name for name, _ in board.collected.withdrawn if _copy(site, place.records / name)}
-    for entry, _ in board.collected.found:
-        _copy_entry(site, entry)
     path = board.collected.path
     site.write(f"boards/{board.name}.yaml", path.read_bytes())
     site.write(f"boards/{PINNED}/{board.name}.json", pinned_path(path).read_bytes())
@@ -106,9 +121,12 @@ def _write_board(site: _Site, place: Place, board: ShownBoard) -> None:
     found = [shown.found for shown in board.tables]
     for export, text in (("csv", board_csv), ("json", board_json), ("tex", board_tex)):
         site.write(f"{board.name}/board.{export}", text(board.collected.board, found).encode())
-    for shown in board.tables:
-        for label, stem in shown.pages.items():
-            site.write(f"{board.name}/{stem}.html", row_page(board, shown, label).encode())
+    rows = [partial(_write_row, site, board, shown, label) for shown in board.tables for label in shown.pages]
+    site.spread([*rows, *(partial(_copy_entry, site, entry) for entry, _ in board.collected.found)])
+
+
+def _write_row(site: _Site, board: ShownBoard, shown: Shown, label: str) -> Sums:
+    return site.write(f"{board.name}/{shown.pages[label]}.html", row_page(board, shown, label).encode())
 
 
 def _copy(site: _Site, folder: Path) -> bool:
@@ -123,10 +141,13 @@ def _copy(site: _Site, folder: Path) -> bool:
     return True
 
 
-def _copy_entry(site: _Site, entry: Entry) -> None:
-    site.write(f"records/{entry.name}/{MANIFEST}", read_plain(entry.folder / MANIFEST, f"{entry.name}/{MANIFEST}"))
+def _copy_entry(site: _Site, entry: Entry) -> Sums:
+    sums = site.write(
+        f"records/{entry.name}/{MANIFEST}", read_plain(entry.folder / MANIFEST, f"{entry.name}/{MANIFEST}")
+    )
     for name, told in entry.manifest.files.items():
-        site.write(f"records/{entry.name}/{name}", entry.raw(name), told.sha256)
+        sums |= site.write(f"records/{entry.name}/{name}", entry.raw(name), told.sha256)
+    return sums
 
 
 def _put(part: Path, out: Path, old: Path) -> None:

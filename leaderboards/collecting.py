@@ -21,6 +21,7 @@ from .pinned import Pinned, read_pinned
 from .pinning import division
 from .place import Place
 from .rules import record_faults, row_faults
+from .spreading import spread
 from .standing import Table
 from .stored import Entry, read_entry
 
@@ -73,22 +74,17 @@ def collect(place: Place, board_name: str, thorough: bool = False) -> Collected:
     pinned, ledger = read_pinned(path, board), place.ledger()
     found: list[tuple[Entry, Standing]] = []
     refused: list[Refused] = []
-    withdrawn: list[tuple[str, Event]] = []
-    seen: set[str] = set()
-    for folder in place.folders(board.name):
-        name = "/".join(folder.parts[-3:])
-        seen.add(name)
-        line = ledger.withdrawn(name)
-        if line is not None:
-            withdrawn.append((name, line))
-            continue
-        entry, wrong = examine(folder, board, pinned, ledger, thorough)
+    folders = {"/".join(folder.parts[-3:]): folder for folder in place.folders(board.name)}
+    withdrawn = [(name, line) for name in folders if (line := ledger.withdrawn(name)) is not None]
+    standing = [name for name in folders if ledger.withdrawn(name) is None]
+    examined = spread(lambda name: examine(folders[name], board, pinned, ledger, thorough), standing)
+    for name, (entry, wrong) in zip(standing, examined, strict=True):
         if wrong or entry is None:
             refused.append(Refused(name, tuple(wrong)))
         else:
             found.append((entry, level_of(entry.record, (), ledger.checked(name, entry.manifest_sha256))))
     known = {event.record for event in ledger.events if event.kind == "added"}
-    missing = sorted(name for name in known - seen if name.partition("/")[0] == board.name)
+    missing = sorted(name for name in known - folders.keys() if name.partition("/")[0] == board.name)
     whole = row_faults(board, [entry.record for entry, _ in found])
     return Collected(board, path, ledger, found, refused, withdrawn, whole, missing)
 

@@ -19,6 +19,7 @@ from eggym.score import Mode, Point, Score, same
 from .pinned import Facts
 
 _LARGEST = 1e27  # FLOPs of the largest runs there are have two digits less
+_NUMBERS, _HOLDERS = (int, float), (dict, list, tuple)
 _TEMPERATURES: dict[Mode, float] = {"greedy": 0.0, "sampled": 1.0}
 
 
@@ -140,11 +141,13 @@ def _asked_like_this(score: Score, temperature: float, n_replies: int, most: int
 def too_large(value: Any) -> Any:
     """Return a number in a plain value that no run has, and that would end in an infinity somewhere; None: there is
     none."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        return next((found for one in value if (found := too_large(one)) is not None), None)
-    return value if isinstance(value, int | float) and abs(value) > _LARGEST else None
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else (value,):
+        if isinstance(one, _NUMBERS):  # a record holds thousands: no call for each of them
+            if abs(one) > _LARGEST:
+                return one
+        elif isinstance(one, _HOLDERS) and (found := too_large(one)) is not None:
+            return found
+    return None
 
 
 def _large(record: Record) -> Iterator[str]:
