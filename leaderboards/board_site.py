@@ -22,12 +22,13 @@ from eggym.files import unwritable
 from .board_page import board_page, index_page
 from .exports import board_csv, board_json, board_tex
 from .ledger import LEDGER
+from .packing import read_plain
 from .pinned import PINNED, pinned_path
 from .place import ELSEWHERE, Place
 from .row_page import row_page
 from .shown import Shown, ShownBoard, show
 from .spreading import spread, uncollected
-from .stored import MANIFEST, Entry, read_entry, read_plain
+from .stored import MANIFEST, Entry, read_entry
 
 SUMS = "MANIFEST.sha256"
 _TAKEN = ("records", "boards")  # folders of a site, which no board can be named after

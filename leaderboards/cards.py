@@ -13,7 +13,7 @@ from eggym.errors import BadValue
 from eggym.wording import printable, short, slug
 
 from .board import Board
-from .standing import LEVEL
+from .ranking import LEVEL
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResultEntry, ModelCardData

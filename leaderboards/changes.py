@@ -37,6 +37,8 @@ def changed_since(place: Place, ref: str) -> Changed:
     if ref.startswith("-"):
         raise BadValue(f"{ref!r} is an option of git, and no commit or branch")
     root = place.root.resolve()
+    if not _git(root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", missing=""):
+        raise BadValue(f"git knows no commit or branch {ref!r} in {root}; fetch it, or name another")
     lines = _git(root, "diff", "--name-status", "--no-renames", "--relative", "-z", ref, "--", ".").split("\0")
     files = [(state, Path(name)) for state, name in zip(lines[::2], lines[1::2], strict=False)]
     untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", ".").split("\0")

@@ -22,8 +22,8 @@ from .pinning import division
 from .place import Place
 from .rules import record_faults, row_faults
 from .spreading import spread
-from .standing import Table
 from .stored import Entry, read_entry
+from .table import Table
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from eggym.wording import printable
 
 from .board import Board
 from .latex import board_tex
-from .standing import LEVEL, normalised
+from .ranking import LEVEL
+from .standing import normalised
 
 __all__ = ["board_csv", "board_json", "board_tex"]
 

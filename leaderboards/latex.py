@@ -11,7 +11,7 @@ from typing import Any
 from eggym.wording import short
 
 from .board import Board
-from .standing import LEVEL
+from .ranking import LEVEL
 
 Row = Mapping[str, Any]
 _OWN = "{*}"

@@ -1,11 +1,12 @@
 """From a board to the runs that its rules ask for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from eggym.config import SECTIONS
+from eggym.duel import DuelConfig
 from eggym.duel_verb import Asked
 from eggym.errors import BadValue
 from eggym.registry import load_learner
@@ -18,6 +19,8 @@ from .pinned import read_pinned
 from .pinning import division
 from .place import Place
 from .rules import controls_for
+
+_RULES = tuple(one.name for one in fields(DuelConfig))  # the names that a file of a duel gives them
 
 
 def asked_for(
@@ -52,7 +55,7 @@ def asked_for(
     board, path = place.board(name)
     read_pinned(path, board)
     for setting in settings or {}:
-        if setting.partition(".")[0] in SECTIONS:
+        if setting.partition(".")[0] in (*SECTIONS, *_RULES):
             raise BadValue(f"board {board.name!r} has fixed {setting}; only options of the learners may be set")
     for learner in learners:
         _refuse_empty_variant(board, learner, settings or {})

@@ -15,7 +15,8 @@ from eggym.wording import slug
 
 from .collecting import Collected, collect
 from .place import Place
-from .standing import Table, standings
+from .standing import standings
+from .table import Table
 
 _TAKEN = {"index"}  # names of pages that are no rows
 

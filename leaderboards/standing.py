@@ -1,83 +1,29 @@
 """Who stands where on a board: ranks that ties share, scores beside their floors, and every pair.
 
 A row is one learner over all tasks of the board. Scores are on one scale, 0: the floor of the task (the best guesser
-that ignores the prompt), 1: the largest reward; a seed counts with its mean over tasks. Two rows differ if the paired t
-interval over seeds excludes zero and so does p after Holm's adjustment over all pairs of the table. A row's rank is 1 +
-the number of rows that are ahead of it in this sense, so rows that cannot be told apart share ranks; the last rank that
-it may have is the number of rows less those it is ahead of. Ranks are for ES and RL: controls and baselines, which may
-see what these may not (the oracle, several answers to a test item), stand beside them.
+that ignores the prompt), 1: the largest reward; a seed counts with its mean over tasks. Ranks are those of `ranking`,
+and for ES and RL: controls and baselines, which may see what these may not (the oracle, several answers to a test
+item), stand beside them.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict
 from typing import Any
 
-from eggym.arena import Arena, Side, arrange
-from eggym.axes import Axis, axes_of
-from eggym.many import holm, probability_of_improvement
+from eggym.arena import Arena
+from eggym.many import probability_of_improvement
 from eggym.outcome import task_numbers
-from eggym.record import Measured, Record
-from eggym.stats import Comparison, Value, mean_t, paired
+from eggym.record import Record
+from eggym.stats import Value, mean_t
 
-from .board import Board
-from .levels import Level, Standing, row_level
+from .headline import headline
+from .levels import Level, row_level
 from .names import note_of, registered
+from .ranking import Pair, pairs_of, ranks_of
 from .rules import own_settings
-from .stored import Entry
+from .table import Table
 
-LEVEL = 0.95
 CONTENDERS = ("es", "rl")  # who is ranked
-
-
-@dataclass(frozen=True)
-class Table:
-    """The records of a board that are ranked together, arranged."""
-
-    board: Board
-    division: str  # empty, or the user's own model
-    entries: dict[str, Entry]  # by the id of the record
-    standings: dict[str, Standing]
-    arenas: list[Arena]
-    measured: dict[str, Measured]
-
-    @classmethod
-    def of(cls, board: Board, division: str, found: Sequence[tuple[Entry, Standing]]) -> "Table":
-        """Arrange records, tasks in the board's order.
-
-        Raises:
-            BadValue: they cannot be compared.
-        """
-        entries = {entry.record.id: entry for entry, _ in found}
-        standings = {entry.record.id: standing for entry, standing in found}
-        place = {label: number for number, label in enumerate(board.labels)}
-        records = sorted((entry.record for entry in entries.values()), key=lambda one: place[one.task.label])
-        measured = {name: one for name, entry in entries.items() if (one := entry.measured) is not None}
-        return cls(board, division, entries, standings, arrange(records), measured)
-
-    @cached_property
-    def labels(self) -> list[str]:
-        """The learners of the table."""
-        return list(dict.fromkeys(side.label for arena in self.arenas for side in arena.sides))
-
-    @cached_property
-    def axes(self) -> list[Axis]:
-        """The axes of the budget that every run knows."""
-        return axes_of(self.arenas, self.measured)
-
-    def side(self, arena: Arena, label: str) -> Side | None:
-        """Return one learner on one task."""
-        return self._sides[arena.task].get(label)
-
-    def records(self, label: str) -> list[Record]:
-        """Return all runs of one learner, by task, then by seed."""
-        sides = [self.side(arena, label) for arena in self.arenas]
-        return [record for side in sides if side for record in side.records]
-
-    @cached_property
-    def _sides(self) -> dict[str, dict[str, Side]]:
-        return {arena.task: {side.label: side for side in arena.sides} for arena in self.arenas}
 
 
 def standings(table: Table) -> dict[str, Any]:
@@ -87,8 +33,8 @@ def standings(table: Table) -> dict[str, Any]:
     scores = {label: _by_seed(table, label) for label in table.labels}
     rows = [_row(table, label, tasks, scores[label]) for label in table.labels]
     ranked = [row["learner"] for row in rows if row["kind"] in CONTENDERS]
-    pairs = _pairs({label: scores[label] for label in ranked})
-    ranks = _ranks(ranked, pairs)
+    pairs = pairs_of({label: scores[label] for label in ranked})
+    ranks = ranks_of(ranked, pairs)
     for row in rows:
         row["rank"] = ranks.get(row["learner"])
     for task, arena in zip(tasks, table.arenas, strict=True):
@@ -104,66 +50,6 @@ def standings(table: Table) -> dict[str, Any]:
         "pairs": [_told(table, pair) for pair in sorted(pairs, key=lambda pair: (places[pair.a], places[pair.b]))],
         "headline": headline(rows, pairs),
     }
-
-
-def headline(rows: Sequence[Mapping[str, Any]], pairs: Sequence["Pair"]) -> str:
-    """Say in one or two sentences what came out."""
-    ranked = [row for row in rows if row["rank"] is not None]
-    if not ranked:
-        return "Nobody of ES or RL stands here yet."
-    best = max(ranked, key=lambda row: -1.0 if row["score"]["mean"] is None else row["score"]["mean"])
-    first = [row["learner"] for row in ranked if row["rank"][0] == 1]
-    kinds = {row["learner"]: row["kind"] for row in ranked}
-    against = [pair for pair in pairs if {kinds[pair.a], kinds[pair.b]} == {"es", "rl"}]
-    ahead = {kind: sum(kinds[pair.ahead] == kind for pair in against if pair.ahead) for kind in ("es", "rl")}
-    if len(first) == 1:
-        said = f"{first[0]} is ahead of everyone else."
-    elif len(ranked) == len(first):
-        said = f"None of the {len(ranked)} learners can be told from all others; {best['learner']} has the best mean."
-    else:
-        said = f"{', '.join(first[:-1])} and {first[-1]} share the first rank."
-    if not against:
-        return said
-    open_ = len(against) - ahead["es"] - ahead["rl"]
-    return (
-        f"{said} Of {len(against)} pair{'s' * (len(against) != 1)} of ES and RL, ES is ahead in {ahead['es']}, "
-        f"RL in {ahead['rl']}, and {open_} {'is' if open_ == 1 else 'are'} not resolved."
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two learners of a table over all its tasks."""
-
-    a: str
-    b: str
-    found: Comparison  # a - b
-    p_adjusted: float | None
-    ahead: str | None  # the label of the one that is ahead; None: not resolved
-
-
-def _pairs(scores: Mapping[str, Mapping[int, Value]]) -> list[Pair]:
-    found = {(a, b): paired(scores[a], scores[b]) for a, b in itertools.combinations(scores, 2)}
-    keys = {f"{place:08d}": key for place, key in enumerate(found)}
-    adjusted = holm({name: found[key].p for name, key in keys.items()})
-    pairs = []
-    for name, (a, b) in keys.items():
-        one, p = found[a, b], adjusted.get(name)
-        passed = p is not None and p < 1 - LEVEL and one.resolved is not None
-        ahead = {"a": a, "b": b}[one.resolved or "a"] if passed else None
-        pairs.append(Pair(a, b, one, p, ahead))
-    return pairs
-
-
-def _ranks(ranked: Sequence[str], pairs: Sequence[Pair]) -> dict[str, list[int]]:
-    """Return the first and the last rank that each row may have."""
-    ahead = dict.fromkeys(ranked, 0)
-    behind = dict.fromkeys(ranked, 0)
-    for pair in pairs:
-        if pair.ahead is not None:
-            ahead[pair.ahead] += 1
-            behind[pair.b if pair.ahead == pair.a else pair.a] += 1
-    return {label: [1 + behind[label], len(ranked) - ahead[label]] for label in ranked}
 
 
 def _row(table: Table, label: str, tasks: Sequence[Mapping[str, Any]], scores: Mapping[int, Value]) -> dict[str, Any]:
@@ -237,7 +123,7 @@ def _se_items(table: Table, label: str, task: str) -> float | None:
 def _rank_on_task(task: Mapping[str, Any], arena: Arena, rows: Sequence[dict[str, Any]]) -> None:
     ranked = [side.label for side in arena.sides if side.kind in CONTENDERS]
     finals = {side.label: side.finals(arena.primary) for side in arena.sides if side.kind in CONTENDERS}
-    ranks = _ranks(ranked, _pairs(finals))
+    ranks = ranks_of(ranked, pairs_of(finals))
     for row in rows:
         if task["task"] in row["tasks"]:
             row["tasks"][task["task"]]["rank"] = ranks.get(row["learner"])

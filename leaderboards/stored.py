@@ -17,9 +17,7 @@ cap, and a compressed file never grows beyond what its manifest says. Nothing in
 import contextlib
 import hashlib
 import json
-import lzma
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,6 +36,7 @@ from eggym.score import Count, Strict
 
 from .board import Sha256
 from .chain import Link, parse
+from .packing import read_plain, unpack
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -47,9 +46,6 @@ PACKED = ".xz"
 PLAIN_FILES = (RECORD_FILE, MEASURED_FILE, CONFIG, CURVE, PROMPT)
 PACKED_FILES = (EVALUATIONS, STEPS, FITNESS)
 NAMES = (*PLAIN_FILES, *(name + PACKED for name in PACKED_FILES), CHAIN)
-_MOST_STORED = 64 << 20  # bytes of one file
-_MOST_UNPACKED = 1 << 30
-_MEMORY = 256 << 20  # of the decompressor
 
 
 class Stored(Strict):
@@ -204,46 +200,6 @@ def read_entry(folder: Path) -> Entry:
     for extra in sorted(here - entry.manifest.files.keys()):
         raise BadValue(f"{name}/{extra} is not in the manifest; take it away")
     return entry
-
-
-def read_plain(path: Path, name: str, most: int = _MOST_STORED) -> bytes:
-    """Return the bytes of a plain file that is not too large.
-
-    Raises:
-        BadValue: it is a link, is missing, or is too large.
-    """
-    try:
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode):
-            raise BadValue(f"{name} is no plain file")
-        if found.st_size > most:
-            raise BadValue(f"{name} has {found.st_size} bytes; a record's file has at most {most}")
-        return path.read_bytes()
-    except OSError as problem:
-        raise BadValue(f"{name} cannot be read: {problem.strerror or problem}; restore it") from problem
-
-
-def unpack(raw: bytes, size: int, name: str) -> bytes:
-    """Return the content of an xz file that holds exactly ``size`` bytes.
-
-    Raises:
-        BadValue: it is damaged, holds more or less, or would take too much memory.
-    """
-    if size > _MOST_UNPACKED:
-        raise BadValue(f"{name} says that it holds {size} bytes; a record's file holds at most {_MOST_UNPACKED}")
-    reader = lzma.LZMADecompressor(lzma.FORMAT_XZ, _MEMORY)
-    try:
-        found = reader.decompress(raw, size + 1)
-    except (lzma.LZMAError, MemoryError, EOFError) as problem:
-        raise BadValue(f"{name} cannot be unpacked: {problem}; restore it") from problem
-    if len(found) != size or not reader.eof or reader.unused_data:
-        raise BadValue(f"{name} does not hold the {size} bytes that its manifest says; restore it")
-    return found
-
-
-def pack(content: bytes) -> bytes:
-    """Return bytes as an xz file."""
-    return lzma.compress(content, lzma.FORMAT_XZ, preset=9 | lzma.PRESET_EXTREME)
 
 
 def changed(entry: Entry, name: str, why: str) -> BadValue:

@@ -15,6 +15,7 @@ from eggym.replies import EVALUATIONS
 from .board import Board
 from .chain import Row, chain, dump, root
 from .integrity import faults
+from .packing import pack
 from .place import Place
 from .stored import (
     CHAIN,
@@ -25,7 +26,6 @@ from .stored import (
     Entry,
     Manifest,
     Stored,
-    pack,
     read_entry,
     sealed,
 )

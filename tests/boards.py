@@ -14,9 +14,10 @@ from eggym.config import RunConfig, resolve
 from eggym.files import canonical_json, sha256_json
 from eggym.leaderboards.adding import add
 from eggym.leaderboards.board import read_board
+from eggym.leaderboards.packing import pack, unpack
 from eggym.leaderboards.pinning import pin
 from eggym.leaderboards.place import Place
-from eggym.leaderboards.stored import MANIFEST, pack, unpack
+from eggym.leaderboards.stored import MANIFEST
 from eggym.leaderboards.writing import Submission
 from eggym.train import identify, run_plan
 

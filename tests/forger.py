@@ -7,7 +7,8 @@ from boards import reseal
 
 from eggym.files import canonical_json, sha256_json
 from eggym.leaderboards.chain import dump, evaluation_links, root, training_head
-from eggym.leaderboards.stored import MANIFEST, pack, read_entry
+from eggym.leaderboards.packing import pack
+from eggym.leaderboards.stored import MANIFEST, read_entry
 from eggym.result import curve_csv
 from eggym.score import Point
 from eggym.stats import clustered_mean, item_means

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 
 import boards
@@ -141,8 +142,9 @@ def test_a_learner_from_a_file_gets_its_control_from_there_too(file, tmp_path):
 
 
 def test_only_options_of_learners_are_a_submitters_own(small_place):
-    with pytest.raises(BadValue, match=r"has fixed eval\.items"):
-        asked_for(small_place, "small", ["eggroll"], settings={"eval.items": 3})
+    for fixed in ("eval.items", "seeds", "budget"):
+        with pytest.raises(BadValue, match=f"board 'small' has fixed {re.escape(fixed)}; only options of the learners"):
+            asked_for(small_place, "small", ["eggroll"], settings={fixed: 3})
     with pytest.raises(BadValue, match="starts from embedded-v0, not from other"):
         asked_for(small_place, "small", ["eggroll"], model="other")
     with pytest.raises(BadValue, match="give it with --model"):

@@ -6,7 +6,9 @@ import random
 import pytest
 from scipy import stats
 
-from eggym.leaderboards.standing import _mean, _pairs, _ranks, normalised
+from eggym.leaderboards.headline import headline
+from eggym.leaderboards.ranking import pairs_of, ranks_of
+from eggym.leaderboards.standing import _mean, normalised
 
 
 def by_hand(scores):
@@ -36,7 +38,7 @@ def by_hand(scores):
 
 
 def found(scores):
-    return _ranks(list(scores), _pairs(scores))
+    return ranks_of(list(scores), pairs_of(scores))
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -75,3 +77,42 @@ def test_a_row_that_could_not_be_judged_is_told_from_nobody():
 def test_a_task_without_room_above_its_floor_has_no_scale():
     assert normalised(0.5, 1.0, 1.0) is None and normalised(-1.0, 0.0, 2.0) == -0.5
     assert _mean([0.5, None], 2) is None and _mean([0.5], 2) is None and _mean([0.5, -0.5], 2) == 0.0
+
+
+KINDS = {"eggroll": "es", "other-es": "es", "rloo": "rl", "ppo": "rl", "frozen": "control"}
+HIGH, LOW = {seed: 0.9 + seed / 1000 for seed in range(5)}, {seed: 0.1 - seed / 1000 for seed in range(5)}
+OPEN = {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8, 4: 0.5}
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ({"eggroll": HIGH, "rloo": LOW}, "eggroll is ahead of rloo. ES is ahead of RL."),
+        ({"eggroll": LOW, "rloo": HIGH}, "rloo is ahead of eggroll. RL is ahead of ES."),
+        (
+            {"eggroll": OPEN, "rloo": dict(OPEN)},
+            "None of the 2 learners can be told from all others; eggroll has the best mean. "
+            "ES and RL cannot be told apart.",
+        ),
+        (
+            {"eggroll": LOW, "rloo": HIGH, "ppo": HIGH},
+            "rloo and ppo share the first rank. Of 2 pairs of ES and RL, RL is ahead in 2, and ES in none.",
+        ),
+        (
+            {"eggroll": HIGH, "other-es": OPEN, "rloo": LOW, "ppo": LOW},
+            "eggroll and other-es share the first rank. Of 4 pairs of ES and RL, ES is ahead in 2, RL in none, and 2 "
+            "are not resolved.",
+        ),
+        ({"eggroll": HIGH}, "eggroll is the only one of ES and RL here."),
+        ({"frozen": HIGH}, "Nobody of ES or RL stands here yet."),
+    ],
+)
+def test_the_headline_says_what_came_out(scores, said):
+    ranked = {label: values for label, values in scores.items() if KINDS[label] != "control"}
+    pairs = pairs_of(ranked)
+    ranks = ranks_of(list(ranked), pairs)
+    rows = [
+        {"learner": label, "kind": KINDS[label], "rank": ranks.get(label), "score": {"mean": sum(values.values()) / 5}}
+        for label, values in scores.items()
+    ]
+    assert headline(rows, pairs) == said

@@ -28,8 +28,9 @@ from eggym.leaderboards.adding import withdraw
 from eggym.leaderboards.board_site import SUMS, build_site
 from eggym.leaderboards.ledger import append
 from eggym.leaderboards.names import record_name
+from eggym.leaderboards.packing import pack
 from eggym.leaderboards.place import Place
-from eggym.leaderboards.stored import MANIFEST, pack, read_entry, sealed
+from eggym.leaderboards.stored import MANIFEST, read_entry, sealed
 from eggym.record import load_record, run_id
 
 VOID = {"meta", "br", "input", "path", "circle", "wbr"}

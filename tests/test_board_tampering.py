@@ -12,8 +12,9 @@ from eggym.cli import main
 from eggym.errors import BadValue
 from eggym.leaderboards.integrity import faults
 from eggym.leaderboards.ledger import append
+from eggym.leaderboards.packing import pack, unpack
 from eggym.leaderboards.place import Place
-from eggym.leaderboards.stored import MANIFEST, pack, read_entry, unpack
+from eggym.leaderboards.stored import MANIFEST, read_entry
 from eggym.leaderboards.verifying import verify
 
 
