@@ -66,3 +66,22 @@ def test_the_settings_that_it_names_exist():
 
     named = re.findall(rf"`(?:--set )?((?:{'|'.join(SOURCES)})\.\w+)=", TEXT)
     assert len(set(named)) >= 6 and set(named) <= {note.name for note in run_settings()}
+
+
+PAGES_WITH_LINKS = [*ROOT.glob("*.md"), *ROOT.glob("[!.]*/*.md"), *ROOT.glob("docs/*/*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES_WITH_LINKS, ids=[str(path.relative_to(ROOT)) for path in PAGES_WITH_LINKS])
+def test_what_a_page_links_to_is_there(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if not target.startswith(("http://", "https://", "mailto:")):
+            file, _, place = target.partition("#")
+            found = page.parent / file if file else page
+            assert found.exists(), f"{page.name} links to {target}"
+            assert not place or place in anchors(found), f"{page.name} links to {target}"
+
+
+def anchors(page):
+    """Return the anchors of a page's headings, as GitHub names them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
