@@ -86,7 +86,7 @@ def facts(shown: ShownBoard) -> dict[str, str]:
         "held-out split": split,
         "controls": ", ".join(board.controls),
         "tuning": _tuning(shown),
-        "stands on it": f"{counts['records']} records of {counts['rows']} learners, {counts['ranked']} of them ranked",
+        "stands on it": f"{counts['records']} records of {counts['rows']} rows, {counts['ranked']} of them ranked",
         "made by": "; ".join(makers(records)),
         "submitted by": "; ".join(sorted({by for one in shown.tables for by in one.everyone})),
     }

@@ -13,7 +13,7 @@ import yaml
 from eggym.config import RunConfig, resolve
 from eggym.files import canonical_json, sha256_json
 from eggym.leaderboards.adding import add
-from eggym.leaderboards.board import read_board
+from eggym.leaderboards.board import ANY, read_board
 from eggym.leaderboards.packing import pack, unpack
 from eggym.leaderboards.pinning import pin
 from eggym.leaderboards.place import Place
@@ -67,9 +67,9 @@ def board_file(folder, tasks=TASKS, seeds=SEEDS, **changes):
     return path
 
 
-def make_runs(board, folder, learners=LEARNERS, settings=None):
+def make_runs(board, folder, learners=LEARNERS, settings=None, model=ANY):
     """Run what a board asks for, and return the folders of the runs."""
-    duel = board.duel(learners, settings)
+    duel = board.duel(learners, settings, model)
     found = []
     for task in duel.task:
         for learner in learners:
@@ -81,12 +81,16 @@ def make_runs(board, folder, learners=LEARNERS, settings=None):
     return found
 
 
-def make_place(folder, learners=LEARNERS, said=SAID, **changes):
-    """Make a place below a folder, its runs beside it, and everything added to the board ``small``."""
+def make_place(folder, learners=LEARNERS, said=SAID, models=(ANY,), **changes):
+    """Make a place below a folder, its runs beside it, and everything added to the board ``small``.
+
+    ``models`` are those of the submitters, where the board leaves that open.
+    """
     place = Place(folder / "leaderboards")
     board = read_board(board_file(place.root / "boards", **changes))
     with mock.patch("os.fsync"):  # nothing here has to survive a power cut
-        add(place, NAME, make_runs(board, folder / "runs", learners), said)
+        for model in models:
+            add(place, NAME, make_runs(board, folder / "runs" / model, learners, model=model), said)
     return place
 
 
