@@ -468,6 +468,7 @@ if os.fork() == 0:
 """
 
 
+@pytest.mark.slow
 def test_outliving_its_run(attacker, box_level):
     found = []
     for level in ("none", *LEVELS[2:]):

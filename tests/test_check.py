@@ -714,6 +714,7 @@ def test_the_oracle_is_heard_up_to_the_first_stop():
     assert "oracle gets the best reward" not in broken_rules(Talks(), n_items=8)
 
 
+@pytest.mark.slow
 def test_a_pattern_that_takes_for_ever_is_convicted(tmp_path, monkeypatch):
     monkeypatch.setattr(check_child, "STEP_CPU_S", 3.0)
     pattern = 'import re; re.fullmatch(r"((\\d+,?)+)(\\.\\d+)?", reply)'
@@ -761,12 +762,14 @@ def test_a_process_that_ends_over_an_empty_reply_is_a_finding(tmp_path):
     assert only_finding(written(tmp_path, score=leave)).startswith(expected)
 
 
+@pytest.mark.slow
 def test_a_scorer_that_hangs_on_an_empty_reply_is_a_finding(tmp_path, monkeypatch):
     monkeypatch.setattr(check_child, "STEP_CPU_S", 3.0)
     hang = "while not reply: pass"
     assert "it had to be stopped while scoring '' (0 " in only_finding(written(tmp_path, score=hang))
 
 
+@pytest.mark.slow
 def test_items_without_end_are_a_finding(tmp_path, monkeypatch):
     monkeypatch.setattr(check_child, "STEP_CPU_S", 3.0)
     assert "it had to be stopped while making item train[0]" in only_finding(

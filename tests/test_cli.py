@@ -131,6 +131,7 @@ def test_debug_shows_the_traceback(capsys):
         main(["duel", "--budget", "0flops", "--debug"])
 
 
+@pytest.mark.slow
 def test_flags_override_the_file_and_unknown_names_in_it_are_refused(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "duel.yaml"
@@ -194,7 +195,7 @@ def test_export_replaces_nothing_but_an_export(capsys, tmp_path, monkeypatch):
     assert code == 2 and "cannot be read" in err and not (tmp_path / "other").exists()
 
 
-@pytest.mark.parametrize("verb", ["train", "duel"])
+@pytest.mark.parametrize("verb", ["train", pytest.param("duel", marks=pytest.mark.slow)])
 def test_ctrl_c_is_one_line_and_leaves_what_can_be_continued(tmp_path, verb):
     words = [verb, "--task", "tiny-programs", "--learner", "eggroll", "--budget", "9000episodes", "--out", "run"]
     with subprocess.Popen(

@@ -65,6 +65,7 @@ def test_a_finished_duel_is_read_without_another_process(fought, monkeypatch):
     assert duel(out=fought.folder, **CALL).records == fought.records and records(fought.folder) == before
 
 
+@pytest.mark.slow
 def test_another_worker_count_gives_the_same_records(fought, tmp_path):
     alone = duel(out=tmp_path, workers=1, **CALL)
     assert records(alone.folder) == {n: h for n, h in records(fought.folder).items() if n in records(alone.folder)}
@@ -117,6 +118,7 @@ def test_one_task_under_two_names_is_refused(tmp_path):
         duel(out=tmp_path / "duel", **{**CALL, "task": ["tiny-programs", "eggym/tiny-programs-v0"]})
 
 
+@pytest.mark.slow
 def test_runs_that_differ_in_more_than_learner_and_seed_are_not_compared(fought, tmp_path):
     other = duel(out=tmp_path, **{**CALL, "learner": "dr_grpo", "budget": "300episodes"})
     with pytest.raises(BadValue, match=r"cannot be compared: budget is '200episodes' and '300episodes'"):

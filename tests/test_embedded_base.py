@@ -64,6 +64,7 @@ def test_the_skill_of_one_line_functions_is_there_and_hidden():
     assert 0.2 <= greedy <= 0.6 and 0.2 <= sampled <= 0.6 and hidden >= 0.75
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("base", ["embedded-v2"], indirect=True)
 def test_one_line_functions_score_what_the_card_says(base, temperature, box_level):

@@ -208,6 +208,7 @@ def test_a_network_learns_as_fast_as_the_published_code(rank):
     assert found[100] > -0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", ["float32", "rademacher"])
 def test_noise_on_the_grid_costs_nothing(law):
     # a band: seeds scatter by 0.07 at generation 10, means of five by 0.03

@@ -418,6 +418,7 @@ def test_a_judged_task_is_evaluated_like_any_other(judged, chat_server, monkeypa
     assert task.spent.requests == 6  # sampled: 5, 45, 5 characters; six different pairs of item and reply
 
 
+@pytest.mark.slow
 def test_the_manual_is_run(chat_server, monkeypatch, tmp_path, capsys):
     """Every block of docs/endpoints.md, with the address of a server of this test."""
     text = (Path(__file__).parent.parent / "docs" / "endpoints.md").read_text()

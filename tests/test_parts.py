@@ -100,6 +100,7 @@ def test_train_does_not_tune():
         run_config({"task": ["guess"], "learner": ["eggroll"], "tune": 4})
 
 
+@pytest.mark.slow
 def test_a_dry_run_shows_every_part_with_its_trials_and_writes_nothing(file, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stop:
