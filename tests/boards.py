@@ -90,7 +90,8 @@ def make_place(folder, learners=LEARNERS, said=SAID, models=(ANY,), **changes):
     board = read_board(board_file(place.root / "boards", **changes))
     with mock.patch("os.fsync"):  # nothing here has to survive a power cut
         for model in models:
-            add(place, NAME, make_runs(board, folder / "runs" / model, learners, model=model), said)
+            runs = folder / "runs" / ("" if model == ANY else model)
+            add(place, NAME, make_runs(board, runs, learners, model=model), said)
     return place
 
 

@@ -266,7 +266,7 @@ def test_the_board_tells_ranks_controls_levels_and_how_to_verify(site):
     assert [values["aria-sort"] for _, values in page.tags if "aria-sort" in values] == ["ascending"]
     text = " ".join("".join(page.words).split())
     for words in (
-        "30 records of 5 learners, 2 of them ranked", "submitted bya tester",
+        "30 records of 5 rows, 2 of them ranked", "submitted bya tester",
         "eggym board verify small --regrade --replay",
         "L1", "Head to head", "32 episodes of training for each run", "Performance profiles over 2 tasks",
         "What happened to the records of this board", "test:small",
