@@ -129,3 +129,15 @@ def test_a_file_whose_name_is_no_text_is_told(committed):
     assert len(found.records) == 1  # which is no record, as every way to look at it says
     with pytest.raises(BadValue, match="no folder"):
         Place(committed.root).named("small")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["--spot", "-1"], "--spot"), (["--root", "nowhere"], "no records lie in nowhere")]
+)
+def test_an_option_out_of_its_range_is_one_line(place, capsys, words, said):
+    before = place.ledger_path.read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        main(["board", "verify", "small", "--root", str(place.root), *words])
+    told = capsys.readouterr().err
+    assert ended.value.code == 2 and said in told and "Traceback" not in told
+    assert place.ledger_path.read_bytes() == before
