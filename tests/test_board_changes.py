@@ -132,7 +132,7 @@ def test_a_file_whose_name_is_no_text_is_told(committed):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), [(["--spot", "-1"], "--spot"), (["--root", "nowhere"], "no records lie in nowhere")]
+    ("words", "said"), [(["--spot", "-1"], "--spot"), (["--root", "nowhere"], "no folder 'nowhere'")]
 )
 def test_an_option_out_of_its_range_is_one_line(place, capsys, words, said):
     before = place.ledger_path.read_bytes()

@@ -7,9 +7,11 @@ import zlib
 
 import pytest
 from boards import folder_of, forge, reseal
+from forger import write
 
 from eggym.cli import main
 from eggym.errors import BadValue
+from eggym.files import canonical_json
 from eggym.leaderboards.integrity import faults
 from eggym.leaderboards.ledger import append
 from eggym.leaderboards.packing import pack, unpack
@@ -70,6 +72,15 @@ def test_a_folder_in_a_record_is_refused(place):
 def test_a_missing_file_is_refused(place):
     (folder_of(place) / "fitness.bin.xz").unlink()
     assert "fitness.bin.xz is missing" in told_of(place)
+
+
+def test_a_training_episode_that_the_chain_does_not_count_is_missed(place):
+    folder = folder_of(place)
+    links = [json.loads(line) for line in (folder / "chain.jsonl").read_text().splitlines()]
+    links[0]["episodes"] -= 1  # no head depends on it
+    record = json.loads((folder / "record.json").read_text())
+    write(folder, record, {"chain.jsonl": "".join(map(canonical_json, links)).encode()})
+    assert "does not count the 32 training episodes" in faults(read_entry(folder), None)[0]
 
 
 def test_a_bomb_is_not_unpacked():
