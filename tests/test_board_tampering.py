@@ -1,6 +1,7 @@
 """Edited records and what strangers send: no byte can be changed unseen, and nothing harms whoever looks."""
 
 import json
+import os
 import random
 import shutil
 import zlib
@@ -14,7 +15,7 @@ from eggym.errors import BadValue
 from eggym.files import canonical_json
 from eggym.leaderboards.integrity import faults
 from eggym.leaderboards.ledger import append
-from eggym.leaderboards.packing import pack, unpack
+from eggym.leaderboards.packing import pack, read_plain, unpack
 from eggym.leaderboards.place import Place
 from eggym.leaderboards.stored import MANIFEST, read_entry
 from eggym.leaderboards.verifying import verify
@@ -41,6 +42,16 @@ def test_a_link_in_a_record_is_refused(place):
     (folder / "curve.csv").unlink()
     (folder / "curve.csv").symlink_to("/etc/passwd")
     assert "curve.csv is no plain file" in told_of(place)
+
+
+def test_no_link_or_pipe_is_read_through(tmp_path):
+    (tmp_path / "file").write_text("secret")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    os.mkfifo(tmp_path / "pipe")  # who opened it would wait for ever
+    for name in ("link", "pipe"):
+        with pytest.raises(BadValue, match=f"{name} is no plain file"):
+            read_plain(tmp_path / name, name)
+    assert read_plain(tmp_path / "file", "file") == b"secret"
 
 
 def test_a_linked_record_is_refused(place, tmp_path):
