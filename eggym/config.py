@@ -15,7 +15,7 @@ from eggym.budget import Budget, Meter
 from eggym.engine import DEFAULT_MEMORY, Engine, parse_memory
 from eggym.errors import BadValue, RunMismatch, unknown
 from eggym.evaluation import Evaluation, labels, retention_tasks
-from eggym.learner import LearnerSpec, meant_by, options_dict, profile_for, typed
+from eggym.learner import MOST, LearnerSpec, meant_by, options_dict, profile_for, typed
 from eggym.policy import Policy, Prompting, load_policy
 from eggym.registry import learner_table, load_learner, load_task
 from eggym.rollout import Rollout
@@ -38,6 +38,16 @@ class EngineOptions:
     """How a model is computed where that may change a last bit: equal for all learners of a comparison."""
 
     compile: bool = False  # fuse the engine's passes with torch.compile: needs a C++ compiler, and a minute once
+    parcels: int = 1  # in how many pieces the members of a step are played: what worker processes are dealt
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        if not 1 <= self.parcels <= MOST:
+            raise BadValue(f"engine.parcels must lie from 1 to {MOST}, got {self.parcels}")
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings as plain values; one piece, which is how all runs were before, is left out."""
+        return {"compile": self.compile, **({"parcels": self.parcels} if self.parcels > 1 else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +138,7 @@ class Plan:
             "seed": self.config.seed,
             "eval": {**dataclasses.asdict(self.evaluation), "retention": labels(self.retention)},
             "memory": self.memory,
-            "engine": dataclasses.asdict(self.engine),
+            "engine": self.engine.identity(),
             "reward": dataclasses.asdict(self.reward),
             "device": self.policy.device.type,
             "dtype": self.policy.dtype_name,
@@ -150,6 +160,8 @@ def resolve(config: RunConfig) -> Plan:
     retention = retention_tasks(evaluation, task)
     space = fields_of(ParameterSpace, "space", sections["space"])
     engine = fields_of(EngineOptions, "engine", sections["engine"])
+    if engine.parcels > 1 and task.grouped:
+        raise BadValue(f"task {task.id!r} judges replies against each other; leave engine.parcels at 1")
     reward = fields_of(RewardOptions, "reward", sections["reward"])
     prompting = Prompting.of(task, sections["prompt"])
     policy = load_policy(config.model, config.device, config.dtype)

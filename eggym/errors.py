@@ -5,6 +5,7 @@ EggymError              anything below; the command line prints it as one line a
   UnknownName           a task, learner, model or key that does not exist (also a KeyError)
   TaskFault             a task's own code raised, or scored with something that is no finite number
   RunMismatch           a folder holds a run of another configuration
+  Astray                a worker's copy of a run is not where the run is
   Diverged              weights or metrics of a run are no longer finite
 
 A message names the thing, the value and the way out, in one line.
@@ -36,6 +37,10 @@ class TaskFault(EggymError):
 
 class RunMismatch(EggymError):
     """A run folder belongs to another configuration."""
+
+
+class Astray(EggymError):
+    """A worker's copy of a run is not where the run is; another copy takes its place."""
 
 
 class Diverged(EggymError):

@@ -20,9 +20,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from eggym.episode import Ending, Episode, EpisodeBatch
 from eggym.errors import BadValue
 from eggym.files import write_problem
+from eggym.task import Item, Verdict, VerdictState
 
+FITNESS = "fitness.bin"  # its file in a run folder
 MAGIC = b"EGFT"
 VERSION = 1
 _HEAD = struct.Struct("<4sIQIII")
@@ -63,7 +66,7 @@ class FitnessLog:
             BadValue: the shapes disagree, a reward is infinite, or ``step`` does not follow the last one.
             EggymError: the disk is full; what was written of the entry is cut by the next append.
         """
-        entry = _pack(step, np.asarray(indices_P, dtype="<i8"), np.asarray(rewards_N_P_G, dtype="<f4"))
+        entry = pack_step(step, np.asarray(indices_P, dtype="<i8"), np.asarray(rewards_N_P_G, dtype="<f4"))
         if not self._clean:
             self._cut_torn_tail()
         if self._last is not None and step <= self._last:
@@ -115,33 +118,70 @@ class FitnessLog:
         self._clean = True
 
     def _entries(self) -> list[_Entry]:
-        data = self.path.read_bytes() if self.path.exists() else b""
-        entries: list[_Entry] = []
-        offset = 0
-        while offset < len(data):
-            entry = _unpack(data, offset, self.path)
-            if entry is None:
-                self._refuse_hole(data, offset, entries)
-                break
-            entries.append(entry)
-            offset = entry.end
-        return entries
-
-    def _refuse_hole(self, data: bytes, offset: int, before: Sequence[_Entry]) -> None:
-        """Tell a torn tail from a damaged middle: after a crash, nothing whole can follow."""
-        later = data.find(MAGIC, offset + 1)
-        while later >= 0:
-            entry = _unpack(data, later, self.path)
-            if entry is not None:
-                last = f"after step {before[-1].found.step}" if before else "at the first step"
-                raise BadValue(
-                    f"{self.path} is damaged {last} (byte {offset}), before step {entry.found.step}; "
-                    "restore it from a copy, or delete the run folder and run again"
-                )
-            later = data.find(MAGIC, later + 1)
+        return _entries(self.path.read_bytes() if self.path.exists() else b"", self.path)
 
 
-def _pack(step: int, indices_P: NDArray[np.int64], rewards_N_P_G: NDArray[np.float32]) -> bytes:
+def steps_of(data: bytes) -> list[FitnessStep]:
+    """Return the whole steps of a log that was sent, oldest first.
+
+    Raises:
+        BadValue: as `FitnessLog.read`.
+    """
+    return [entry.found for entry in _entries(data, Path("fitness log that was sent"))]
+
+
+def heard(before: int, step: FitnessStep) -> int:
+    """Return a number that follows from all steps so far: equal for who was told the same, from 0."""
+    return zlib.crc32(pack_step(step.step, step.item_indices_P, step.rewards_N_P_G), before)
+
+
+def rewards_only(entry: FitnessStep) -> EpisodeBatch:
+    """Return the batch of a step in which nothing is known but the rewards."""
+    n_members, n_items, n_replies = entry.rewards_N_P_G.shape
+    items = [Item("", index=int(index)) for index in entry.item_indices_P]
+    episodes = []
+    for number, value in enumerate(entry.rewards_N_P_G.flatten().tolist()):
+        member, rest = divmod(number, n_items * n_replies)
+        slot, sample = divmod(rest, n_replies)
+        known = value == value  # NaN: could not be judged
+        verdict = Verdict(value if known else None, VerdictState.WRONG if known else VerdictState.ERROR)
+        episodes.append(Episode(items[slot], member, slot, sample, [], [], verdict, Ending.ANSWERED))
+    return EpisodeBatch(entry.step, episodes, n_members, n_items, n_replies)
+
+
+def _entries(data: bytes, path: Path) -> list[_Entry]:
+    entries: list[_Entry] = []
+    offset = 0
+    while offset < len(data):
+        entry = _unpack(data, offset, path)
+        if entry is None:
+            _refuse_hole(data, offset, entries, path)
+            break
+        entries.append(entry)
+        offset = entry.end
+    return entries
+
+
+def _refuse_hole(data: bytes, offset: int, before: Sequence[_Entry], path: Path) -> None:
+    """Tell a torn tail from a damaged middle: after a crash, nothing whole can follow."""
+    later = data.find(MAGIC, offset + 1)
+    while later >= 0:
+        entry = _unpack(data, later, path)
+        if entry is not None:
+            last = f"after step {before[-1].found.step}" if before else "at the first step"
+            raise BadValue(
+                f"{path} is damaged {last} (byte {offset}), before step {entry.found.step}; "
+                "restore it from a copy, or delete the run folder and run again"
+            )
+        later = data.find(MAGIC, later + 1)
+
+
+def pack_step(step: int, indices_P: NDArray[np.int64], rewards_N_P_G: NDArray[np.float32]) -> bytes:
+    """Return one step as the log holds it.
+
+    Raises:
+        BadValue: the shapes disagree, or a reward is infinite.
+    """
     if rewards_N_P_G.ndim != 3 or indices_P.shape != rewards_N_P_G.shape[1:2]:
         raise BadValue(
             f"rewards must be members x items x replies, got {rewards_N_P_G.shape} for {indices_P.shape} items"

@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,18 @@ from eggym.budget import FlopModel, Meter
 from eggym.checkpoint import copy_into, load_checkpoint, save_checkpoint
 from eggym.choice import Choice
 from eggym.config import CONFIG, Plan
+from eggym.crew import Crew
 from eggym.drift import KL_BASE, start_drift
-from eggym.episode import EpisodeBatch
 from eggym.errors import Diverged, RunMismatch
 from eggym.evaluate import Evaluator
 from eggym.files import sha256_json, write_json
-from eggym.fitness import FitnessLog
+from eggym.fitness import FITNESS, FitnessLog
 from eggym.forecast import forwards
 from eggym.kl_reward import KlReward
 from eggym.learner import Holder, Learner, Prompter
 from eggym.record import Record
-from eggym.replies import EVALUATIONS, append_lines, cut_file, cut_shards, write_shard, written
-from eggym.result import FITNESS, PROMPT, STEPS, finish
+from eggym.replies import EVALUATIONS, append_lines, cut_file, cut_shards, written
+from eggym.result import PROMPT, STEPS, finish
 from eggym.score import Beyond, Point, Spent
 from eggym.task import Item
 from eggym.training_items import training_item
@@ -54,13 +54,6 @@ class Event:
 Watch = Callable[[Event], None]
 
 
-def roll_out(plan: Plan, meter: Meter, views: Views, items: Sequence[Item], step: int) -> EpisodeBatch:
-    """Return the episodes of one training step."""
-    if isinstance(views, HeldOutViews):
-        return replace(plan.rollout(meter, "evaluation").run(views, items, step=0), step=step)
-    return plan.rollout(meter).run(views, items, step)
-
-
 @dataclass
 class Run:
     """One run in progress: everything that a checkpoint holds, and where it is written."""
@@ -70,6 +63,7 @@ class Run:
     folder: Path
     watch: Watch
     identity: dict[str, Any]
+    crew: Crew
     step: int = 0
     n_used: int = 0  # items taken from the training stream
     dearest: float = 0.0  # what the dearest step so far cost, on the budget's axis
@@ -162,13 +156,14 @@ class Run:
                 return False
             items = self._items(views)
             with self.meter.phase("rollout"):
-                batch = roll_out(plan, self.meter, views, items, self.step)
+                batch = self.crew.play(self.meter, views, items, self.step)
             with self.meter.phase("kl_reward"):
                 penalty = {} if self.kl_reward is None else self.kl_reward.apply(views, batch)
             rewards_N_P_G = batch.rewards_N_P_G()
             # before tell: the log and the start weights rebuild the run
             self.fitness.append(self.step, [item.index for item in items], rewards_N_P_G)
-            self.shards.append(write_shard(self.folder, batch))
+            self.crew.tell(batch)
+            self.shards.append(self.crew.keep(self.folder, batch))
             with self.meter.phase("tell"):
                 metrics = dict(self.learner.tell(batch))
         metrics |= penalty | self._drifted()
@@ -181,6 +176,7 @@ class Run:
         append_lines(self.folder / STEPS, [line])
         self.step += 1
         self.n_used += views.n_items
+        self.crew.check(self.step)
         self.dearest = max(self.dearest, self.meter.on(plan.budget.axis) - before)
         self.watch(Event("step", self.step, self.fraction, reward))
         return True
@@ -246,10 +242,13 @@ class Run:
     def measured_so_far(self) -> dict[str, Any]:
         """Return when the run was started, and the seconds and number of all its sessions."""
         wall, cpu = self._began
+        crew = self.crew.told()
         return {
             **self.session,
+            **crew,
             "wall": self.session["wall"] + time.monotonic() - wall,
             "cpu": self.session["cpu"] + family_cpu_s() - cpu,
+            "worker_events": self.session.get("worker_events", []) + crew.get("worker_events", []),
         }
 
     def _save(self) -> None:

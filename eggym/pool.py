@@ -10,6 +10,7 @@ from typing import Any
 from eggym import errors
 from eggym.config import CONFIG, RunConfig, flat, refuse_other
 from eggym.errors import Diverged, EggymError
+from eggym.executor import WorkerCrash
 from eggym.files import read_json, write_json
 from eggym.forecast import Shortage, refuse_short
 from eggym.record import RECORD_FILE
@@ -138,15 +139,6 @@ class Pool:
         """End the processes, whatever they do."""
         for worker in self._workers:
             worker.stop()
-
-
-class WorkerCrash(EggymError):
-    """A worker process met a bug, or was killed. ``trace`` is its traceback; ``--debug`` shows it."""
-
-    def __init__(self, message: str, trace: str = "") -> None:
-        """Keep the traceback beside the message."""
-        super().__init__(message)
-        self.trace = trace
 
 
 def _raise_trouble(message: Message) -> None:

@@ -255,6 +255,9 @@ class Measured(Strict):
     sandbox_s: Annotated[float, Field(ge=0)] = 0.0  # CPU seconds of programs that graders ran, in training
     sandbox_calls: Count = 0
     sessions: Count  # how often the run was started or resumed
+    workers: Count = 0  # processes that played training episodes, in the last session; 0: the run's own
+    worker_events: list[dict[str, Any]] = Field(default_factory=list)  # workers that were replaced, and why
+    tail_idle_share: Annotated[float, Field(ge=0, le=1)] | None = None  # of workers, while a step's last parcels played
     host: dict[str, str]
     cpu_s_at_points: list[float] = Field(default_factory=list)  # training CPU seconds up to each point of the record
     wall_s_at_points: list[float] = Field(default_factory=list)  # training wall seconds up to each point

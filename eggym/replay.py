@@ -23,20 +23,18 @@ from torch import Tensor
 
 from eggym.budget import FlopModel, Meter
 from eggym.config import Plan
-from eggym.episode import Ending, Episode, EpisodeBatch
 from eggym.errors import BadValue
 from eggym.evaluate import Evaluated, Evaluator
 from eggym.files import sha256_file, unwritable
-from eggym.fitness import FitnessLog, FitnessStep
+from eggym.fitness import FITNESS, FitnessLog, FitnessStep, rewards_only
 from eggym.kl_reward import TOLD_REWARD
 from eggym.learner import Learner
 from eggym.policy import model_sha256
 from eggym.record import Record
 from eggym.reopen import Reopened, Whereabouts, no_es, reopen
 from eggym.replies import SHARDS
-from eggym.result import FITNESS, STEPS, WEIGHTS, write_weights
+from eggym.result import STEPS, WEIGHTS, write_weights
 from eggym.spot import Spot, SpotCheck, choose
-from eggym.task import Item, Verdict, VerdictState
 from eggym.views import PolicyViews, Views
 
 _ROUNDING = 1e-6
@@ -134,20 +132,6 @@ def replay(
         spots=tuple(check.found) if check else (),
         evaluated=evaluated,
     )
-
-
-def rewards_only(entry: FitnessStep) -> EpisodeBatch:
-    """Return the batch of a step in which nothing is known but the rewards."""
-    n_members, n_items, n_replies = entry.rewards_N_P_G.shape
-    items = [Item("", index=int(index)) for index in entry.item_indices_P]
-    episodes = []
-    for number, value in enumerate(entry.rewards_N_P_G.flatten().tolist()):
-        member, rest = divmod(number, n_items * n_replies)
-        slot, sample = divmod(rest, n_replies)
-        known = value == value  # NaN: could not be judged
-        verdict = Verdict(value if known else None, VerdictState.WRONG if known else VerdictState.ERROR)
-        episodes.append(Episode(items[slot], member, slot, sample, [], [], verdict, Ending.ANSWERED))
-    return EpisodeBatch(entry.step, episodes, n_members, n_items, n_replies)
 
 
 def _evaluated(plan: Plan, record: Record) -> Evaluated:

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from eggym.files import sha256_file, write_bytes, write_problem
 
 EVALUATIONS = "evaluations.jsonl"
 SHARDS = "episodes"
+PARTS = "parts"  # of shards, below it
 
 
 def evaluation_lines(point: int, mode: str, batch: EpisodeBatch) -> list[dict[str, Any]]:
@@ -65,11 +67,53 @@ def cut_file(path: Path, length: int, sha256: str = "") -> None:
 
 def write_shard(folder: Path, batch: EpisodeBatch) -> str:
     """Write the replies of one training step; return the digest of the file, for a checkpoint."""
+    return write_shard_text(folder, batch.step, shard_text(batch.episodes))
+
+
+def write_shard_text(folder: Path, step: int, text: str) -> str:
+    """Do as `write_shard`, with the lines of all episodes in their order."""
     (folder / SHARDS).mkdir(exist_ok=True)
-    text = "".join(_dump(shard_line(episode)) for episode in batch.episodes)
-    path = folder / SHARDS / f"{batch.step:06d}.jsonl.gz"
+    path = folder / SHARDS / f"{step:06d}.jsonl.gz"
     write_bytes(path, gzip.compress(text.encode(), 1, mtime=0))
     return shard_digest(path)
+
+
+def shard_text(episodes: Iterable[Episode]) -> str:
+    """Return what a shard keeps of training episodes, a line for each."""
+    return "".join(_dump(shard_line(episode)) for episode in episodes)
+
+
+def part_path(folder: Path, step: int, first: int) -> Path:
+    """Return where a worker keeps the replies of a parcel until the step's shard is made of them."""
+    return folder / SHARDS / PARTS / f"{step:06d}-{first:06d}.jsonl"
+
+
+def join_parts(folder: Path, step: int, firsts: Sequence[int], digests: Sequence[str]) -> str:
+    """Make the shard of a step of its parts, which go; return its digest.
+
+    Args:
+        folder: of the run.
+        step: its number.
+        firsts: the first member of each parcel, in order.
+        digests: of the episodes, as the workers told them.
+
+    Raises:
+        BadValue: a part is missing, or does not hold these episodes.
+    """
+    paths = [part_path(folder, step, first) for first in firsts]
+    try:
+        lines = "".join(path.read_text(encoding="utf-8") for path in paths).splitlines(keepends=True)
+    except (OSError, ValueError) as problem:
+        raise BadValue(f"replies of step {step} cannot be read: {problem}; give the same command again") from problem
+    right = len(lines) == len(digests) and all(
+        f'"digest":"{digest}"' in line for line, digest in zip(lines, digests, strict=True)
+    )
+    if not right:
+        raise BadValue(f"the parts of step {step} in {folder} are not what was told of them; give the command again")
+    digest = write_shard_text(folder, step, "".join(lines))
+    for path in paths:
+        path.unlink()
+    return digest
 
 
 def shard_digest(path: Path) -> str:
@@ -102,6 +146,7 @@ def cut_shards(folder: Path, digests: Sequence[str]) -> None:
     Raises:
         BadValue: one that it holds is missing, or is not what was written.
     """
+    shutil.rmtree(folder / SHARDS / PARTS, ignore_errors=True)  # of a step that was not finished
     wanted = {f"{step:06d}.jsonl.gz": digest for step, digest in enumerate(digests)}
     present = {path.name: path for path in (folder / SHARDS).glob("*.jsonl.gz")}
     missing = sorted(wanted.keys() - present.keys())

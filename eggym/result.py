@@ -22,6 +22,7 @@ from eggym.choice import Choice
 from eggym.config import CONFIG, Plan
 from eggym.errors import BadValue
 from eggym.files import sha256_file, write_bytes, write_json
+from eggym.fitness import FITNESS
 from eggym.learner import options_dict
 from eggym.policy import model_sha256 as hash_model
 from eggym.record import (
@@ -43,7 +44,6 @@ from eggym.score import Beyond, Point, Spent
 from eggym.trials import declared
 from eggym.usage import peak_memory
 
-FITNESS = "fitness.bin"
 STEPS = "steps.jsonl"
 CURVE = "curve.csv"
 WEIGHTS = "weights.safetensors"
@@ -68,7 +68,7 @@ class Finished(Protocol):
     beyond: Beyond | None
 
     def measured_so_far(self) -> dict[str, Any]:
-        """Return started, wall, cpu and n of all sessions."""
+        """Return started, wall, cpu and n of all sessions, and what the workers came to."""
 
 
 def finish(run: Finished) -> Record:
@@ -189,6 +189,9 @@ def _measured(run: Finished) -> Measured:
         sandbox_s=run.meter.sandbox.cpu_s,
         sandbox_calls=run.meter.sandbox.calls,
         sessions=so_far["n"],
+        workers=so_far.get("workers", 0),
+        worker_events=so_far["worker_events"],
+        tail_idle_share=so_far.get("tail_idle_share"),
         host=_host(),
         cpu_s_at_points=run.point_cpu_s,
         wall_s_at_points=run.point_wall_s,

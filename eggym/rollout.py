@@ -50,28 +50,43 @@ class Rollout:
             BadValue: a prompt that the model cannot read.
             TaskFault: the task's own code failed, or more than 1 % of the replies could not be judged.
         """
+        batch = self.play(views, items_P, step)
+        refuse_errors(self.task.id, [episode.verdict for episode in batch.episodes])
+        return batch
+
+    def play(
+        self, views: Views, items_P: Sequence[Item], step: int, members: Sequence[int] | None = None
+    ) -> EpisodeBatch:
+        """Do as `run`, of some members alone, and leave it to the caller how many may not be judged.
+
+        Args:
+            views: of the whole step.
+            items_P: of the step.
+            step: its number.
+            members: who plays, ascending, those that sit together side by side; None: everyone. They keep their
+                numbers, and with them their random numbers.
+        """
         sampled = not isinstance(views, OracleViews)
-        episodes = self._sampled(views, items_P, step) if sampled else self._shown(items_P, step)
+        everyone = range(views.n_members) if members is None else members
+        episodes = self._sampled(views, items_P, step, everyone) if sampled else self._shown(items_P, step)
         for episode in episodes:
             self.engine.meter.episode(episode, sampled)
-        _refuse_errors(self.task, episodes)
-        return EpisodeBatch(step, episodes, views.n_members, len(items_P), views.n_replies)
+        return EpisodeBatch(step, episodes, len(everyone), len(items_P), views.n_replies)
 
     def _shown(self, items_P: Sequence[Item], step: int) -> list[Episode]:
         """Return episodes in which the oracle answers each item once."""
         rngs = [stream(self.seed, self.purpose, "episode", step, slot, 0) for slot in range(len(items_P))]
         return demonstrate(self.engine.policy, self.task, self.prompting, items_P, rngs)
 
-    def _sampled(self, views: Views, items_P: Sequence[Item], step: int) -> list[Episode]:
+    def _sampled(self, views: Views, items_P: Sequence[Item], step: int, members: Sequence[int]) -> list[Episode]:
         policy = self.engine.policy
         prompts = {
             asked: [policy.prompt_ids(asked, item.prompt) for item in items_P]
             for asked in dict.fromkeys(promptings(views, self.prompting))
         }
-        alone = views.seating == "one_member"
-        parties = [[member] for member in range(views.n_members)] if alone else [list(range(views.n_members))]
+        parties = [[member] for member in members] if views.seating == "one_member" else [list(members)]
         with views.attach(self.engine.policy.model) as attached:
-            plays = [_Play(self, views, attached, members, items_P, prompts, step).play() for members in parties]
+            plays = [_Play(self, views, attached, party, items_P, prompts, step).play() for party in parties]
         with self.engine.meter.phase("grading", counted=False):  # the rollout around it is
             return _judged(self.task, plays)
 
@@ -267,10 +282,15 @@ def _extend(segment: Segment, ids: Sequence[int], logprobs: Sequence[float] | No
     segment.logprobs.extend(logprobs if logprobs is not None else [0.0] * len(ids))
 
 
-def _refuse_errors(task: Task, episodes: Sequence[Episode]) -> None:
-    failed = [episode.verdict for episode in episodes if episode.reward is None]
-    if len(failed) > MAX_ERROR_SHARE * len(episodes):
+def refuse_errors(task: str, verdicts: Sequence[Verdict]) -> None:
+    """Refuse the verdicts of a step when too many replies could not be judged.
+
+    Raises:
+        TaskFault: more than 1 % of them; the task and the first reason are named.
+    """
+    failed = [verdict for verdict in verdicts if verdict.reward is None]
+    if len(failed) > MAX_ERROR_SHARE * len(verdicts):
         raise TaskFault(
-            f"task {task.id!r} could not judge {len(failed)} of {len(episodes)} replies ({failed[0].why}); "
+            f"task {task!r} could not judge {len(failed)} of {len(verdicts)} replies ({failed[0].why}); "
             "mend its scorer: a reply that cannot be judged is never counted as wrong"
         )

@@ -22,6 +22,7 @@ from eggym.flags import (
     Set,
     Split,
     Tasks,
+    Workers,
     console,
     interruptible,
     one_thread,
@@ -44,17 +45,20 @@ def train(
     set_: Set = None,
     config: Config = None,
     dry_run: DryRun = False,
+    workers: Workers = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Run one learner on one task with one seed.
 
-    The same command continues it.
+    The same command continues it. With --workers, processes play the episodes of an ES run, each with a copy of the
+    model; any number of them gives the same result, and one that dies is replaced.
 
     Example: eggym train --task tiny-orders --learner eggroll --budget 1e11flops --out runs/mine
     """
     from eggym.config_file import parse_set
     from eggym.settings import gather, run_config
+    from eggym.train import shared_out
 
     flags = {
         "task": task, "learner": learner, "model": model, "data": data, "split": split, "budget": budget,
@@ -63,11 +67,11 @@ def train(
     }  # fmt: skip
     settings = gather(config, flags)
     force = settings.get("force", False)
-    asked = run_config(settings)
+    asked = shared_out(run_config(settings), workers)
     if dry_run:
         _show_single_plan(asked, force, as_json)
     else:
-        _train(asked, settings.get("out"), force, as_json)
+        _train(asked, settings.get("out"), force, as_json, workers)
 
 
 def eval_(
@@ -155,7 +159,7 @@ def _show_scores(found: dict[str, Any], as_json: bool) -> None:
     print_rows(console(), ("task", "mode", "mean", "standard error", *truth, "items", "states"), rows)
 
 
-def _train(asked: Any, out: str | None, force: bool, as_json: bool) -> None:
+def _train(asked: Any, out: str | None, force: bool, as_json: bool, workers: int | None) -> None:
     from eggym.config import resolve
     from eggym.progress import show_events
     from eggym.train import default_folder, run_plan
@@ -164,7 +168,7 @@ def _train(asked: Any, out: str | None, force: bool, as_json: bool) -> None:
     plan = resolve(asked)
     folder = Path(out) if out else default_folder(plan)
     with interruptible():
-        record = run_plan(plan, folder, show_events(console(stderr=True)), force)
+        record = run_plan(plan, folder, show_events(console(stderr=True)), force, workers)
     if as_json:
         print_json({"folder": str(folder), "record": record.model_dump(by_alias=True)})
     else:

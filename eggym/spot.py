@@ -9,28 +9,25 @@ question are asked, with their twins; elsewhere, and where members have random n
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from eggym.budget import FlopModel, Meter
 from eggym.config import Plan
-from eggym.episode import EpisodeBatch
-from eggym.errors import BadValue, TaskFault
+from eggym.errors import BadValue
 from eggym.fitness import FitnessStep
 from eggym.kl_reward import KlReward
-from eggym.loop import roll_out
+from eggym.parcels import cut, play
 from eggym.replies import read_shard, shard_line
 from eggym.seeding import stream
 from eggym.task import Item
 from eggym.training_items import training_item
-from eggym.views import Attached, Views
+from eggym.views import Views
 
 _ROUNDING = 1e-4
 
@@ -105,30 +102,19 @@ class SpotCheck:
 
     def _again(self, views: Views, items: Sequence[Item], here: Sequence[Place]) -> dict[tuple[int, int, int], Any]:
         """Return episodes by (member, slot, sample): those of the places, and of others as it comes."""
-        policy = self.plan.policy
-        everyone = tuple(range(views.n_members))
-        exact = (
-            policy.dtype == torch.float32
-            and policy.device.type == "cpu"
-            and views.coupling == "shared"
-            and not self.plan.task.grouped
-        )
-        members = _with_twins({place.member for place in here}, views.n_members) if exact else everyone
-        try:
-            batch = self._roll_out(views, members, items, here[0].step)
-        except TaskFault:  # too many could not be judged: of some members, which says nothing about the step
-            if members == everyone:
-                raise
-            members = everyone
-            batch = self._roll_out(views, members, items, here[0].step)
-        return {(members[one.member], one.slot, one.sample): one for one in batch.episodes}
-
-    def _roll_out(self, views: Views, members: tuple[int, ...], items: Sequence[Item], step: int) -> EpisodeBatch:
-        some = cast(Views, _Some(views, members)) if len(members) < views.n_members else views
-        batch = roll_out(self.plan, Meter(FlopModel.of(self.plan.policy.model)), some, items, step)
-        if self._kl is not None:
-            self._kl.apply(some, batch)
-        return batch
+        policy, task = self.plan.policy, self.plan.task
+        exact = policy.dtype == torch.float32 and policy.device.type == "cpu" and not task.grouped
+        asked = {place.member for place in here}
+        parcels: list[Sequence[int]] = [_with_twins(asked, views.n_members)]
+        if not exact:  # neighbours may count: all of those that the run had
+            parcels = [parcel for parcel in cut(views, self.plan.engine.parcels) if asked.intersection(parcel)]
+        found: dict[tuple[int, int, int], Any] = {}
+        for members in parcels:
+            batch = play(self.plan, Meter(FlopModel.of(policy.model)), views, items, here[0].step, members)
+            if self._kl is not None:
+                self._kl.apply(views, batch)
+            found |= {(one.member, one.slot, one.sample): one for one in batch.episodes}
+        return found
 
 
 def _compare(
@@ -139,7 +125,7 @@ def _compare(
     again: dict[tuple[int, int, int], Any],
 ) -> Spot:
     _, n_items, n_samples = entry.rewards_N_P_G.shape
-    episode = dataclasses.replace(again[place.member, place.slot, place.sample], member=place.member)
+    episode = again[place.member, place.slot, place.sample]
     new = json.loads(json.dumps(shard_line(episode)))
     line = new if kept is None else kept[(place.member * n_items + place.slot) * n_samples + place.sample]
     logged = _known(float(entry.rewards_N_P_G[place.member, place.slot, place.sample]))
@@ -184,31 +170,3 @@ def _with_twins(members: set[int], n_members: int) -> tuple[int, ...]:
     if n_members % 2:
         return tuple(sorted(members))
     return tuple(sorted({twin for member in members for twin in (member - member % 2, member - member % 2 + 1)}))
-
-
-class _Some:
-    """Some members of a generation, numbered anew; whatever else is asked goes to the whole."""
-
-    def __init__(self, views: Views, members: tuple[int, ...]) -> None:
-        self._views, self._members = views, members
-        self.n_members = len(members)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._views, name)
-
-    @contextmanager
-    def attach(self, model: nn.Module) -> Iterator[Attached]:
-        with self._views.attach(model) as attached:
-            yield cast(Attached, _Renumbered(attached, self._members))
-
-
-class _Renumbered:
-    def __init__(self, attached: Attached, members: tuple[int, ...]) -> None:
-        self._attached, self._members_S = attached, torch.tensor(members, dtype=torch.int64)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._attached, name)
-
-    def seat(self, member_of_row_R: Tensor, *group: int, **named: int) -> Any:
-        rows_R = self._members_S.to(member_of_row_R.device)[member_of_row_R]
-        return self._attached.seat(rows_R, *group, **named)

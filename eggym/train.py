@@ -3,6 +3,8 @@
 A run folder is the run: the same command continues it wherever it was stopped, to the same bits.
 """
 
+import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from eggym.check import preflight
 from eggym.checkpoint import remove_checkpoints
 from eggym.choice import validation_items
 from eggym.config import CONFIG, Plan, RunConfig, refuse_other, refuse_unknown_fields, resolve
+from eggym.crew import Crew, Here, Workers, refuse_unshared
 from eggym.digest import digest
 from eggym.errors import BadValue
 from eggym.evaluate import evaluation_items
@@ -20,6 +23,7 @@ from eggym.files import read_json, sha256_json, write_json
 from eggym.forecast import Forecast, forecast, refuse_short, shortage
 from eggym.lock import alone
 from eggym.loop import Run, Watch
+from eggym.parcels import DEFAULT_PARCELS
 from eggym.policy import model_sha256
 from eggym.record import RECORD_FILE, Record
 from eggym.result import finished_record
@@ -33,6 +37,7 @@ def train(
     seed: int = 0,
     force: bool = False,
     watch: Watch | None = None,
+    workers: int | None = None,
     **settings: Any,
 ) -> Record:
     """Run one learner on one task with one seed, or continue, or return the finished record.
@@ -44,20 +49,31 @@ def train(
         seed: of everything that is random.
         force: also run a budget that is too small for 5 updates.
         watch: called at every step and evaluation.
+        workers: processes that play the episodes of an ES run, each with a copy of the model; None: this one plays.
+            Any number gives the same result; a step is then cut into `DEFAULT_PARCELS` unless engine.parcels says so.
         settings: other fields of `eggym.config.RunConfig`: model, budget, data, split, memory, device, dtype, set.
 
     Raises:
         EggymError: anything a user can mend, in one line; before the run starts, nothing is written.
     """
     refuse_unknown_fields(RunConfig, settings)
-    plan = resolve(RunConfig(task, learner, seed=seed, **settings))
+    plan = resolve(shared_out(RunConfig(task, learner, seed=seed, **settings), workers))
     folder = Path(out) if out is not None else default_folder(plan)
-    return run_plan(plan, folder, watch or (lambda event: None), force)
+    return run_plan(plan, folder, watch or (lambda event: None), force, workers)
 
 
-def run_plan(plan: Plan, folder: Path, watch: Watch, force: bool = False) -> Record:
+def shared_out(config: RunConfig, workers: int | None) -> RunConfig:
+    """Return a configuration whose steps are cut for workers, if there are to be some."""
+    if workers is None or "engine.parcels" in config.set:
+        return config
+    return replace(config, set={**config.set, "engine.parcels": DEFAULT_PARCELS})
+
+
+def run_plan(plan: Plan, folder: Path, watch: Watch, force: bool = False, workers: int | None = None) -> Record:
     """Run a resolved plan; see `train`."""
     identity = identify(plan)
+    if workers is not None:
+        refuse_unshared(plan, workers)
     if (folder / CONFIG).is_file():
         refuse_other(folder, read_json(folder / CONFIG), identity)
     else:
@@ -72,7 +88,9 @@ def run_plan(plan: Plan, folder: Path, watch: Watch, force: bool = False) -> Rec
         learner = prepared(plan)
         if not begun:
             write_json(folder / CONFIG, identity)
-        return Run(plan, learner, folder, watch, identity).go()
+        crew: Crew = Here(plan) if workers is None else Workers(plan, identity, folder, workers)
+        with contextlib.closing(crew):
+            return Run(plan, learner, folder, watch, identity, crew).go()
 
 
 def default_folder(plan: Plan) -> Path:

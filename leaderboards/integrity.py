@@ -17,11 +17,11 @@ from eggym.config import CONFIG
 from eggym.drift import KL_BASE
 from eggym.errors import EggymError
 from eggym.files import canonical_json
-from eggym.fitness import FitnessLog, FitnessStep
+from eggym.fitness import FITNESS, FitnessLog, FitnessStep
 from eggym.kl_reward import TOLD_REWARD
 from eggym.record import MEASURED_FILE, RECORD_FILE
 from eggym.replies import EVALUATIONS
-from eggym.result import CURVE, FITNESS, STEPS, curve_csv
+from eggym.result import CURVE, STEPS, curve_csv
 from eggym.score import Spent
 
 from .chain import Row, evaluation_links, root, training_head

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from eggym.errors import BadValue
+from eggym.fitness import FITNESS
 from eggym.policy import EMBEDDED
 from eggym.record import RECORD_FILE, Record
 from eggym.replay import Replayed, replay
-from eggym.result import FITNESS, STEPS
+from eggym.result import STEPS
 from eggym.score import Score, same
 from eggym.variant import WRAPPER
 

@@ -29,9 +29,10 @@ from pydantic import Field, ValidationError, model_validator
 from eggym.config import CONFIG
 from eggym.errors import BadValue, EggymError
 from eggym.files import canonical_json, sha256_json
+from eggym.fitness import FITNESS
 from eggym.record import MEASURED_FILE, RECORD_FILE, Measured, Record, load_measured, load_record
 from eggym.replies import EVALUATIONS
-from eggym.result import CURVE, FITNESS, PROMPT, STEPS
+from eggym.result import CURVE, PROMPT, STEPS
 from eggym.score import Count, Strict
 
 from .board import Sha256

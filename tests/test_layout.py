@@ -13,6 +13,7 @@ LEAVES = ("envs", "es", "agents", "leaderboards")
 # A core file imports from lower floors, or from those left of it on its own.
 FLOORS = (
     ("errors", "seeding", "counter", "files", "lock", "source", "origin", "wording", "values", "timing", "usage"),
+    ("frames", "executor", "local_workers", "hand"),
     (
         "item",
         "splits",
@@ -64,6 +65,8 @@ FLOORS = (
         "passes",
         "evaluation",
         "config",
+        "parcels",
+        "gist",
         "trials",
     ),
     ("check_sample", "check_child", "check_replies", "check_blind", "check_rules", "check", "play"),
@@ -78,8 +81,10 @@ FLOORS = (
         "sample_cost",
         "forecast",
         "result",
+        "crew",
         "loop",
         "train",
+        "replica",
     ),
     (
         "base_model",

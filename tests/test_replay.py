@@ -15,9 +15,9 @@ from eggym.config import RunConfig, resolve
 from eggym.errors import BadValue, UnknownName
 from eggym.export import export_run
 from eggym.files import sha256_file, write_json
-from eggym.fitness import FitnessLog, FitnessStep
+from eggym.fitness import FitnessLog, FitnessStep, rewards_only
 from eggym.record import Record, load_record, sealed
-from eggym.replay import replay, rewards_only
+from eggym.replay import replay
 from eggym.spot import Place, choose
 from eggym.task import VerdictState
 from eggym.train import run_plan

@@ -1,0 +1,83 @@
+"""Workers of an executor as processes on this machine: frames over their standard input and output.
+
+Each is a fresh interpreter (``python -m eggym.hand``) with one torch thread, and ends when its standard input closes:
+none outlives the command that started it, however that ended. No port is opened.
+"""
+
+import contextlib
+import os
+import queue
+import subprocess
+import sys
+import threading
+
+from eggym.errors import BadValue
+from eggym.executor import Inbox, Lost
+from eggym.frames import read
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+class LocalHand:
+    """One worker process."""
+
+    def __init__(self, number: int, inbox: Inbox) -> None:
+        """Start it."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "eggym.hand"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **ONE_THREAD},
+        )
+        self.name = f"{number} (process {self.process.pid})"
+        self._inbox = inbox
+        # what is sent waits here, so that a worker that was stopped (SIGSTOP) keeps nobody else waiting
+        self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._threads = [threading.Thread(target=one, daemon=True) for one in (self._speak, self._listen)]
+        for thread in self._threads:
+            thread.start()
+
+    def send(self, data: bytes) -> None:
+        """Hand over a frame."""
+        self._outgoing.put(data)
+
+    def stop(self) -> None:
+        """Kill it, and wait until it is gone."""
+        self.process.kill()
+        self.process.wait()
+        self._outgoing.put(None)
+        for thread in self._threads:
+            thread.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):  # a frame that it never read
+                    pipe.close()
+
+    def _speak(self) -> None:
+        pipe = self.process.stdin
+        while pipe is not None and (data := self._outgoing.get()) is not None:
+            try:
+                pipe.write(data)
+                pipe.flush()
+            except (BrokenPipeError, ValueError):  # it is gone, which `_listen` tells
+                return
+
+    def _listen(self) -> None:
+        pipe = self.process.stdout
+        assert pipe is not None
+        try:
+            while (frame := read(pipe)) is not None:
+                self._inbox.put((self, frame))
+        except BadValue as problem:
+            self._inbox.put((self, Lost(str(problem))))
+            return
+        except ValueError:  # the pipe was closed by `stop`
+            return
+        code = self.process.wait()
+        self._inbox.put((self, Lost(_ending(code))))
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"it ended with code {code}"
+    return f"it was ended by signal {-code}" + " (out of memory, or killed)" * (code == -9)
