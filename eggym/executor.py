@@ -42,6 +42,7 @@ class Lost:
     """A worker is gone, or can no longer be understood."""
 
     why: str
+    trace: str = ""  # of its code, where that raised what it should not: for want of memory, say
 
 
 Inbox = queue.Queue[tuple[Hand, Frame | Lost]]
@@ -88,10 +89,6 @@ class _Seat:
     item: int | None = None
 
 
-class WorkersLost(EggymError):
-    """Workers end one after the other, so it is not their fault."""
-
-
 class WorkerCrash(EggymError):
     """A worker process met a bug, or was killed. ``trace`` is its traceback; ``--debug`` shows it."""
 
@@ -99,6 +96,10 @@ class WorkerCrash(EggymError):
         """Keep the traceback beside the message."""
         super().__init__(message)
         self.trace = trace
+
+
+class WorkersLost(WorkerCrash):
+    """Workers end one after the other, so it is not their fault."""
 
 
 class Executor:
@@ -137,10 +138,10 @@ class Executor:
         """
         waiting, losses, left = deque(range(len(items))), [0] * len(items), set(range(len(items)))
 
-        def lost(number: int | None, why: str) -> None:
+        def lost(number: int | None, how: Lost) -> None:
             if number is not None:
                 losses[number] += 1
-                _refuse_deadly(items[number], losses[number], why)
+                _refuse_deadly(items[number], losses[number], how)
                 waiting.appendleft(number)
 
         while left:
@@ -151,8 +152,8 @@ class Executor:
             self._count_tail(bool(waiting), before)
             for seat, message in found:
                 if isinstance(message, Lost):
-                    self._drop(seat, message.why)
-                    lost(seat.item, message.why)
+                    self._drop(seat, message)
+                    lost(seat.item, message)
                 elif message.header.get("type") == "ready":
                     seat.ready, self._n_failed = True, 0
                 else:
@@ -160,8 +161,8 @@ class Executor:
                     try:
                         accepted = accept(number, message)
                     except BadValue as problem:
-                        self._drop(seat, str(problem))
-                        lost(number, str(problem))
+                        self._drop(seat, Lost(str(problem)))
+                        lost(number, Lost(str(problem)))
                         continue
                     left.discard(number)
                     yield number, accepted
@@ -183,7 +184,7 @@ class Executor:
         while any(seat.item is not None for seat in self._seats.values()):
             for seat, message in self._next():
                 if isinstance(message, Lost):
-                    self._drop(seat, message.why)
+                    self._drop(seat, message)
                 elif message.header.get("type") == "ready":
                     seat.ready = True
                 else:
@@ -194,7 +195,7 @@ class Executor:
     def replace(self, name: str, why: str) -> None:
         """Stop a worker; another takes its place when there is work."""
         for seat in [seat for seat in self._seats.values() if seat.hand.name == name]:
-            self._drop(seat, why)
+            self._drop(seat, Lost(why))
 
     def stop(self) -> None:
         """End all workers, whatever they do."""
@@ -230,8 +231,8 @@ class Executor:
             return []
         if isinstance(message, Frame):
             self.tally.received_bytes += message.size
-            if message.header.get("type") == "astray":
-                message = Lost(str(message.header["message"]))
+            if message.header.get("type") in ("astray", "crashed"):
+                message = Lost(str(message.header["message"]), str(message.header.get("trace", "")))
         return [(seat, message)]
 
     def _allowed(self, seat: _Seat) -> float:
@@ -252,14 +253,14 @@ class Executor:
         seat.item = None
         return number
 
-    def _drop(self, seat: _Seat, why: str) -> None:
+    def _drop(self, seat: _Seat, how: Lost) -> None:
         """Let a worker go; another takes its place when there is work."""
         self._seats.pop(id(seat.hand), None)
         seat.hand.stop()
-        self.tally.events.append({"worker": seat.hand.name, "why": why})
+        self.tally.events.append({"worker": seat.hand.name, "why": how.why})
         self._n_failed += not seat.ready
         if self._n_failed >= MOST_LOST:
-            raise WorkersLost(f"{self._n_failed} workers in a row could not be begun; the last: {why}")
+            raise WorkersLost(f"{self._n_failed} workers in a row could not be begun; the last: {how.why}", how.trace)
 
     def _count_tail(self, waits: bool, since: float) -> None:
         if waits:
@@ -270,11 +271,12 @@ class Executor:
         self.tally.tail_idle_s += seconds * idle
 
 
-def _refuse_deadly(item: Frame, n: int, why: str) -> None:
+def _refuse_deadly(item: Frame, n: int, how: Lost) -> None:
     if n >= MOST_LOST:
         raise WorkersLost(
-            f"work item {item.header} ended {n} workers; the last: {why}. What is finished is kept: the same command "
-            "continues where it was"
+            f"work item {item.header} ended {n} workers; the last: {how.why}. What is finished is kept: the same "
+            "command continues where it was",
+            how.trace,
         )
 
 
@@ -287,5 +289,3 @@ def _raise_trouble(message: Frame) -> None:
     if told.get("type") == "refused":
         kind = getattr(errors, str(told["error"]), EggymError)
         raise kind(told["message"])
-    if told.get("type") == "crashed":
-        raise WorkerCrash(f"a worker failed: {told['message']}; --debug shows where", str(told["trace"]))

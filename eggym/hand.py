@@ -14,8 +14,9 @@ from typing import IO, Any, Protocol
 
 from eggym.errors import Astray, BadValue, EggymError
 from eggym.frames import Frame, dump, read
+from eggym.local_workers import NO_MEMORY
 
-_MISHEARD, _NO_MEMORY = 3, 4  # codes that a worker ends with
+_MISHEARD = 3  # codes that a worker ends with
 ROLES = {"replica": "eggym.replica:Replica"}
 
 
@@ -47,10 +48,15 @@ def serve(frames: "queue.Queue[Frame]", answers: IO[bytes]) -> None:
             else:
                 answer = role.do(frame)
                 _say(answers, Frame({"type": "answer", "item": asked["item"], **answer.header}, answer.blob))
-        except MemoryError:  # another worker may have more, or the same one when it begins anew
-            os._exit(_NO_MEMORY)
         except Exception as problem:  # whatever it is: the driver decides what to do, and shows where it was
+            if _wants_memory(problem):  # another worker may have more, or the same one when it begins anew
+                os._exit(NO_MEMORY)
             _say(answers, Frame({**_trouble(problem), "item": asked.get("item")}))
+
+
+def _wants_memory(problem: Exception) -> bool:
+    """Whether it is for want of memory; torch tells that of a CPU by a RuntimeError."""
+    return isinstance(problem, MemoryError) or "out of memory" in str(problem) or "allocate memory" in str(problem)
 
 
 def _trouble(problem: Exception) -> dict[str, Any]:

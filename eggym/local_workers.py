@@ -10,11 +10,13 @@ import queue
 import subprocess
 import sys
 import threading
+from typing import IO
 
 from eggym.errors import BadValue
 from eggym.executor import Inbox, Lost
 from eggym.frames import read
 
+NO_MEMORY = 4  # the code that a worker ends with when it could not get some
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
@@ -41,6 +43,12 @@ class LocalHand:
         """Hand over a frame."""
         self._outgoing.put(data)
 
+    def answers(self) -> IO[bytes]:
+        """Return the stream of what it says."""
+        if self.process.stdout is None:
+            raise ValueError("the worker was started without pipes")
+        return self.process.stdout
+
     def stop(self) -> None:
         """Kill it, and wait until it is gone."""
         self.process.kill()
@@ -63,10 +71,9 @@ class LocalHand:
                 return
 
     def _listen(self) -> None:
-        pipe = self.process.stdout
-        assert pipe is not None
+        stream = self.answers()
         try:
-            while (frame := read(pipe)) is not None:
+            while (frame := read(stream)) is not None:
                 self._inbox.put((self, frame))
         except BadValue as problem:
             self._inbox.put((self, Lost(str(problem))))
@@ -78,6 +85,8 @@ class LocalHand:
 
 
 def _ending(code: int) -> str:
+    if code == NO_MEMORY:
+        return "it ran out of memory"
     if code >= 0:
         return f"it ended with code {code}"
     return f"it was ended by signal {-code}" + " (out of memory, or killed)" * (code == -9)

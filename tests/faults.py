@@ -1,0 +1,127 @@
+"""Workers that fail in a chosen way: real processes and signals, at a chosen frame."""
+
+import io
+import os
+import resource
+import signal
+import threading
+import time
+
+import numpy as np
+
+from eggym.fitness import pack_step, steps_of
+from eggym.frames import Frame, dump, read
+from eggym.local_workers import LocalHand
+
+
+def faulty(fault, at=3, who=0):
+    """Return how workers are made, of which number ``who`` meets ``fault`` with its frame number ``at``."""
+
+    def start(number, inbox):
+        return fault(number, inbox, at) if number == who else LocalHand(number, inbox)
+
+    return start
+
+
+class Faulty(LocalHand):
+    """A worker to which something happens when its frame number ``at`` is sent."""
+
+    def __init__(self, number, inbox, at):
+        self.left = at
+        super().__init__(number, inbox)
+
+    def send(self, data):
+        self.left -= 1
+        data = self.strike(data) if self.left == 0 else data
+        if data is not None:
+            super().send(data)
+
+    def strike(self, data):
+        """Do the harm; return what is sent instead of ``data``, or None for nothing."""
+        raise NotImplementedError
+
+
+class Killed(Faulty):
+    """SIGKILL, with an item in hand."""
+
+    def strike(self, data):
+        threading.Timer(0.05, os.kill, (self.process.pid, signal.SIGKILL)).start()
+        return data
+
+
+class Stopped(Faulty):
+    """SIGSTOP, with an item in hand: it is there, and never answers."""
+
+    def strike(self, data):
+        os.kill(self.process.pid, signal.SIGSTOP)
+        return data
+
+
+class Slowed(Faulty):
+    """Runs a tenth of the time from then on."""
+
+    def strike(self, data):
+        threading.Thread(target=self._slow, daemon=True).start()
+        return data
+
+    def _slow(self):
+        try:
+            while self.process.poll() is None:
+                for number, seconds in ((signal.SIGSTOP, 0.09), (signal.SIGCONT, 0.01)):
+                    os.kill(self.process.pid, number)
+                    time.sleep(seconds)
+        except ProcessLookupError:
+            pass
+
+
+class Starved(Faulty):
+    """Gets no more than 600 MiB of addresses: too few for torch and a model."""
+
+    def strike(self, data):
+        resource.prlimit(self.process.pid, resource.RLIMIT_AS, (600 << 20, 600 << 20))
+        return data
+
+
+class Deaf(Faulty):
+    """Does not hear one frame."""
+
+    def strike(self, data):
+        return None
+
+
+class Misinformed(Faulty):
+    """Is told one reward otherwise than the others, in a whole frame; ``at`` must be a note."""
+
+    def strike(self, data):
+        frame = read(io.BytesIO(data))
+        assert frame.header["do"] == "note"
+        (step,) = steps_of(frame.blob)
+        rewards = step.rewards_N_P_G.copy()
+        rewards[0] = 1 - np.nan_to_num(rewards[0])
+        return dump(Frame(frame.header, pack_step(step.step, step.item_indices_P, rewards)))
+
+
+class Garbled(Faulty):
+    """One bit of its next answer is another when it arrives."""
+
+    def answers(self):
+        self._stream = Flipping(super().answers())
+        return self._stream
+
+    def strike(self, data):
+        self._stream.armed = True
+        return data
+
+
+class Flipping:
+    """A stream in which, once, one bit of what is read is flipped."""
+
+    def __init__(self, stream):
+        self._stream, self.armed = stream, False
+
+    def read(self, size):
+        data = bytearray(self._stream.read(size))
+        if self.armed and len(data) > 16:  # not the head: a length that is wrong only keeps waiting, to the deadline
+            data[len(data) // 2] ^= 1
+            self.armed = False
+        return bytes(data)

@@ -1,0 +1,213 @@
+"""ES runs played by worker processes: the same bits for any number of them, whatever happens to them.
+
+Real processes and signals (`faults`). Everything that a run writes is compared, its measurements left out.
+"""
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import faults
+import pytest
+
+from eggym import crew, train
+from eggym.cli import main
+from eggym.config import RunConfig, resolve
+from eggym.crew import Workers
+from eggym.errors import BadValue
+from eggym.executor import Patience, WorkersLost
+from eggym.files import write_json
+from eggym.local_workers import LocalHand
+from eggym.loop import Run
+from eggym.record import load_measured
+from eggym.train import identify, prepared, run_plan
+
+TASK, LEARNER, STEPS = "eggym/tiny-programs-v0", "eggroll", 6
+SETTINGS = {
+    "engine.parcels": 4,
+    "eggroll.population": 16,
+    "eggroll.items": 4,
+    "eval.items": 8,
+    "eval.points": 2,
+    "eval.drift": 0,
+    "eval.many": 0,
+    "eval.train_items": 0,
+}
+CONFIG = RunConfig(TASK, LEARNER, budget=f"{STEPS * 64}episodes", device="cpu", dtype="float32", set=SETTINGS)
+HASTY = Patience(begin_s=120.0, first_s=60.0, times=10.0, least_s=2.0)
+
+
+def quiet(event):
+    """Nobody watches."""
+
+
+def written(folder):
+    """Return everything that a run has written, but its measurements and its lock."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in ("measured.json", ".lock"))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """What the run writes that plays its episodes itself."""
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    run_plan(resolve(CONFIG), folder, quiet)
+    return written(folder)
+
+
+def shared_run(folder, n_workers, start=LocalHand, patience=HASTY, config=CONFIG):
+    """Run it with workers; return them, ended."""
+    plan = resolve(config)
+    identity = identify(plan)
+    folder.mkdir(parents=True)
+    write_json(folder / "config.json", identity)
+    workers = Workers(plan, identity, folder, n_workers, start, patience)
+    try:
+        Run(plan, prepared(plan), folder, quiet, identity, workers).go()
+    finally:
+        workers.close()
+    return workers
+
+
+@pytest.mark.parametrize(
+    "n_workers", [2, pytest.param(1, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)]
+)
+def test_any_number_of_workers_gives_the_same_bits_and_says_little(alone, tmp_path, n_workers):
+    workers = shared_run(tmp_path / "run", n_workers)
+    assert written(tmp_path / "run") == alone
+    tally, n_episodes = workers.executor.tally, STEPS * 64
+    assert tally.events == [] and tally.items >= STEPS * 4
+    begun = n_workers * len(repr(workers._begin().header))
+    assert (tally.sent_bytes - begun + tally.received_bytes) / n_episodes <= 64
+    measured = load_measured(tmp_path / "run")
+    assert measured.workers == n_workers and 0 <= measured.tail_idle_share <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "at", "why"),
+    [
+        (faults.Killed, 2, "signal 9"),  # with its first item in hand
+        (faults.Killed, 9, "signal 9"),
+        (faults.Stopped, 5, "no answer within"),
+        (faults.Starved, 1, ""),  # how it ends depends on where memory runs out
+        (faults.Garbled, 4, "a frame was damaged"),
+        (faults.Deaf, 6, "it stands at step 0 and was asked for step 1"),  # the first note
+        (faults.Misinformed, 6, "is not what the others were"),
+    ],
+)
+def test_what_happens_to_a_worker_changes_nothing(alone, tmp_path, fault, at, why):
+    workers = shared_run(tmp_path / "run", 1, faults.faulty(fault, at))
+    assert [why in event["why"] for event in workers.executor.tally.events] == [True], workers.executor.tally.events
+    assert written(tmp_path / "run") == alone
+    assert len(load_measured(tmp_path / "run").worker_events) == 1
+
+
+@pytest.mark.slow
+def test_a_slow_worker_gets_less_to_do_and_changes_nothing(alone, tmp_path):
+    patience = Patience(begin_s=300.0, first_s=300.0, times=100.0, least_s=100.0)
+    workers = shared_run(tmp_path / "run", 2, faults.faulty(faults.Slowed, 2), patience)
+    assert workers.executor.tally.events == []
+    assert written(tmp_path / "run") == alone
+
+
+@pytest.mark.slow
+def test_replicas_are_compared_and_one_that_differs_is_replaced(alone, tmp_path, monkeypatch):
+    monkeypatch.setattr(crew, "CHECK_EVERY", 2)
+    workers = shared_run(tmp_path / "same", 1)
+    assert workers.executor.tally.events == []  # compared three times, and equal
+    real, told = crew.model_sha256, []
+    monkeypatch.setattr(crew, "model_sha256", lambda model: told.append(1) or ("?" if len(told) == 1 else real(model)))
+    workers = shared_run(tmp_path / "other", 1)
+    assert len(told) == 3
+    assert [event["why"] for event in workers.executor.tally.events] == ["its weights differ after step 2"]
+    assert written(tmp_path / "same") == written(tmp_path / "other") == alone
+
+
+@pytest.mark.slow
+def test_an_item_that_ends_every_worker_ends_the_run_in_one_line_and_it_goes_on_afterwards(alone, tmp_path):
+    def start(number, inbox):
+        return faults.Killed(number, inbox, 2 if number else 5)
+
+    with pytest.raises(WorkersLost, match=r"ended 3 workers; the last: .* signal 9.*same command continue"):
+        shared_run(tmp_path / "run", 1, start)
+    run_plan(resolve(CONFIG), tmp_path / "run", quiet, workers=1)
+    assert written(tmp_path / "run") == alone
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_killed_driver_leaves_no_worker_and_any_number_of_them_goes_on(alone, tmp_path, after):
+    settings = [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
+    words = ["train", "--task", TASK, "--learner", LEARNER, "--budget", CONFIG.budget, *settings]
+    words += ["--device", "cpu", "--dtype", "float32", "--out", str(tmp_path / "run")]
+    driver = subprocess.Popen([sys.executable, "-m", "eggym", *words, "--workers", "2"])
+    try:
+        wait_for(lambda: (tmp_path / f"run/episodes/{after:06d}.jsonl.gz").exists())
+        workers = children(driver.pid)
+    finally:
+        driver.kill()
+        driver.wait()
+    assert len(workers) == 2
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+    main([*words, "--workers", "1"])
+    assert written(tmp_path / "run") == alone
+
+
+def wait_for(what, seconds=120):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+
+
+def children(pid):
+    return [int(one) for path in Path(f"/proc/{pid}/task").glob("*/children") for one in path.read_text().split()]
+
+
+HANGS = """
+import sys, time
+from pathlib import Path
+
+from eggym.task import Item, SingleTurnTask
+
+
+class Hangs(SingleTurnTask):
+    id = "hangs-v0"
+    max_new_tokens = 4
+
+    def generate(self, rng):
+        return Item(f"add {{rng.randrange(1, 100)}}, times {{rng.randrange(2, 100)}}:")
+
+    def score(self, item, reply):
+        flag = Path({flag!r})
+        if "eggym.hand" in sys.orig_argv and not flag.exists():
+            flag.touch()
+            time.sleep(3600)
+        return float(len(reply) % 2)
+"""
+
+
+@pytest.mark.slow
+def test_a_scorer_that_hangs_in_a_worker_is_left_behind(tmp_path):
+    file = tmp_path / "hangs.py"
+    file.write_text(HANGS.format(flag=str(tmp_path / "flag")))
+    config = replace(CONFIG, task=str(file))
+    run_plan(resolve(config), tmp_path / "alone", quiet)
+    workers = shared_run(tmp_path / "run", 1, config=config)
+    assert (tmp_path / "flag").exists()
+    assert ["no answer within" in event["why"] for event in workers.executor.tally.events] == [True]
+    assert written(tmp_path / "run") == written(tmp_path / "alone")
+
+
+def test_workers_are_refused_where_they_cannot_take_part(tmp_path):
+    with pytest.raises(BadValue, match=r"dr_grpo reads more than rewards.*leave --workers out"):
+        train(TASK, "dr_grpo", tmp_path / "run", workers=2)
+    with pytest.raises(BadValue, match=r"reward\.kl compares replies"):
+        train(TASK, LEARNER, tmp_path / "run", workers=2, set={"reward.kl": 0.1, "eggroll.temperature": 1.0})
+    for number in (0, -1, 1025):
+        with pytest.raises(BadValue, match=f"workers must lie from 1 to 1024, got {number}"):
+            train(TASK, LEARNER, tmp_path / "run", workers=number)
+    assert not (tmp_path / "run").exists()
