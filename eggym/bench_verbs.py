@@ -8,11 +8,17 @@ import typer
 from eggym.flags import Json, Model, interruptible, one_thread, print_json
 
 # each loads what it needs alone
-_BENCHMARKS = {"engine": "bench", "envs": "bench_envs", "sandbox": "bench_sandbox", "rl": "bench_rl"}
+_BENCHMARKS = {
+    "engine": "bench",
+    "envs": "bench_envs",
+    "sandbox": "bench_sandbox",
+    "rl": "bench_rl",
+    "scale": "bench_scale",
+}
 
 
 def bench(
-    what: Annotated[str, typer.Argument(help="What to measure: engine, envs, sandbox or rl.")] = "engine",
+    what: Annotated[str, typer.Argument(help="What to measure: engine, envs, sandbox, rl or scale.")] = "engine",
     width: Annotated[int, typer.Option(help="Of a random Llama: 128, 256, 512. 64 is the embedded model.")] = 64,
     layers: Annotated[int, typer.Option(help="Of a random Llama.")] = 4,
     model: Model = None,
@@ -31,9 +37,9 @@ def bench(
     out: Annotated[Path | None, typer.Option(help="Also write the result to this JSON file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure the engine, the environments, the sandbox for programs, or a step of RL beside TRL's, on this machine.
+    """Measure the engine, environments, the sandbox for programs, RL beside TRL's, or worker processes, here.
 
-    Of the options envs, sandbox and rl take --rounds, --part, --seed, --data and --out.
+    Of the options envs, sandbox, rl and scale take --rounds, --part, --seed, --data and --out.
 
     Arms run in random order in every round, beside a control; a ratio that the control cannot carry is refused.
     """

@@ -17,7 +17,7 @@ from eggym.frames import Frame, dump, read
 from eggym.local_workers import NO_MEMORY
 
 _MISHEARD = 3  # codes that a worker ends with
-ROLES = {"replica": "eggym.replica:Replica"}
+ROLES = {"replica": "eggym.replica:Replica", "echo": "eggym.hand:Echo"}
 
 
 class Role(Protocol):
@@ -28,6 +28,20 @@ class Role(Protocol):
 
     def do(self, frame: Frame) -> Frame:
         """Do a work item; the answer follows from it and from the notes so far."""
+
+
+class Echo:
+    """Says what it hears: for measuring what the way costs."""
+
+    def __init__(self, frame: Frame) -> None:
+        """Nothing is needed."""
+
+    def note(self, frame: Frame) -> None:
+        """Nothing is kept."""
+
+    def do(self, frame: Frame) -> Frame:
+        """Return the item itself."""
+        return Frame({}, frame.blob)
 
 
 def serve(frames: "queue.Queue[Frame]", answers: IO[bytes]) -> None:
