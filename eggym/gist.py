@@ -5,7 +5,7 @@ the step's shard.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from eggym.verdict import Verdict, VerdictState
 
 _TOLD = np.dtype([("reward", "<f8"), ("state", "u1"), ("digest", "V16")])
 _STATES = tuple(VerdictState)
+_SPENT = tuple(one.name for one in fields(Spend))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def read_gist(frame: Frame, items: Sequence[Item], members: range, n_replies: in
     rows = np.frombuffer(frame.blob, _TOLD) if len(frame.blob) % _TOLD.itemsize == 0 else np.zeros(0, _TOLD)
     places = [(member, slot, sample) for member in members for slot in range(len(items)) for sample in range(n_replies)]
     try:
-        spend = Spend(*map(int, frame.header["n"]))
+        spend = Spend(**dict(zip(_SPENT, map(int, frame.header["n"]), strict=True)))
         row_steps = tuple(map(int, frame.header["r"]))
     except (KeyError, TypeError, ValueError) as problem:
         raise BadValue(f"a worker's answer lacks what was spent: {problem}") from problem
