@@ -18,7 +18,8 @@ from eggym.budget import Meter
 from eggym.config import Plan
 from eggym.episode import EpisodeBatch
 from eggym.errors import BadValue
-from eggym.executor import PATIENCE, Executor, Patience, Start
+from eggym.executor import Executor
+from eggym.executor_parts import PATIENCE, Patience, Start
 from eggym.files import sha256_json
 from eggym.fitness import FITNESS, FitnessLog, FitnessStep, heard, pack_step
 from eggym.frames import Frame

@@ -13,7 +13,7 @@ import threading
 from typing import IO
 
 from eggym.errors import BadValue
-from eggym.executor import Inbox, Lost
+from eggym.executor_parts import Inbox, Lost
 from eggym.frames import read
 
 NO_MEMORY = 4  # the code that a worker ends with when it could not get some

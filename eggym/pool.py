@@ -10,7 +10,7 @@ from typing import Any
 from eggym import errors
 from eggym.config import CONFIG, RunConfig, flat, refuse_other
 from eggym.errors import Diverged, EggymError
-from eggym.executor import WorkerCrash
+from eggym.executor_parts import WorkerCrash
 from eggym.files import read_json, write_json
 from eggym.forecast import Shortage, refuse_short
 from eggym.record import RECORD_FILE

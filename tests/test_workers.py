@@ -17,7 +17,7 @@ from eggym.cli import main
 from eggym.config import RunConfig, resolve
 from eggym.crew import Workers
 from eggym.errors import BadValue
-from eggym.executor import Patience, WorkersLost
+from eggym.executor_parts import Patience, WorkersLost
 from eggym.files import write_json
 from eggym.local_workers import LocalHand
 from eggym.loop import Run

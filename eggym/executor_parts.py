@@ -1,0 +1,76 @@
+"""What an executor knows of its workers: how they look, how long they may take, how they end, what came of them."""
+
+import queue
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from eggym.errors import EggymError
+from eggym.frames import Frame
+
+
+class Hand(Protocol):
+    """One worker, as the executor sees it. What it says arrives in the inbox, with itself."""
+
+    name: str
+
+    def send(self, data: bytes) -> None:
+        """Hand over a frame as bytes, without waiting for anybody."""
+
+    def stop(self) -> None:
+        """End it, whatever it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A worker is gone, or can no longer be understood."""
+
+    why: str
+    trace: str = ""  # of its code, where that raised what it should not: for want of memory, say
+
+
+Inbox = queue.Queue[tuple[Hand, Frame | Lost]]
+Start = Callable[[int, Inbox], Hand]  # a new worker, by its number
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a worker may take. Seconds of wall time."""
+
+    begin_s: float = 600.0  # until it is ready
+    first_s: float = 600.0  # for an item, as long as none was answered
+    times: float = 20.0  # the longest that any item took so far,
+    least_s: float = 30.0  # and at least so long
+
+    def of_item(self, longest_s: float | None) -> float:
+        """Return how long the next item may take."""
+        return self.first_s if longest_s is None else max(self.least_s, self.times * longest_s)
+
+
+PATIENCE = Patience()
+
+
+@dataclass
+class Tally:
+    """What an executor has done. Bytes are of frames, in either direction."""
+
+    sent_bytes: int = 0
+    received_bytes: int = 0
+    items: int = 0
+    busy_s: float = 0.0  # of workers, with an item in hand
+    tail_s: float = 0.0  # wall seconds in which no item waited any more and some were not done, times workers
+    tail_idle_s: float = 0.0  # of these, what workers waited
+    events: list[dict[str, Any]] = field(default_factory=list)  # workers that were replaced, and why
+
+
+class WorkerCrash(EggymError):
+    """A worker process met a bug, or was killed. ``trace`` is its traceback; ``--debug`` shows it."""
+
+    def __init__(self, message: str, trace: str = "") -> None:
+        """Keep the traceback beside the message."""
+        super().__init__(message)
+        self.trace = trace
+
+
+class WorkersLost(WorkerCrash):
+    """Workers end one after the other, so it is not their fault."""
