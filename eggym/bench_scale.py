@@ -1,6 +1,7 @@
 """`eggym bench scale`: what worker processes gain an ES run, what dealing work out costs, and where that ends.
 
-workers     one step of the embedded model, 1,024 episodes: one worker, the same again, two; and this process alone
+workers     one step of the embedded model, 1,024 episodes played and their replies kept: by one worker, the same again,
+            two, and this process alone
 dealing     CPU seconds of the driver for a work item whose answer costs nothing, and how long an answer is under way
 simulation  a step on many workers: items as long as they were measured here, dealt out as the executor deals them
 
@@ -8,6 +9,7 @@ All workers are there all the time; those that have nothing to do take nothing.
 """
 
 import heapq
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +35,7 @@ from eggym.seeding import stream
 from eggym.timing import Arm, Meters, Quartiles, measure
 from eggym.train import identify
 from eggym.training_items import training_item
-from eggym.usage import family_cpu_s
+from eggym.usage import family_cpu_s, keep_memory
 
 PARTS = ("workers", "dealing", "simulation")
 FORMAT = 1
@@ -41,12 +43,14 @@ CLAIM = 1.9  # times as fast in wall time with two workers as with one
 ONE, AGAIN, TWO, HERE, WHOLE = "one worker", "one worker again", "two workers", "here, in parcels", "here, whole"
 N_ECHOES = 2_000
 N_WORKERS, PER_WORKER = (8, 64, 1_000), 8  # of the simulation: members for each worker
+LONGER = (1, 10, 100)  # times as long as here, for larger models
 __all__ = ["PARTS", "Settings", "lines", "run"]
 
 
 def run(settings: Settings, say: Callable[[str], None] = lambda line: None) -> Figures:
     """Measure, and return machine, settings and the figures of every part as plain JSON values."""
     before = describe()
+    keep_memory()  # as a run does
     found: Figures = {}
     for part in settings.parts:
         say(part)
@@ -82,7 +86,7 @@ def workers_part(settings: Settings, watch: Watch) -> Figures:
         for name, n_workers in ((ONE, 1), (AGAIN, 1), (TWO, 2)):
             crews[name] = Workers(shared, identify(shared), folder / name, n_workers)
             stack.callback(crews[name].close)
-        arms = [_step(name, whole if name == WHOLE else shared, crew) for name, crew in crews.items()]
+        arms = [_step(name, whole if name == WHOLE else shared, crew, folder / name) for name, crew in crews.items()]
         timing = measure(arms, settings.rounds, settings.seed, watch, Meters(cpu=family_cpu_s))
     ratios = [
         timing.ratio(TWO, ONE, (ONE, AGAIN), CLAIM, "wall"),
@@ -98,17 +102,20 @@ def _plan(n_parcels: int) -> Plan:
     return resolve(RunConfig("eggym/tiny-programs-v0", "eggroll", device="cpu", dtype="float32", set=settings))
 
 
-def _step(name: str, plan: Plan, crew: Any) -> Arm:
+def _step(name: str, plan: Plan, crew: Any, folder: Path) -> Arm:
+    folder.mkdir(exist_ok=True)
     views = prepared(plan).ask(0)
     assert views is not None
     items = [training_item(plan, slot) for slot in range(views.n_items)]
 
     def play(meter: Meter) -> Any:
         with meter.watch(plan.policy.model):
-            return crew.play(meter, views, items, 0)
+            batch = crew.play(meter, views, items, 0)
+        return batch, crew.keep(folder, batch)
 
-    def done(batch: Any) -> str:
-        return f"{len(batch.episodes)} episodes, reward {float(batch.rewards_N_P_G().sum()):g}"
+    def done(found: Any) -> str:
+        batch, digest = found
+        return f"{len(batch.episodes)} episodes, reward {float(batch.rewards_N_P_G().sum()):g}, shard {digest}"
 
     return Arm(name, lambda: nullcontext(Meter(FlopModel.of(plan.policy.model))), play, done)
 
@@ -150,11 +157,12 @@ def simulation_part(settings: Settings, watch: Watch) -> Figures:
     driver_s = dealt["driver's CPU ms an item"]["value"] / 1e3
     way_s = dealt["ms from item to answer"]["value"] / 1e3
     values = {}
-    for n_workers in N_WORKERS:
+    for n_workers, times in itertools.product(N_WORKERS, LONGER):
         rng = stream(settings.seed, "scale", n_workers)
-        items = rng.choices(pairs, k=n_workers * PER_WORKER // 2)
+        items = [times * one for one in rng.choices(pairs, k=n_workers * PER_WORKER // 2)]
         found = efficiency(items, n_workers, driver_s, way_s)
-        values[f"efficiency, {n_workers} workers"] = {"value": found, "beside": f"{len(items)} pairs, aim 0.95"}
+        name = f"efficiency, {n_workers} workers, pairs of {times * statistics.median(pairs):.2g} s"
+        values[name] = {"value": found, "beside": f"{len(items)} pairs, aim 0.95"}
     told = {"pairs_measured": len(pairs), "pair_s": asdict(Quartiles.of(pairs)), "driver_s": driver_s, "way_s": way_s}
     return {"values": values, **told}
 

@@ -15,6 +15,7 @@ from typing import IO, Any, Protocol
 from eggym.errors import Astray, BadValue, EggymError
 from eggym.frames import Frame, dump, read
 from eggym.local_workers import NO_MEMORY
+from eggym.usage import keep_memory
 
 _MISHEARD = 3  # codes that a worker ends with
 ROLES = {"replica": "eggym.replica:Replica", "echo": "eggym.hand:Echo"}
@@ -106,6 +107,7 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
+    keep_memory()
     frames: queue.Queue[Frame] = queue.Queue()
     threading.Thread(target=_receive, args=(sys.stdin.buffer, frames), daemon=True).start()
     serve(frames, answers)

@@ -28,6 +28,7 @@ from eggym.policy import model_sha256
 from eggym.record import RECORD_FILE, Record
 from eggym.result import finished_record
 from eggym.splits import check_split
+from eggym.usage import keep_memory
 
 
 def train(
@@ -71,6 +72,7 @@ def shared_out(config: RunConfig, workers: int | None) -> RunConfig:
 
 def run_plan(plan: Plan, folder: Path, watch: Watch, force: bool = False, workers: int | None = None) -> Record:
     """Run a resolved plan; see `train`."""
+    keep_memory()
     identity = identify(plan)
     if workers is not None:
         refuse_unshared(plan, workers)
