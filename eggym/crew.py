@@ -176,11 +176,16 @@ def refuse_unshared(plan: Plan, n_workers: int) -> None:
     """Refuse what worker processes cannot take part in.
 
     Raises:
-        BadValue: there are none or too many, the learner reads more of an episode than its reward, or the reward is
+        BadValue: there are none or more than parcels, the learner reads more of an episode than its reward, or the reward is
             not the verdict's alone.
     """
     if not 1 <= n_workers <= MOST_WORKERS:
         raise BadValue(f"workers must lie from 1 to {MOST_WORKERS}, got {n_workers}")
+    if n_workers > plan.engine.parcels:
+        raise BadValue(
+            f"{n_workers} workers cannot share {plan.engine.parcels} parcels of a step; give --set engine.parcels="
+            f"{2 * n_workers} (which is another run), or fewer workers"
+        )
     inside = bare_name(plan.spec.name)
     kind = plan.spec.kind if inside == plan.spec.name else load_learner(inside).kind
     if kind != "es":

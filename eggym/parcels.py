@@ -15,7 +15,7 @@ from eggym.episode import EpisodeBatch
 from eggym.task import Item
 from eggym.views import Views
 
-DEFAULT_PARCELS = 8  # of a step with workers: a number of its own would give every count of workers another run
+DEFAULT_PARCELS = 4  # of a step with workers; one that followed from their number would make each another run
 
 
 def cut(views: Views, n_parcels: int) -> list[range]:

@@ -26,7 +26,7 @@ from eggym.train import identify, prepared, run_plan
 
 TASK, LEARNER, STEPS = "eggym/tiny-programs-v0", "eggroll", 6
 SETTINGS = {
-    "engine.parcels": 4,
+    "engine.parcels": 8,
     "eggroll.population": 16,
     "eggroll.items": 4,
     "eval.items": 8,
@@ -72,13 +72,13 @@ def shared_run(folder, n_workers, start=LocalHand, patience=HASTY, config=CONFIG
 
 
 @pytest.mark.parametrize(
-    "n_workers", [2, pytest.param(1, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)]
+    "n_workers", [2, pytest.param(1, marks=pytest.mark.slow), pytest.param(8, marks=pytest.mark.slow)]
 )
 def test_any_number_of_workers_gives_the_same_bits_and_says_little(alone, tmp_path, n_workers):
     workers = shared_run(tmp_path / "run", n_workers)
     assert written(tmp_path / "run") == alone
     tally, n_episodes = workers.executor.tally, STEPS * 64
-    assert tally.events == [] and tally.items >= STEPS * 4
+    assert tally.events == [] and tally.items >= STEPS * 8
     begun = n_workers * len(repr(workers._begin().header))
     assert (tally.sent_bytes - begun + tally.received_bytes) / n_episodes <= 64
     measured = load_measured(tmp_path / "run")
@@ -94,8 +94,8 @@ def test_any_number_of_workers_gives_the_same_bits_and_says_little(alone, tmp_pa
         (faults.Stopped, 5, "no answer within"),
         (faults.Starved, 1, ""),  # how it ends depends on where memory runs out
         (faults.Garbled, 4, "a frame was damaged"),
-        (faults.Deaf, 6, "it stands at step 0 and was asked for step 1"),  # the first note
-        (faults.Misinformed, 6, "is not what the others were"),
+        (faults.Deaf, 10, "it stands at step 0 and was asked for step 1"),  # the first note
+        (faults.Misinformed, 10, "is not what the others were"),
     ],
 )
 def test_what_happens_to_a_worker_changes_nothing(alone, tmp_path, fault, at, why):
@@ -210,4 +210,6 @@ def test_workers_are_refused_where_they_cannot_take_part(tmp_path):
     for number in (0, -1, 1025):
         with pytest.raises(BadValue, match=f"workers must lie from 1 to 1024, got {number}"):
             train(TASK, LEARNER, tmp_path / "run", workers=number)
+    with pytest.raises(BadValue, match=r"5 workers cannot share 4 parcels of a step; give --set engine\.parcels=10"):
+        train(TASK, LEARNER, tmp_path / "run", workers=5)
     assert not (tmp_path / "run").exists()
