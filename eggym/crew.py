@@ -176,8 +176,8 @@ def refuse_unshared(plan: Plan, n_workers: int) -> None:
     """Refuse what worker processes cannot take part in.
 
     Raises:
-        BadValue: there are none or more than parcels, the learner reads more of an episode than its reward, or the reward is
-            not the verdict's alone.
+        BadValue: there are none or more than parcels, the learner reads more of an episode than its reward, or the
+            reward is not the verdict's alone.
     """
     if not 1 <= n_workers <= MOST_WORKERS:
         raise BadValue(f"workers must lie from 1 to {MOST_WORKERS}, got {n_workers}")

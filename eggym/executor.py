@@ -142,8 +142,10 @@ class Executor:
         while len(self._seats) < self._n_workers:
             hand = self._start(self._n_started, self._inbox)
             self._n_started += 1
-            seat = self._seats[id(hand)] = _Seat(hand, time.monotonic())
-            self._send(seat, self._begin())
+            self._seats[id(hand)] = _Seat(hand, time.monotonic())
+            data = dump(self._begin())
+            self.tally.begun_bytes += len(data)
+            hand.send(data)
 
     def _send(self, seat: _Seat, frame: Frame) -> None:
         data = dump(frame)

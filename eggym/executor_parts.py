@@ -54,7 +54,8 @@ PATIENCE = Patience()
 class Tally:
     """What an executor has done. Bytes are of frames, in either direction."""
 
-    sent_bytes: int = 0
+    begun_bytes: int = 0  # sent to workers that joined
+    sent_bytes: int = 0  # afterwards
     received_bytes: int = 0
     items: int = 0
     busy_s: float = 0.0  # of workers, with an item in hand

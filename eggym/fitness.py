@@ -10,6 +10,7 @@ followed by a whole entry is no crash, and is an error.
 Axes in names: _N members, _P items, _G replies per item.
 """
 
+import hashlib
 import os
 import struct
 import zlib
@@ -132,7 +133,9 @@ def steps_of(data: bytes) -> list[FitnessStep]:
 
 def heard(before: int, step: FitnessStep) -> int:
     """Return a number that follows from all steps so far: equal for who was told the same, from 0."""
-    return zlib.crc32(pack_step(step.step, step.item_indices_P, step.rewards_N_P_G), before)
+    told = pack_step(step.step, step.item_indices_P, step.rewards_N_P_G)
+    # no CRC: an entry ends with its own, and the CRC over both is the same for all entries
+    return int.from_bytes(hashlib.blake2b(told, digest_size=6, key=before.to_bytes(6)).digest())
 
 
 def rewards_only(entry: FitnessStep) -> EpisodeBatch:
