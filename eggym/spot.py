@@ -3,7 +3,7 @@
 A place is (step, member, item, sample). With the weights of its step it is asked again: the same prompt, the same
 random numbers. On the kind of device that the run was made on, its tokens, text and reward must be those of the log
 and of the shard. In float32 on a CPU a transcript does not depend on the rows beside it, so only the members in
-question are asked, with their twins; elsewhere, and where members have random numbers of their own, the whole step is.
+question are asked, with their twins; elsewhere, and where replies are judged against each other, their whole parcel is.
 """
 
 import dataclasses
