@@ -64,7 +64,7 @@ def keep_memory() -> None:
     """Let this process keep what it frees, up to 256 MiB, instead of giving it back to the system at once (glibc).
 
     Left alone, the allocator decides by what happened to be freed first: then a step of a small model may take blocks
-    of some megabytes anew for every pass, and a fifth of its time goes to the system clearing pages.
+    of some megabytes anew for every pass, and a fifth of its time goes to taking and clearing pages.
     """
     with contextlib.suppress(OSError, AttributeError):  # another C library
         library = ctypes.CDLL(None)

@@ -106,7 +106,7 @@ def test_what_happens_to_a_worker_changes_nothing(alone, tmp_path, fault, at, wh
 
 
 @pytest.mark.slow
-def test_a_slow_worker_gets_less_to_do_and_changes_nothing(alone, tmp_path):
+def test_a_slow_worker_changes_nothing(alone, tmp_path):
     patience = Patience(begin_s=300.0, first_s=300.0, times=100.0, least_s=100.0)
     workers = shared_run(tmp_path / "run", 2, faults.faulty(faults.Slowed, 2), patience)
     assert workers.executor.tally.events == []
