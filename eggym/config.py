@@ -18,6 +18,7 @@ from eggym.evaluation import Evaluation, labels, retention_tasks
 from eggym.learner import MOST, LearnerSpec, meant_by, options_dict, profile_for, typed
 from eggym.policy import Policy, Prompting, load_policy
 from eggym.registry import learner_table, load_learner, load_task
+from eggym.replies import REPLIES, WHOLE
 from eggym.rollout import Rollout
 from eggym.score import Tuning
 from eggym.splits import check_split
@@ -39,15 +40,20 @@ class EngineOptions:
 
     compile: bool = False  # fuse the engine's passes with torch.compile: needs a C++ compiler, and a minute once
     parcels: int = 1  # in how many pieces the members of a step are played: what worker processes are dealt
+    replies: str = "whole"  # what the shard of a training step keeps; "digests": of replies that stay with who played
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         if not 1 <= self.parcels <= MOST:
             raise BadValue(f"engine.parcels must lie from 1 to {MOST}, got {self.parcels}")
+        if self.replies not in REPLIES:
+            raise BadValue(f"engine.replies must be one of {', '.join(REPLIES)}, got {self.replies!r}")
 
     def identity(self) -> dict[str, Any]:
-        """Return the settings as plain values; one piece, which is how all runs were before, is left out."""
-        return {"compile": self.compile, **({"parcels": self.parcels} if self.parcels > 1 else {})}
+        """Return the settings as plain values; what was not there once, and is as it was then, is left out."""
+        parcels = {"parcels": self.parcels} if self.parcels > 1 else {}
+        replies = {"replies": self.replies} if self.replies != WHOLE else {}
+        return {"compile": self.compile, **parcels, **replies}
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,16 @@ from eggym.local_workers import LocalHand
 from eggym.parcels import cut, joined, play
 from eggym.policy import model_sha256
 from eggym.registry import load_learner
-from eggym.replies import PARTS, SHARDS, join_parts, write_shard
+from eggym.replies import (
+    PARTS,
+    SHARDS,
+    WHOLE,
+    episode_digest,
+    join_parts,
+    write_digests,
+    write_part,
+    write_shard,
+)
 from eggym.rollout import refuse_errors
 from eggym.task import Item
 from eggym.variant import bare_name
@@ -66,17 +75,23 @@ class Here:
     def __init__(self, plan: Plan) -> None:
         """Play by a plan."""
         self._plan = plan
+        self._parcels: list[range] = []
 
     def play(self, meter: Meter, views: Views, items: Sequence[Item], step: int) -> EpisodeBatch:
         """Play parcel after parcel."""
-        parcels = cut(views, self._plan.engine.parcels)
-        batch = joined(step, [play(self._plan, meter, views, items, step, members) for members in parcels])
+        self._parcels = cut(views, self._plan.engine.parcels)
+        batch = joined(step, [play(self._plan, meter, views, items, step, members) for members in self._parcels])
         refuse_errors(self._plan.task.id, [episode.verdict for episode in batch.episodes])
         return batch
 
     def keep(self, folder: Path, batch: EpisodeBatch) -> str:
         """Write the shard."""
-        return write_shard(folder, batch)
+        if self._plan.engine.replies == WHOLE:
+            return write_shard(folder, batch)
+        each = batch.n_items * batch.n_replies
+        for members in self._parcels:
+            write_part(folder, batch.step, members.start, batch.episodes[members.start * each : members.stop * each])
+        return write_digests(folder, batch, [episode_digest(episode) for episode in batch.episodes])
 
     def tell(self, batch: EpisodeBatch) -> None:
         """Nobody else is there."""
@@ -132,7 +147,9 @@ class Workers:
         return EpisodeBatch(step, episodes, views.n_members, len(items), views.n_replies)
 
     def keep(self, folder: Path, batch: EpisodeBatch) -> str:
-        """Join the parts that the workers wrote."""
+        """Join the parts that the workers wrote, or keep what they told."""
+        if self._plan.engine.replies != WHOLE:
+            return write_digests(folder, batch, self._digests)
         return join_parts(folder, batch.step, [parcel.start for parcel in self._parcels], self._digests)
 
     def tell(self, batch: EpisodeBatch) -> None:
@@ -160,7 +177,8 @@ class Workers:
     def close(self) -> None:
         """End them."""
         self.executor.stop()
-        shutil.rmtree(self._folder / SHARDS / PARTS, ignore_errors=True)
+        if self._plan.engine.replies == WHOLE:
+            shutil.rmtree(self._folder / SHARDS / PARTS, ignore_errors=True)
 
     def _begin(self) -> Frame:
         steps = self._log(self._n_told)

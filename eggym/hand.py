@@ -45,28 +45,46 @@ class Echo:
         return Frame({}, frame.blob)
 
 
-def serve(frames: "queue.Queue[Frame]", answers: IO[bytes]) -> None:
-    """Do what is asked until the process is ended."""
-    role: Role | None = None
-    while True:
-        frame = frames.get()
+class Attendant:
+    """A worker between its frames, whichever way these come."""
+
+    def __init__(self) -> None:
+        """Wait for a role."""
+        self._role: Role | None = None
+
+    def take(self, frame: Frame) -> Frame | None:
+        """Do what a frame asks; return the answer, or None to a note. For want of memory the process ends."""
         asked = frame.header
         try:
-            if asked["do"] == "begin":
-                module, _, name = ROLES[asked["role"]].partition(":")
-                role = getattr(importlib.import_module(module), name)(frame)
-                _say(answers, Frame({"type": "ready"}))
-            elif role is None:
-                raise ValueError("a worker must be begun first")
-            elif asked["do"] == "note":
-                role.note(frame)
-            else:
-                answer = role.do(frame)
-                _say(answers, Frame({"type": "answer", "item": asked["item"], **answer.header}, answer.blob))
+            return self._do(frame)
         except Exception as problem:  # whatever it is: the driver decides what to do, and shows where it was
             if _wants_memory(problem):  # another worker may have more, or the same one when it begins anew
                 os._exit(NO_MEMORY)
-            _say(answers, Frame({**_trouble(problem), "item": asked.get("item")}))
+            return Frame({**_trouble(problem), "item": asked.get("item")})
+
+    def _do(self, frame: Frame) -> Frame | None:
+        asked = frame.header
+        if asked["do"] == "begin":
+            module, _, name = ROLES[asked["role"]].partition(":")
+            self._role = getattr(importlib.import_module(module), name)(frame)
+            return Frame({"type": "ready"})
+        if self._role is None:
+            raise ValueError("a worker must be begun first")
+        if asked["do"] == "note":
+            self._role.note(frame)
+            return None
+        answer = self._role.do(frame)
+        return Frame({"type": "answer", "item": asked["item"], **answer.header}, answer.blob)
+
+
+def serve(frames: "queue.Queue[Frame]", answers: IO[bytes]) -> None:
+    """Do what is asked until the process is ended."""
+    attendant = Attendant()
+    while True:
+        answer = attendant.take(frames.get())
+        if answer is not None:
+            answers.write(dump(answer))
+            answers.flush()
 
 
 def _wants_memory(problem: Exception) -> bool:
@@ -82,11 +100,6 @@ def _trouble(problem: Exception) -> dict[str, Any]:
     import traceback
 
     return {"type": "crashed", "message": f"{type(problem).__name__}: {problem}", "trace": traceback.format_exc()}
-
-
-def _say(answers: IO[bytes], frame: Frame) -> None:
-    answers.write(dump(frame))
-    answers.flush()
 
 
 def _receive(stream: IO[bytes], frames: "queue.Queue[Frame]") -> None:

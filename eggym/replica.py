@@ -3,23 +3,24 @@
 It begins from the start weights, or from the run's newest checkpoint where it can read one, and the fitness log from
 there: a learner told the same rewards moves the same weights to the same bits (`eggym.replay`). Then each note brings
 the rewards of one more step. In between it plays the members that it is given, and keeps their replies in a part of
-the step's shard.
+the step's shard: in the run's folder, or in one of that name on its own machine.
 """
 
+import platform
 from pathlib import Path
 
 from eggym.askable import prepared
 from eggym.budget import FlopModel, Meter
 from eggym.checkpoint import copy_into, load_checkpoint
-from eggym.config import RunConfig, resolve
+from eggym.config import CONFIG, RunConfig, resolve
 from eggym.errors import Astray, BadValue, EggymError
-from eggym.files import sha256_json, write_problem
+from eggym.files import sha256_json
 from eggym.fitness import FitnessStep, heard, rewards_only, steps_of
 from eggym.frames import Frame
 from eggym.gist import told
 from eggym.parcels import play
 from eggym.policy import model_sha256
-from eggym.replies import part_path, shard_text
+from eggym.replies import WHOLE, write_part
 from eggym.train import identify
 from eggym.training_items import training_item
 from eggym.usage import sandboxed
@@ -45,6 +46,11 @@ class Replica:
             raise BadValue("a worker has another eggym, model or task than its driver; give all of them the same")
         self._learner = prepared(self._plan)
         self._folder = Path(asked["folder"])
+        if self._plan.engine.replies == WHOLE and not (self._folder / CONFIG).is_file():
+            raise BadValue(
+                f"a worker on {platform.node()} does not see {self._folder}; give --out on a file system that all "
+                "machines share, or --set engine.replies=digests (which is another run)"
+            )
         self._step = self._n_used = 0
         self._heard = 0
         self._views: Views | None = None
@@ -77,12 +83,7 @@ class Replica:
         meter = Meter(FlopModel.of(plan.policy.model))
         with meter.watch(plan.policy.model):
             batch = play(plan, meter, views, items, step, range(first, end))
-        path = part_path(self._folder, step, first)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(shard_text(batch.episodes), encoding="utf-8", newline="\n")
-        except OSError as problem:
-            raise write_problem(path, problem) from problem
+        write_part(self._folder, step, first, batch.episodes)
         return told(batch.episodes, meter, before)
 
     def _ask(self) -> Views:

@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import json
 import os
-import shutil
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from eggym.files import sha256_file, write_bytes, write_problem
 EVALUATIONS = "evaluations.jsonl"
 SHARDS = "episodes"
 PARTS = "parts"  # of shards, below it
+WHOLE, DIGESTS = REPLIES = ("whole", "digests")  # what shards keep of training replies
 
 
 def evaluation_lines(point: int, mode: str, batch: EpisodeBatch) -> list[dict[str, Any]]:
@@ -70,6 +70,26 @@ def write_shard(folder: Path, batch: EpisodeBatch) -> str:
     return write_shard_text(folder, batch.step, shard_text(batch.episodes))
 
 
+def write_digests(folder: Path, batch: EpisodeBatch, digests: Sequence[str]) -> str:
+    """Write a shard of rewards and digests alone: the replies lie in the parts of whoever played them."""
+    lines = [digest_line(episode, digest) for episode, digest in zip(batch.episodes, digests, strict=True)]
+    return write_shard_text(folder, batch.step, "".join(map(_dump, lines)))
+
+
+def write_part(folder: Path, step: int, first: int, episodes: Iterable[Episode]) -> None:
+    """Keep the replies of a parcel.
+
+    Raises:
+        EggymError: the disk is full, or the folder cannot be written.
+    """
+    path = part_path(folder, step, first)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise write_problem(path, problem) from problem
+    write_bytes(path, shard_text(episodes).encode())
+
+
 def write_shard_text(folder: Path, step: int, text: str) -> str:
     """Do as `write_shard`, with the lines of all episodes in their order."""
     (folder / SHARDS).mkdir(exist_ok=True)
@@ -84,7 +104,7 @@ def shard_text(episodes: Iterable[Episode]) -> str:
 
 
 def part_path(folder: Path, step: int, first: int) -> Path:
-    """Return where a worker keeps the replies of a parcel until the step's shard is made of them."""
+    """Return where the replies of a parcel are kept, for good or until the step's shard is made of them."""
     return folder / SHARDS / PARTS / f"{step:06d}-{first:06d}.jsonl"
 
 
@@ -126,6 +146,13 @@ def shard_line(episode: Episode) -> dict[str, Any]:
     return {"member": episode.member, **_told(episode), "digest": episode_digest(episode)}
 
 
+def digest_line(episode: Episode, digest: str) -> dict[str, Any]:
+    """Return what a shard keeps of one training episode whose words lie elsewhere."""
+    verdict = episode.verdict
+    place = {"member": episode.member, "item": episode.item.index, "sample": episode.sample}
+    return {**place, "reward": verdict.reward, "state": verdict.state.value, "digest": digest}
+
+
 def read_shard(folder: Path, step: int) -> list[dict[str, Any]]:
     """Return the replies of one training step, ordered by member, then item, then sample.
 
@@ -146,7 +173,9 @@ def cut_shards(folder: Path, digests: Sequence[str]) -> None:
     Raises:
         BadValue: one that it holds is missing, or is not what was written.
     """
-    shutil.rmtree(folder / SHARDS / PARTS, ignore_errors=True)  # of a step that was not finished
+    for path in (folder / SHARDS / PARTS).glob("*.jsonl"):  # of a step that was not finished
+        if int(path.name[:6]) >= len(digests):
+            path.unlink()
     wanted = {f"{step:06d}.jsonl.gz": digest for step, digest in enumerate(digests)}
     present = {path.name: path for path in (folder / SHARDS).glob("*.jsonl.gz")}
     missing = sorted(wanted.keys() - present.keys())

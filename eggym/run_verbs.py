@@ -12,6 +12,7 @@ from eggym.flags import (
     Device,
     DryRun,
     Dtype,
+    Executor,
     Force,
     Json,
     Learners,
@@ -46,13 +47,15 @@ def train(
     config: Config = None,
     dry_run: DryRun = False,
     workers: Workers = None,
+    executor: Executor = "processes",
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Run one learner on one task with one seed.
 
     The same command continues it. With --workers, processes play the episodes of an ES run, each with a copy of the
-    model; any number of them gives the same result, and one that dies is replaced.
+    model; any number of them gives the same result, and one that dies is replaced. With --executor ray they live on the
+    Ray cluster of RAY_ADDRESS or of this machine; where there is none, one is started that ends with the run.
 
     Example: eggym train --task tiny-orders --learner eggroll --budget 1e11flops --out runs/mine
     """
@@ -71,7 +74,7 @@ def train(
     if dry_run:
         _show_single_plan(asked, force, as_json)
     else:
-        _train(asked, settings.get("out"), force, as_json, workers)
+        _train(asked, settings.get("out"), force, as_json, workers, executor)
 
 
 def eval_(
@@ -159,7 +162,7 @@ def _show_scores(found: dict[str, Any], as_json: bool) -> None:
     print_rows(console(), ("task", "mode", "mean", "standard error", *truth, "items", "states"), rows)
 
 
-def _train(asked: Any, out: str | None, force: bool, as_json: bool, workers: int | None) -> None:
+def _train(asked: Any, out: str | None, force: bool, as_json: bool, workers: int | None, executor: str) -> None:
     from eggym.config import resolve
     from eggym.progress import show_events
     from eggym.train import default_folder, run_plan
@@ -168,7 +171,7 @@ def _train(asked: Any, out: str | None, force: bool, as_json: bool, workers: int
     plan = resolve(asked)
     folder = Path(out) if out else default_folder(plan)
     with interruptible():
-        record = run_plan(plan, folder, show_events(console(stderr=True)), force, workers)
+        record = run_plan(plan, folder, show_events(console(stderr=True)), force, workers, executor)
     if as_json:
         print_json({"folder": str(folder), "record": record.model_dump(by_alias=True)})
     else:

@@ -4,6 +4,7 @@ A run folder is the run: the same command continues it wherever it was stopped, 
 """
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from eggym.policy import model_sha256
 from eggym.record import RECORD_FILE, Record
 from eggym.result import finished_record
 from eggym.splits import check_split
+from eggym.transports import PROCESSES, transport
 from eggym.usage import keep_memory
 
 
@@ -39,6 +41,7 @@ def train(
     force: bool = False,
     watch: Watch | None = None,
     workers: int | None = None,
+    executor: str = PROCESSES,
     **settings: Any,
 ) -> Record:
     """Run one learner on one task with one seed, or continue, or return the finished record.
@@ -52,6 +55,7 @@ def train(
         watch: called at every step and evaluation.
         workers: processes that play the episodes of an ES run, each with a copy of the model; None: this one plays.
             Any number gives the same result; a step is then cut into `DEFAULT_PARCELS` unless engine.parcels says so.
+        executor: where they live: ``processes`` of this machine, or ``ray``, a cluster.
         settings: other fields of `eggym.config.RunConfig`: model, budget, data, split, memory, device, dtype, set.
 
     Raises:
@@ -60,7 +64,7 @@ def train(
     refuse_unknown_fields(RunConfig, settings)
     plan = resolve(shared_out(RunConfig(task, learner, seed=seed, **settings), workers))
     folder = Path(out) if out is not None else default_folder(plan)
-    return run_plan(plan, folder, watch or (lambda event: None), force, workers)
+    return run_plan(plan, folder, watch or (lambda event: None), force, workers, executor)
 
 
 def shared_out(config: RunConfig, workers: int | None) -> RunConfig:
@@ -70,12 +74,21 @@ def shared_out(config: RunConfig, workers: int | None) -> RunConfig:
     return replace(config, set={**config.set, "engine.parcels": DEFAULT_PARCELS})
 
 
-def run_plan(plan: Plan, folder: Path, watch: Watch, force: bool = False, workers: int | None = None) -> Record:
+def run_plan(
+    plan: Plan,
+    folder: Path,
+    watch: Watch,
+    force: bool = False,
+    workers: int | None = None,
+    executor: str = PROCESSES,
+) -> Record:
     """Run a resolved plan; see `train`."""
     keep_memory()
     identity = identify(plan)
     if workers is not None:
         refuse_unshared(plan, workers)
+    elif executor != PROCESSES:
+        raise BadValue(f"executor {executor} is where workers live; give --workers")
     if (folder / CONFIG).is_file():
         refuse_other(folder, read_json(folder / CONFIG), identity)
     else:
@@ -88,11 +101,25 @@ def run_plan(plan: Plan, folder: Path, watch: Watch, force: bool = False, worker
             remove_checkpoints(folder)
             return finished_record(folder)
         learner = prepared(plan)
-        if not begun:
-            write_json(folder / CONFIG, identity)
-        crew: Crew = Here(plan) if workers is None else Workers(plan, identity, folder, workers)
-        with contextlib.closing(crew):
+        with crew_of(plan, identity, folder, workers, executor) as crew:
+            if not begun:
+                write_json(folder / CONFIG, identity)
             return Run(plan, learner, folder, watch, identity, crew).go()
+
+
+@contextlib.contextmanager
+def crew_of(
+    plan: Plan, identity: dict[str, Any], folder: Path, workers: int | None, executor: str = PROCESSES
+) -> Iterator[Crew]:
+    """Give who plays a run's episodes, and end it afterwards."""
+    if workers is None:
+        yield Here(plan)
+        return
+    with (
+        transport(executor, workers, plan.policy.device.type) as start,
+        contextlib.closing(Workers(plan, identity, folder, workers, start)) as crew,
+    ):
+        yield crew
 
 
 def default_folder(plan: Plan) -> Path:

@@ -13,7 +13,7 @@ LEAVES = ("envs", "es", "agents", "leaderboards")
 # A core file imports from lower floors, or from those left of it on its own.
 FLOORS = (
     ("errors", "seeding", "counter", "files", "lock", "source", "origin", "wording", "values", "timing", "usage"),
-    ("frames", "executor_parts", "executor", "local_workers", "hand"),
+    ("frames", "executor_parts", "executor", "local_workers", "hand", "ray_workers", "transports"),
     (
         "item",
         "splits",
