@@ -172,7 +172,12 @@ class Workers:
         """Return how many there were, what became of them, and what the last parcels of the steps cost."""
         tally = self.executor.tally
         idle = tally.tail_idle_s / tally.tail_s if tally.tail_s else 0.0
-        return {"workers": self._n_workers, "worker_events": tally.events, "tail_idle_share": round(idle, 4)}
+        return {
+            "workers": self._n_workers,
+            "worker_items": tally.items_of,
+            "worker_events": tally.events,
+            "tail_idle_share": round(idle, 4),
+        }
 
     def close(self) -> None:
         """End them."""

@@ -185,6 +185,7 @@ class Executor:
             raise WorkersLost(f"worker {seat.hand.name} answers what nobody asked; this is a bug")
         self._longest_s = max(took, self._longest_s or 0.0)
         self.tally.items += 1
+        self.tally.items_of[seat.hand.name] = self.tally.items_of.get(seat.hand.name, 0) + 1
         self.tally.busy_s += took
         seat.item = None
         return number
@@ -195,8 +196,12 @@ class Executor:
         seat.hand.stop()
         self.tally.events.append({"worker": seat.hand.name, "why": how.why})
         self._n_failed += not seat.ready
-        if self._n_failed >= MOST_LOST:
+        if self._n_failed < MOST_LOST:
+            return
+        if not any(other.ready for other in self._seats.values()):
             raise WorkersLost(f"{self._n_failed} workers in a row could not be begun; the last: {how.why}", how.trace)
+        self._n_workers, self._n_failed = self._n_workers - 1, 0  # those that are there do the rest
+        self.tally.events.append({"worker": seat.hand.name, "why": f"not replaced: {MOST_LOST} could not be begun"})
 
     def _count_tail(self, waits: bool, since: float) -> None:
         if waits:

@@ -61,6 +61,7 @@ class Tally:
     busy_s: float = 0.0  # of workers, with an item in hand
     tail_s: float = 0.0  # wall seconds in which no item waited any more and some were not done, times workers
     tail_idle_s: float = 0.0  # of these, what workers waited
+    items_of: dict[str, int] = field(default_factory=dict)  # by the workers' names
     events: list[dict[str, Any]] = field(default_factory=list)  # workers that were replaced, and why
 
 

@@ -9,6 +9,7 @@ import contextlib
 import io
 import os
 import platform
+import socket
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -19,6 +20,7 @@ from eggym.frames import dump, read
 from eggym.local_workers import ONE_THREAD
 
 _LOOPBACK = "127.0.0.1"
+_ANSWER_S = 10.0  # in which the head of a cluster must take a connection
 
 
 class Actor:
@@ -121,13 +123,30 @@ def _begin(ray: Any, n_workers: int) -> bool:
         return False
     quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as future versions of Ray; else it warns
+    given = os.environ.get("RAY_ADDRESS")
+    if given is not None:
+        _refuse_silence(given)
     try:
-        ray.init(address=os.environ.get("RAY_ADDRESS", "auto"), logging_level="ERROR", log_to_driver=False)
+        ray.init(address=given or "auto", logging_level="ERROR", log_to_driver=False)
     except ConnectionError as problem:
-        if "RAY_ADDRESS" in os.environ:
-            raise EggymError(f"no Ray cluster at {os.environ['RAY_ADDRESS']} (RAY_ADDRESS): {problem}") from problem
+        if given is not None:
+            raise EggymError(
+                f"the Ray cluster at {given} (RAY_ADDRESS) does not take this process in; it may want its token: give "
+                "RAY_AUTH_MODE=token, and the token in RAY_AUTH_TOKEN or ~/.ray/auth_token"
+            ) from problem
         ray.init(address="local", num_cpus=max(n_workers, os.cpu_count() or 1), _node_ip_address=_LOOPBACK, **quiet)
     return True
+
+
+def _refuse_silence(address: str) -> None:
+    """Refuse an address at which nobody listens: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
+    except (OSError, ValueError, OverflowError) as problem:
+        raise BadValue(
+            f"no Ray cluster at {address!r} (RAY_ADDRESS): {problem}; give HOST:PORT of its head, or unset it"
+        ) from problem
 
 
 def _refuse_crowd(resources: dict[str, float], n_workers: int, n_gpus: int) -> None:

@@ -256,6 +256,7 @@ class Measured(Strict):
     sandbox_calls: Count = 0
     sessions: Count  # how often the run was started or resumed
     workers: Count = 0  # processes that played training episodes, in the last session; 0: the run's own
+    worker_items: dict[str, Count] = Field(default_factory=dict)  # parcels that each of them played
     worker_events: list[dict[str, Any]] = Field(default_factory=list)  # workers that were replaced, and why
     tail_idle_share: Annotated[float, Field(ge=0, le=1)] | None = None  # of workers, while a step's last parcels played
     host: dict[str, str]

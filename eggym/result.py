@@ -190,6 +190,7 @@ def _measured(run: Finished) -> Measured:
         sandbox_calls=run.meter.sandbox.calls,
         sessions=so_far["n"],
         workers=so_far.get("workers", 0),
+        worker_items=so_far.get("worker_items", {}),
         worker_events=so_far["worker_events"],
         tail_idle_share=so_far.get("tail_idle_share"),
         host=_host(),

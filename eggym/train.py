@@ -93,7 +93,8 @@ def run_plan(
         refuse_other(folder, read_json(folder / CONFIG), identity)
     else:
         look_ahead(plan, force)
-    with alone(folder):
+    finished = (folder / RECORD_FILE).is_file()  # then nobody is asked to play
+    with crew_of(plan, identity, folder, None if finished else workers, executor) as crew, alone(folder):
         begun = (folder / CONFIG).is_file()  # perhaps by another process, while this one looked or waited
         if begun:
             refuse_other(folder, read_json(folder / CONFIG), identity)
@@ -101,10 +102,9 @@ def run_plan(
             remove_checkpoints(folder)
             return finished_record(folder)
         learner = prepared(plan)
-        with crew_of(plan, identity, folder, workers, executor) as crew:
-            if not begun:
-                write_json(folder / CONFIG, identity)
-            return Run(plan, learner, folder, watch, identity, crew).go()
+        if not begun:
+            write_json(folder / CONFIG, identity)
+        return Run(plan, learner, folder, watch, identity, crew).go()
 
 
 @contextlib.contextmanager
