@@ -15,7 +15,7 @@ The engine, the loop and hooks on the policy feed the meter; a learner cannot un
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -193,6 +193,12 @@ class Meter:
         """
         passed = n_rows * n_positions
         self.spend.computed_flops += self.flop_model.forward(passed, passed * n_seen, n_rows) + passed * self._extra
+
+    def add(self, spend: Spend, row_steps: Sequence[int]) -> None:
+        """Count what another meter did."""
+        for name, value in asdict(spend).items():
+            setattr(self.spend, name, getattr(self.spend, name) + value)
+        self.seated(*row_steps)
 
     def seated(self, n_all: int, n_useful: int) -> None:
         """Count row-steps of decoding: all, and those that belonged to a reply."""

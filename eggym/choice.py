@@ -15,13 +15,13 @@ from eggym.checkpoint import copy_into
 from eggym.config import Plan
 from eggym.errors import BadValue
 from eggym.evaluate import first_items, score_of
+from eggym.held_out import VALIDATION, Alone, Player, Question
 from eggym.learner import Chooser, Learner, Prompter
 from eggym.score import Score
 from eggym.splits import check_split
 from eggym.task import Item
-from eggym.views import PolicyViews
 
-SPLIT = "validation"
+SPLIT = VALIDATION
 
 
 def validation_items(plan: Plan) -> list[Item]:
@@ -50,9 +50,11 @@ def validation_items(plan: Plan) -> list[Item]:
 class Choice:
     """Follows one run."""
 
-    def __init__(self, plan: Plan, meter: Meter, parameters: Mapping[str, nn.Parameter]) -> None:
+    def __init__(
+        self, plan: Plan, meter: Meter, parameters: Mapping[str, nn.Parameter], player: Player | None = None
+    ) -> None:
         """Draw the items; ``meter`` counts evaluation; ``parameters`` are what the run may change."""
-        self._plan, self._meter = plan, meter
+        self._meter, self._player = meter, player or Alone(plan)
         self._parameters = {name: weight.data for name, weight in parameters.items()}
         self._items = validation_items(plan)
         self._best: float | None = None  # None: no point could be judged so far
@@ -66,8 +68,8 @@ class Choice:
         """
         if not self._items or isinstance(learner, Prompter | Chooser):
             return None
-        rollout = self._plan.rollout(self._meter, SPLIT)
-        score = score_of(0.0, rollout.run(PolicyViews(len(self._items), 1, 0.0), self._items, step=0))
+        batch = self._player.answer(self._meter, Question(VALIDATION, 0.0, 1), self._items, learner, step)
+        score = score_of(0.0, batch)
         better = score.mean is not None and (self._best is None or score.mean > self._best)
         if self.step is None or better:
             self.step, self._best = step, score.mean

@@ -8,7 +8,7 @@ its own weights, which checkpoints and evaluations are made of.
 import functools
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,8 +24,10 @@ from eggym.files import sha256_json
 from eggym.fitness import FITNESS, FitnessLog, FitnessStep, heard, pack_step
 from eggym.frames import Frame
 from eggym.gist import Gist, read_gist
+from eggym.held_out import Alone, Question, read_answer, whole
+from eggym.learner import Learner
 from eggym.local_workers import LocalHand
-from eggym.parcels import cut, joined, play
+from eggym.parcels import cut, joined, parted, play
 from eggym.policy import model_sha256
 from eggym.registry import load_learner
 from eggym.replies import (
@@ -53,6 +55,11 @@ class Crew(Protocol):
     def play(self, meter: Meter, views: Views, items: Sequence[Item], step: int) -> EpisodeBatch:
         """Return the episodes of a step; ``meter`` counts them."""
 
+    def answer(
+        self, meter: Meter, question: Question, items: Sequence[Item], learner: Learner | None, step: int
+    ) -> EpisodeBatch:
+        """Return the episodes of the weights after ``step`` steps on held-out items; ``meter`` counts them."""
+
     def keep(self, folder: Path, batch: EpisodeBatch) -> str:
         """Write the replies of that step; return the digest of the file."""
 
@@ -69,12 +76,12 @@ class Crew(Protocol):
         """End it."""
 
 
-class Here:
+class Here(Alone):
     """This process."""
 
     def __init__(self, plan: Plan) -> None:
         """Play by a plan."""
-        self._plan = plan
+        super().__init__(plan)
         self._parcels: list[range] = []
 
     def play(self, meter: Meter, views: Views, items: Sequence[Item], step: int) -> EpisodeBatch:
@@ -126,11 +133,34 @@ class Workers:
         self._digests: list[str] = []
         self._parcels: list[range] = []
         self._n_workers = n_workers
+        self.replies_bytes = 0  # of evaluations, whose replies are wanted here
+
+    def answer(
+        self, meter: Meter, question: Question, items: Sequence[Item], learner: Learner | None, step: int
+    ) -> EpisodeBatch:
+        """Deal out the items of an evaluation."""
+        self._catch_up(step)
+        pieces = parted(len(items), self._plan.engine.parcels)
+        asked = [
+            Frame({"do": "answer", "q": astuple(question), "a": [step, one.start, one.stop], "h": self._heard})
+            for one in pieces
+        ]
+        before = self.executor.tally.received_bytes
+        found = dict(
+            self.executor.map(asked, lambda number, frame: read_answer(frame, question, items, pieces[number]))
+        )
+        self.replies_bytes += self.executor.tally.received_bytes - before
+        for number in range(len(pieces)):
+            found[number].charge(meter)
+        return whole(self._plan, question, [found[number].batch for number in range(len(pieces))])
+
+    def _catch_up(self, step: int) -> None:
+        if self._n_told < step:  # the run goes on from a checkpoint
+            self._n_told, self._heard = step, functools.reduce(heard, self._log(step), 0)
 
     def play(self, meter: Meter, views: Views, items: Sequence[Item], step: int) -> EpisodeBatch:
         """Deal out the parcels of a step."""
-        if self._n_told < step:  # the run goes on from a checkpoint
-            self._n_told, self._heard = step, functools.reduce(heard, self._log(step), 0)
+        self._catch_up(step)
         self._parcels = cut(views, self._plan.engine.parcels)
         asked = [Frame({"do": "play", "a": [step, one.start, one.stop], "h": self._heard}) for one in self._parcels]
 

@@ -1,7 +1,7 @@
 """Evaluation: fixed held-out items, greedy and at temperature 1, the same for every learner of a comparison."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from eggym.budget import FlopModel, Meter
@@ -9,13 +9,13 @@ from eggym.config import Plan, RunConfig, refuse_unknown_fields, resolve
 from eggym.episode import EpisodeBatch
 from eggym.errors import BadValue
 from eggym.files import sha256_json
-from eggym.learner import Chooser, Learner, Prompter
+from eggym.held_out import EVALUATION, Alone, Player, Question
+from eggym.learner import Chooser, Learner
 from eggym.passes import distinct, passes
 from eggym.replies import evaluation_lines
 from eggym.score import Score
 from eggym.stats import clustered_mean
 from eggym.task import Item, Task
-from eggym.views import PolicyViews
 
 SAMPLED_TEMPERATURE = 1.0
 MOST_DRAWS = 20  # for each item that is wanted, where a split is endless
@@ -33,28 +33,25 @@ class Evaluated:
 class Evaluator:
     """Evaluates the present weights of a policy, again and again, on the same items with the same random numbers."""
 
-    def __init__(self, plan: Plan, meter: Meter) -> None:
-        """Draw the items; ``meter`` counts evaluation alone."""
-        self._plan, self._meter = plan, meter
+    def __init__(self, plan: Plan, meter: Meter, player: Player | None = None) -> None:
+        """Draw the items; ``meter`` counts evaluation alone; ``player`` answers, or this process does."""
+        self._plan, self._meter, self._player = plan, meter, player or Alone(plan)
         self.items = evaluation_items(plan)
 
-    def run(self, point: int, learner: Learner | None = None) -> Evaluated:
-        """Evaluate; ``point`` numbers the place on the learning curve.
+    def run(self, point: int, learner: Learner | None = None, step: int = 0) -> Evaluated:
+        """Evaluate the weights after ``step`` steps; ``point`` numbers the place on the learning curve.
 
         A ``learner`` that has a prompt of its own, or chooses among replies, does so.
         """
-        greedy = self._roll(0.0, 1, learner)
-        sampled = self._roll(SAMPLED_TEMPERATURE, self._plan.evaluation.replies, learner)
+        questions = [
+            Question(EVALUATION, 0.0, 1),
+            Question(EVALUATION, SAMPLED_TEMPERATURE, self._plan.evaluation.replies),
+        ]
+        greedy, sampled = (self._player.answer(self._meter, one, self.items, learner, step) for one in questions)
         if isinstance(learner, Chooser):
             greedy, sampled = learner.choose(greedy, sampled)
         lines = evaluation_lines(point, "greedy", greedy) + evaluation_lines(point, "sampled", sampled)
         return Evaluated(score_of(0.0, greedy), score_of(SAMPLED_TEMPERATURE, sampled), lines)
-
-    def _roll(self, temperature: float, n_replies: int, learner: Learner | None) -> EpisodeBatch:
-        rollout = self._plan.rollout(self._meter, "evaluation")
-        if isinstance(learner, Prompter):
-            rollout = replace(rollout, prompting=learner.prompting)
-        return rollout.run(PolicyViews(len(self.items), n_replies, temperature), self.items, step=0)
 
 
 def evaluation_items(plan: Plan) -> list[Item]:

@@ -36,9 +36,7 @@ class Gist:
 
     def charge(self, meter: Meter) -> None:
         """Add what the parcel took to what a run has spent."""
-        for name, value in asdict(self.spend).items():
-            setattr(meter.spend, name, getattr(meter.spend, name) + value)
-        meter.seated(*self.row_steps)
+        meter.add(self.spend, self.row_steps)
         meter.sandbox = Sandboxed(meter.sandbox.cpu_s + self.sandbox.cpu_s, meter.sandbox.calls + self.sandbox.calls)
 
 

@@ -4,6 +4,7 @@ Run as ``python -m eggym.hand``. The first frame says which of the roles below i
 code. It ends when its standard input closes.
 """
 
+import ctypes
 import importlib
 import os
 import queue
@@ -17,6 +18,7 @@ from eggym.frames import Frame, dump, read
 from eggym.local_workers import NO_MEMORY
 from eggym.usage import keep_memory
 
+_PR_SET_PDEATHSIG = 1
 _MISHEARD = 3  # codes that a worker ends with
 ROLES = {"replica": "eggym.replica:Replica", "echo": "eggym.hand:Echo"}
 
@@ -112,8 +114,15 @@ def _receive(stream: IO[bytes], frames: "queue.Queue[Frame]") -> None:
     os._exit(0)  # the driver is gone, or wants no more: stop in the middle of whatever goes on
 
 
+def _end_with_parent() -> None:
+    """Let Linux end this process when its driver ends, also while it is stopped (SIGSTOP) and reads nothing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 def main() -> None:
     """Serve on standard input and output; whatever libraries print goes to standard error."""
+    _end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -79,9 +79,9 @@ class Run:
         self.parameters = self.plan.space.select(model)
         self.meter = Meter(FlopModel.of(model))
         self.evaluation_meter = Meter(FlopModel.of(model))
-        self.evaluator = Evaluator(self.plan, self.evaluation_meter)
+        self.evaluator = Evaluator(self.plan, self.evaluation_meter, self.crew)
         self.kl_reward = KlReward(self.plan) if self.plan.reward.kl else None
-        self.choice = Choice(self.plan, self.evaluation_meter, self.parameters)
+        self.choice = Choice(self.plan, self.evaluation_meter, self.parameters, self.crew)
         # from the start weights, which a resumed run holds until its checkpoint is loaded (and with it the meter)
         with self._evaluating():
             self.sides = Sides(self.plan, self.evaluation_meter, self.parameters)
@@ -211,7 +211,7 @@ class Run:
 
     def _evaluate(self) -> None:
         with self._evaluating():
-            found = self.evaluator.run(len(self.points), self.learner)
+            found = self.evaluator.run(len(self.points), self.learner, self.step)
             validation = self.choice.look(self.step, self.learner)
             if not self.points:
                 self.sides.begin()

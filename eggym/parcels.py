@@ -23,9 +23,14 @@ def cut(views: Views, n_parcels: int) -> list[range]:
 
     Members that sit together (`Views.n_together`) stay together.
     """
-    n_units = views.n_members // views.n_together
-    n = min(n_parcels, n_units)
-    starts = [n_units * place // n * views.n_together for place in range(n + 1)]
+    parts = parted(views.n_members // views.n_together, n_parcels)
+    return [range(part.start * views.n_together, part.stop * views.n_together) for part in parts]
+
+
+def parted(n_units: int, n_parts: int) -> list[range]:
+    """Return at most so many runs of numbers below ``n_units``, as equal as can be."""
+    n = min(n_parts, n_units)
+    starts = [n_units * place // n for place in range(n + 1)]
     return [range(start, end) for start, end in itertools.pairwise(starts)]
 
 

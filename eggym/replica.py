@@ -12,19 +12,26 @@ from pathlib import Path
 from eggym.askable import prepared
 from eggym.budget import FlopModel, Meter
 from eggym.checkpoint import copy_into, load_checkpoint
+from eggym.choice import validation_items
 from eggym.config import CONFIG, RunConfig, resolve
 from eggym.errors import Astray, BadValue, EggymError
+from eggym.evaluate import evaluation_items
 from eggym.files import sha256_json
 from eggym.fitness import FitnessStep, heard, rewards_only, steps_of
 from eggym.frames import Frame
 from eggym.gist import told
+from eggym.held_out import EVALUATION, VALIDATION, Question, answer
+from eggym.held_out import told as told_answer
 from eggym.parcels import play
 from eggym.policy import model_sha256
 from eggym.replies import WHOLE, write_part
+from eggym.task import Item
 from eggym.train import identify
 from eggym.training_items import training_item
 from eggym.usage import sandboxed
 from eggym.views import Views
+
+_HELD_OUT = {EVALUATION: evaluation_items, VALIDATION: validation_items}
 
 
 class Replica:
@@ -54,6 +61,7 @@ class Replica:
         self._step = self._n_used = 0
         self._heard = 0
         self._views: Views | None = None
+        self._items: dict[str, list[Item]] = {}  # held out, by what they are for
         self._load(asked["step"])
         for step in steps_of(frame.blob):
             self._heard = heard(self._heard, step)
@@ -69,8 +77,11 @@ class Replica:
             self._tell(step)
 
     def do(self, frame: Frame) -> Frame:
-        """Play some members of the present step (``a``: step, first member, the one after the last; ``h``: what
-        must have been heard before), or hash the weights."""
+        """Do one of three things.
+
+        ``play`` some members of the present step (``a``: step, first member, the one after the last; ``h``: what must
+        have been heard before), ``answer`` a question (``q``) on some held-out items, or ``hash`` the weights.
+        """
         if frame.header["do"] == "hash":
             return Frame({"sha256": model_sha256(self._plan.policy.model)})
         step, first, end = frame.header["a"]
@@ -78,6 +89,8 @@ class Replica:
             raise Astray(f"what it was told up to step {self._step} is not what the others were")
         if step != self._step:
             raise Astray(f"it stands at step {self._step} and was asked for step {step}")
+        if frame.header["do"] == "answer":
+            return self._answer(Question(*frame.header["q"]), range(first, end))
         views, plan, before = self._ask(), self._plan, sandboxed()
         items = [training_item(plan, self._n_used + slot) for slot in range(views.n_items)]
         meter = Meter(FlopModel.of(plan.policy.model))
@@ -85,6 +98,15 @@ class Replica:
             batch = play(plan, meter, views, items, step, range(first, end))
         write_part(self._folder, step, first, batch.episodes)
         return told(batch.episodes, meter, before)
+
+    def _answer(self, question: Question, piece: range) -> Frame:
+        plan = self._plan
+        if question.purpose not in self._items:
+            self._items[question.purpose] = _HELD_OUT[question.purpose](plan)
+        meter = Meter(FlopModel.of(plan.policy.model))
+        with meter.watch(plan.policy.model):
+            batch = answer(plan, meter, question, self._items[question.purpose], piece, self._learner)
+        return told_answer(batch, meter)
 
     def _ask(self) -> Views:
         if self._views is None:

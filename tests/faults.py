@@ -14,24 +14,24 @@ from eggym.frames import Frame, dump, read
 from eggym.local_workers import LocalHand
 
 
-def faulty(fault, at=3, who=0):
-    """Return how workers are made, of which number ``who`` meets ``fault`` with its frame number ``at``."""
+def faulty(fault, at=3, do="play"):
+    """Return how workers are made, the first of which meets ``fault`` with frame number ``at`` of those that ``do``."""
 
     def start(number, inbox):
-        return fault(number, inbox, at) if number == who else LocalHand(number, inbox)
+        return LocalHand(number, inbox) if number else fault(number, inbox, at, do)
 
     return start
 
 
 class Faulty(LocalHand):
-    """A worker to which something happens when its frame number ``at`` is sent."""
+    """A worker to which something happens when frame number ``at`` is sent of those that ask for ``do`` (None: any)."""
 
-    def __init__(self, number, inbox, at):
-        self.left = at
+    def __init__(self, number, inbox, at, do=None):
+        self.left, self.do = at, do
         super().__init__(number, inbox)
 
     def send(self, data):
-        self.left -= 1
+        self.left -= self.do in (None, read(io.BytesIO(data)).header["do"])
         data = self.strike(data) if self.left == 0 else data
         if data is not None:
             super().send(data)
@@ -90,11 +90,10 @@ class Deaf(Faulty):
 
 
 class Misinformed(Faulty):
-    """Is told one reward otherwise than the others, in a whole frame; ``at`` must be a note."""
+    """Is told one reward otherwise than the others, in a whole frame, which must be a note."""
 
     def strike(self, data):
         frame = read(io.BytesIO(data))
-        assert frame.header["do"] == "note"
         (step,) = steps_of(frame.blob)
         rewards = step.rewards_N_P_G.copy()
         rewards[0] = 1 - np.nan_to_num(rewards[0])

@@ -69,6 +69,7 @@ FLOORS = (
         "gist",
         "trials",
     ),
+    ("held_out",),
     ("check_sample", "check_child", "check_replies", "check_blind", "check_rules", "check", "play"),
     (
         "evaluate",
