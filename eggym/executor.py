@@ -34,6 +34,7 @@ class _Seat:
     since: float  # when it was started, or given its item
     ready: bool = False
     item: int | None = None
+    asked: str = ""  # what the item asks for
 
 
 class Executor:
@@ -53,7 +54,7 @@ class Executor:
         self._seats: dict[int, _Seat] = {}  # by id of the hand
         self._n_started = 0
         self._n_failed = 0  # workers in a row that never became ready
-        self._longest_s: float | None = None
+        self._longest_s: dict[str, float] = {}  # by what items ask for: an evaluation says nothing of a parcel
         self.tally = Tally()
 
     def note(self, frame: Frame) -> None:
@@ -105,15 +106,17 @@ class Executor:
         """Give every free worker the next item."""
         for seat in self._seats.values():
             if seat.ready and seat.item is None and waiting:
-                seat.item, seat.since = waiting.popleft(), time.monotonic()
-                self._send(seat, _numbered(items[seat.item], seat.item))
+                self._give(seat, items[number := waiting.popleft()], number)
+
+    def _give(self, seat: _Seat, frame: Frame, number: int) -> None:
+        seat.item, seat.asked, seat.since = number, str(frame.header["do"]), time.monotonic()
+        self._send(seat, Frame({**frame.header, "item": number}, frame.blob))
 
     def survey(self, frame: Frame) -> dict[str, Frame]:
         """Ask every worker the same, and return the answers by the workers' names; who is lost is left out."""
         asked = [seat for seat in self._seats.values() if seat.ready]
         for seat in asked:
-            seat.item, seat.since = 0, time.monotonic()
-            self._send(seat, _numbered(frame, 0))
+            self._give(seat, frame, 0)
         told: dict[str, Frame] = {}
         while any(seat.item is not None for seat in self._seats.values()):
             for seat, message in self._next():
@@ -175,7 +178,7 @@ class Executor:
         """Return how long a worker may take for what it does now; 0: it does nothing."""
         if not seat.ready:
             return self._patience.begin_s
-        return 0.0 if seat.item is None else self._patience.of_item(self._longest_s)
+        return 0.0 if seat.item is None else self._patience.of_item(self._longest_s.get(seat.asked))
 
     def _answered(self, seat: _Seat, message: Frame) -> int:
         """Take the answer to a worker's item; return the item's number."""
@@ -183,7 +186,7 @@ class Executor:
         number, took = seat.item, time.monotonic() - seat.since
         if number is None or message.header.get("item") != number:
             raise WorkersLost(f"worker {seat.hand.name} answers what nobody asked; this is a bug")
-        self._longest_s = max(took, self._longest_s or 0.0)
+        self._longest_s[seat.asked] = max(took, self._longest_s.get(seat.asked, 0.0))
         self.tally.items += 1
         self.tally.items_of[seat.hand.name] = self.tally.items_of.get(seat.hand.name, 0) + 1
         self.tally.busy_s += took
@@ -219,10 +222,6 @@ def _refuse_deadly(item: Frame, n: int, how: Lost) -> None:
             "command continues where it was",
             how.trace,
         )
-
-
-def _numbered(frame: Frame, number: int) -> Frame:
-    return Frame({**frame.header, "item": number}, frame.blob)
 
 
 def _raise_trouble(message: Frame) -> None:

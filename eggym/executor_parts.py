@@ -38,8 +38,8 @@ class Patience:
     """How long a worker may take. Seconds of wall time."""
 
     begin_s: float = 600.0  # until it is ready
-    first_s: float = 600.0  # for an item, as long as none was answered
-    times: float = 20.0  # the longest that any item took so far,
+    first_s: float = 1800.0  # for an item, as long as none of its kind was answered
+    times: float = 20.0  # the longest that any of its kind took so far,
     least_s: float = 30.0  # and at least so long
 
     def of_item(self, longest_s: float | None) -> float:

@@ -31,8 +31,9 @@ class Faulty(LocalHand):
         super().__init__(number, inbox)
 
     def send(self, data):
-        self.left -= self.do in (None, read(io.BytesIO(data)).header["do"])
-        data = self.strike(data) if self.left == 0 else data
+        if self.do in (None, read(io.BytesIO(data)).header["do"]):
+            self.left -= 1
+            data = self.strike(data) if self.left == 0 else data
         if data is not None:
             super().send(data)
 
