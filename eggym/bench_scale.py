@@ -2,6 +2,7 @@
 
 workers     one step of the embedded model, 1,024 episodes played and their replies kept: by one worker, the same again,
             two, and this process alone
+ray         the same step by two actors of a Ray cluster on this machine, and by two processes
 dealing     CPU seconds of the driver for a work item whose answer costs nothing, and how long an answer is under way
 simulation  a step on many workers: items as long as they were measured here, dealt out as the executor deals them
 
@@ -13,7 +14,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,8 +24,9 @@ from eggym.askable import prepared
 from eggym.bench import ratio_line
 from eggym.bench_parts import plain
 from eggym.bench_rates import Figures, Settings, Watch
+from eggym.bench_ray import ray_part
+from eggym.bench_step import plan_of, step_arm
 from eggym.budget import FlopModel, Meter
-from eggym.config import Plan, RunConfig, resolve
 from eggym.crew import Here, Workers
 from eggym.executor import Executor
 from eggym.frames import Frame
@@ -32,12 +34,12 @@ from eggym.local_workers import LocalHand
 from eggym.machine import describe
 from eggym.parcels import DEFAULT_PARCELS, cut
 from eggym.seeding import stream
-from eggym.timing import Arm, Meters, Quartiles, measure
+from eggym.timing import Meters, Quartiles, measure
 from eggym.train import identify
 from eggym.training_items import training_item
 from eggym.usage import family_cpu_s, keep_memory
 
-PARTS = ("workers", "dealing", "simulation")
+PARTS = ("workers", "ray", "dealing", "simulation")
 FORMAT = 1
 CLAIM = 1.9  # times as fast in wall time with two workers as with one
 ONE, AGAIN, TWO, HERE, WHOLE = "one worker", "one worker again", "two workers", "here, in parcels", "here, whole"
@@ -70,6 +72,8 @@ def lines(result: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     machine = result["machine"]
     yield machine["cpu"], f"{machine['cores']} cores", f"load {machine['load'][0]}" if machine["load"] else ""
     for part, figures in result["parts"].items():
+        if "skipped" in figures:
+            yield part, "not measured", figures["skipped"]
         for ratio in figures.get("ratios", ()):
             yield ratio_line(part, ratio)
         for name, value in figures.get("values", {}).items():
@@ -81,12 +85,12 @@ def workers_part(settings: Settings, watch: Watch) -> Figures:
     """Measure one step, played by whoever is there."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
-        shared, whole = _plan(DEFAULT_PARCELS), _plan(1)
+        shared, whole = plan_of(DEFAULT_PARCELS), plan_of(1)
         crews: dict[str, Any] = {HERE: Here(shared), WHOLE: Here(whole)}
         for name, n_workers in ((ONE, 1), (AGAIN, 1), (TWO, 2)):
             crews[name] = Workers(shared, identify(shared), folder / name, n_workers)
             stack.callback(crews[name].close)
-        arms = [_step(name, whole if name == WHOLE else shared, crew, folder / name) for name, crew in crews.items()]
+        arms = [step_arm(name, whole if name == WHOLE else shared, crew, folder / name) for name, crew in crews.items()]
         timing = measure(arms, settings.rounds, settings.seed, watch, Meters(cpu=family_cpu_s))
     ratios = [
         timing.ratio(TWO, ONE, (ONE, AGAIN), CLAIM, "wall"),
@@ -95,29 +99,6 @@ def workers_part(settings: Settings, watch: Watch) -> Figures:
         timing.ratio(HERE, WHOLE, None, None, "cpu"),
     ]
     return {"arms": timing.as_dict(), "ratios": [plain(one) for one in ratios]}
-
-
-def _plan(n_parcels: int) -> Plan:
-    settings = {"engine.parcels": n_parcels}
-    return resolve(RunConfig("eggym/tiny-programs-v0", "eggroll", device="cpu", dtype="float32", set=settings))
-
-
-def _step(name: str, plan: Plan, crew: Any, folder: Path) -> Arm:
-    folder.mkdir(exist_ok=True)
-    views = prepared(plan).ask(0)
-    assert views is not None
-    items = [training_item(plan, slot) for slot in range(views.n_items)]
-
-    def play(meter: Meter) -> Any:
-        with meter.watch(plan.policy.model):
-            batch = crew.play(meter, views, items, 0)
-        return batch, crew.keep(folder, batch)
-
-    def done(found: Any) -> str:
-        batch, digest = found
-        return f"{len(batch.episodes)} episodes, reward {float(batch.rewards_N_P_G().sum()):g}, shard {digest}"
-
-    return Arm(name, lambda: nullcontext(Meter(FlopModel.of(plan.policy.model))), play, done)
 
 
 def dealing_part(settings: Settings, watch: Watch) -> Figures:
@@ -191,7 +172,7 @@ def _pair_seconds(rounds: int, watch: Watch) -> list[float]:
     """Return the seconds of each pair of a step, played alone in this process; medians over rounds."""
     from eggym.parcels import play
 
-    plan = _plan(1)
+    plan = plan_of(1)
     views = prepared(plan).ask(0)
     assert views is not None
     items = [training_item(plan, slot) for slot in range(views.n_items)]
@@ -205,4 +186,4 @@ def _pair_seconds(rounds: int, watch: Watch) -> list[float]:
     return [statistics.median(seconds) for seconds in found.values()]
 
 
-_MEASURES = {"workers": workers_part, "dealing": dealing_part, "simulation": simulation_part}
+_MEASURES = {"workers": workers_part, "ray": ray_part, "dealing": dealing_part, "simulation": simulation_part}

@@ -19,7 +19,7 @@ from eggym.executor_parts import Inbox, Lost, Start
 from eggym.frames import dump, read
 from eggym.local_workers import ONE_THREAD
 
-_LOOPBACK = "127.0.0.1"
+_LOOPBACK, _LOCAL = "127.0.0.1", "local"
 _ANSWER_S = 10.0  # in which the head of a cluster must take a connection
 
 
@@ -95,7 +95,7 @@ class RayHand:
 
 @contextlib.contextmanager
 def cluster(n_workers: int, n_gpus: int) -> Iterator[Start]:
-    """Join the Ray cluster of RAY_ADDRESS or of this machine, or start one; give how workers are made on it.
+    """Join the Ray cluster of RAY_ADDRESS, or start one of this machine; give how workers are made on it.
 
     Args:
         n_workers: each takes one CPU of the cluster.
@@ -108,7 +108,7 @@ def cluster(n_workers: int, n_gpus: int) -> Iterator[Start]:
         import ray
     except ImportError as problem:
         raise BadValue("--executor ray needs Ray: pip install 'eggym[ray]'") from problem
-    joined = _begin(ray, n_workers)
+    joined = _begin(ray)
     try:
         _refuse_crowd(ray.cluster_resources(), n_workers, n_gpus)
         yield lambda number, inbox: RayHand(number, inbox, n_gpus)
@@ -117,24 +117,25 @@ def cluster(n_workers: int, n_gpus: int) -> Iterator[Start]:
             ray.shutdown()
 
 
-def _begin(ray: Any, n_workers: int) -> bool:
+def _begin(ray: Any) -> bool:
     """Start or join a cluster; return False where this process was part of one already."""
     if ray.is_initialized():
         return False
-    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as future versions of Ray; else it warns
-    given = os.environ.get("RAY_ADDRESS")
-    if given is not None:
+    given = os.environ.get("RAY_ADDRESS", _LOCAL)
+    if given == _LOCAL:
+        ray.init(address=_LOCAL, include_dashboard=False, _node_ip_address=_LOOPBACK, **quiet)
+        return True
+    if given != "auto":  # which Ray looks up on this machine
         _refuse_silence(given)
     try:
-        ray.init(address=given or "auto", logging_level="ERROR", log_to_driver=False)
+        ray.init(address=given, **quiet)
     except ConnectionError as problem:
-        if given is not None:
-            raise EggymError(
-                f"the Ray cluster at {given} (RAY_ADDRESS) does not take this process in; it may want its token: give "
-                "RAY_AUTH_MODE=token, and the token in RAY_AUTH_TOKEN or ~/.ray/auth_token"
-            ) from problem
-        ray.init(address="local", num_cpus=max(n_workers, os.cpu_count() or 1), _node_ip_address=_LOOPBACK, **quiet)
+        raise EggymError(
+            f"the Ray cluster at {given} (RAY_ADDRESS) does not take this process in; it may want its token: give "
+            "RAY_AUTH_MODE=token, and the token in RAY_AUTH_TOKEN or ~/.ray/auth_token"
+        ) from problem
     return True
 
 
@@ -155,7 +156,7 @@ def _refuse_crowd(resources: dict[str, float], n_workers: int, n_gpus: int) -> N
         if each * n_workers > there:
             raise BadValue(
                 f"{n_workers} workers take {each * n_workers} {name}s, the Ray cluster has {there}; "
-                "give --workers fewer, or add machines (ray start --address=...)"
+                "give --workers fewer, or RAY_ADDRESS=HOST:PORT of a larger one"
             )
 
 

@@ -55,7 +55,7 @@ def train(
 
     The same command continues it. With --workers, processes play the episodes of an ES run, each with a copy of the
     model; any number of them gives the same result, and one that dies is replaced. With --executor ray they live on the
-    Ray cluster of RAY_ADDRESS or of this machine; where there is none, one is started that ends with the run.
+    Ray cluster of RAY_ADDRESS; without it, one is started on this machine that ends with the run.
 
     Example: eggym train --task tiny-orders --learner eggroll --budget 1e11flops --out runs/mine
     """

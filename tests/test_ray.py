@@ -110,6 +110,10 @@ def test_what_ray_cannot_give_is_refused_before_anything_is_written(tmp_path, mo
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(BadValue, match=r"no Ray cluster at '127\.0\.0\.1:1' \(RAY_ADDRESS\)"):
         train(TASK, LEARNER, folder, workers=1, executor="ray")
+    monkeypatch.delenv("RAY_ADDRESS")
+    more = (os.cpu_count() or 1) + 1
+    with pytest.raises(BadValue, match=rf"{more} workers take {more} CPUs, the Ray cluster has {more - 1}; give"):
+        train(TASK, LEARNER, folder, workers=more, executor="ray", set={"engine.parcels": more})
     monkeypatch.setenv("RAY_ADDRESS", "ray://head")
     with pytest.raises(BadValue, match=r"no Ray cluster at 'ray://head'.*give HOST:PORT of its head"):
         train(TASK, LEARNER, folder, workers=1, executor="ray")
