@@ -256,9 +256,10 @@ def load_policy(name: str, device: str = "auto", dtype: str = "auto") -> Policy:
             attn_implementation=attention,
             output_loading_info=True,
             use_safetensors=True,  # a pickle may do anything
+            trust_remote_code=False,  # unset, it would ask at a terminal
         )
         model, found = _read_narrow(read, kind) if dtype in INT8 else read(dtype=kind)
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except Exception as problem:  # missing, odd, damaged, unreachable: the library raises many things
         raise _unloadable(name, problem) from problem
     _refuse_incomplete(name, model, found)

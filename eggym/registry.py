@@ -60,7 +60,7 @@ def load_task(ref: str, **difficulty: Any) -> Task:
             one of its attributes is not what `eggym.task.Task` says.
         TaskFault: the file or module raised when it was imported, or the task when it was made.
     """
-    ref, own = _with_options(ref)
+    ref, own = parted(ref)
     found, difficulty = task_class(ref), {**difficulty, **own}
     accepted = inspect.signature(found).parameters
     unnamed = [name for name in difficulty if name not in accepted]
@@ -83,7 +83,7 @@ def load_task(ref: str, **difficulty: Any) -> Task:
 def task_class(ref: str) -> type[Task]:
     """Return the class that `load_task` would make an instance of."""
     check_reference(ref, "task")
-    ref, _ = _with_options(ref)
+    ref, _ = parted(ref)
     file = FILE_REFERENCE.fullmatch(ref)
     if file:
         found = _from_file(file["path"], file["name"])
@@ -97,12 +97,12 @@ def task_class(ref: str) -> type[Task]:
 
 def is_task(ref: str) -> bool:
     """Return whether `load_task` knows this as an id, whole or in part; imports no task."""
-    return _resolve(_with_options(ref)[0], _tasks(with_plugins=True)) is not None
+    return _resolve(parted(ref)[0], _tasks(with_plugins=True)) is not None
 
 
 def with_options(ref: str, options: Mapping[str, Any]) -> str:
     """Return a reference of a task with more options; those that it has already stay."""
-    bare, own = _with_options(ref)
+    bare, own = parted(ref)
     return label_of(bare, {**options, **own})
 
 
@@ -215,7 +215,7 @@ def _table(leaves: tuple[str, ...], attribute: str, with_plugins: bool) -> Table
     return plugins.tables(leaves, attribute)
 
 
-def _with_options(ref: str) -> tuple[str, dict[str, Any]]:
+def parted(ref: str) -> tuple[str, dict[str, Any]]:
     """Part ``ID@name=value,name=value`` into the reference and the options, whose values are YAML."""
     match = _OPTIONS.fullmatch(ref) if isinstance(ref, str) else None
     if match is None:
@@ -372,7 +372,7 @@ def reference(task: str | type[Task]) -> str:
     Raises:
         BadValue: the class stands in no module that can be imported: a script, a notebook, a function.
     """
-    if isinstance(task, str) and _with_options(task)[1]:
+    if isinstance(task, str) and parted(task)[1]:
         ref, _, options = task.rpartition("@")
         return f"{reference(ref)}@{options}"
     found = task if isinstance(task, type) else _registered.get(task)

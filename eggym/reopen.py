@@ -14,7 +14,8 @@ from eggym.evaluation import Evaluation
 from eggym.learner import Learner, LearnerSpec
 from eggym.policy import Policy, Prompting, load_policy, model_sha256
 from eggym.record import Record, find_runs, load_record
-from eggym.registry import load_learner, load_task
+from eggym.recorded import recorded_learner, recorded_task
+from eggym.registry import load_learner
 from eggym.train import identify
 from eggym.variant import bare_name
 from eggym.views import ParameterSpace
@@ -55,7 +56,7 @@ class Reopened:
         """
         config, where = self.record.config, self.where
         difficulty = {**config["difficulty"], **({"data": where.data} if where.data else {})}
-        task = load_task(where.task or self.record.task.id, **difficulty)
+        task = recorded_task(self.record.task.id, difficulty, where.task)
         plan = Plan(
             RunConfig(
                 task.id, self.record.learner.label, self.record.model.name, self.record.seed, split=config["split"]
@@ -112,7 +113,7 @@ def _record(folder: Path) -> Record:
 def _learner(record: Record, folder: Path, where: Whereabouts) -> LearnerSpec:
     name = where.learner or record.learner.name
     try:
-        spec = load_learner(name)
+        spec = recorded_learner(record.learner.name, where.learner)
     except UnknownName as problem:
         if where.learner:
             raise

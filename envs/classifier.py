@@ -87,9 +87,14 @@ def _load(name: str, device: Any) -> tuple[Any, Any]:
     on_cpu = device.type == "cpu"
     kind, attention = (torch.float32, "eager") if on_cpu else (torch.bfloat16, "sdpa")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         model, found = AutoModelForSequenceClassification.from_pretrained(
-            name, dtype=kind, attn_implementation=attention, output_loading_info=True
+            name,
+            dtype=kind,
+            attn_implementation=attention,
+            output_loading_info=True,
+            use_safetensors=True,  # a pickle may do anything
+            trust_remote_code=False,
         )
     except Exception as problem:  # missing, odd, damaged, unreachable: the library raises many things
         raise BadValue(f"reward model {name!r} cannot be loaded: {told(problem)[:300]}") from problem

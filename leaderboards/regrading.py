@@ -14,7 +14,7 @@ from typing import Any
 from eggym.digest import digest
 from eggym.errors import BadValue
 from eggym.evaluate import first_items
-from eggym.registry import load_task
+from eggym.recorded import recorded_task
 from eggym.replies import EVALUATIONS
 from eggym.rollout import MAX_ERROR_SHARE
 from eggym.score import Score, same
@@ -60,7 +60,7 @@ def regrade(entry: Entry, data: str | None = None) -> Regraded:
         EggymError: the task does not exist here, or is not the one of the record any more.
     """
     record = entry.record
-    task = load_task(record.task.id, **{**record.task.difficulty, **({"data": data} if data else {})})
+    task = recorded_task(record.task.id, {**record.task.difficulty, **({"data": data} if data else {})})
     now = digest(task)
     if now != record.task.digest:
         raise BadValue(
