@@ -8,6 +8,8 @@ from eggym.config import flat
 from eggym.errors import BadValue
 from eggym.values import as_meant
 
+_MOST_NODES = 100_000  # values of a YAML file: aliases of aliases may stand for more than any machine holds
+
 
 def parse_set(pairs: Iterable[str]) -> dict[str, Any]:
     """Read ``a.b=c`` settings; values are YAML scalars or lists."""
@@ -51,6 +53,16 @@ def with_flat_set(found: Any, where: str) -> dict[str, Any]:
     return {**found, "set": {name: as_meant(value) for name, value in flat(settings).items()}}
 
 
+def _size(node: Any, known: dict[int, int]) -> int:
+    """Return how many values a YAML node holds, each alias counted as what it stands for."""
+    if id(node) not in known:
+        parts = node.value if isinstance(getattr(node, "value", None), list) else []
+        inside = (part for one in parts for part in (one if isinstance(one, tuple) else (one,)))
+        known[id(node)] = _MOST_NODES  # of a node that holds itself
+        known[id(node)] = 1 + sum(_size(part, known) for part in inside)
+    return known[id(node)]
+
+
 def _once_only() -> Any:
     """A safe YAML loader that refuses a name given twice: the last one would win unseen."""
     import yaml
@@ -62,5 +74,13 @@ def _once_only() -> Any:
             if twice is not None:
                 raise yaml.constructor.ConstructorError(None, None, f"{twice!r} is given twice", node.start_mark)
             return super().construct_mapping(node, deep)
+
+        def get_single_node(self) -> Any:
+            root = super().get_single_node()
+            if _size(root, {}) > _MOST_NODES:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"its aliases stand for more than {_MOST_NODES} values", root.start_mark
+                )
+            return root
 
     return Loader

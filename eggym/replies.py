@@ -17,6 +17,7 @@ import numpy as np
 from eggym.episode import Episode, EpisodeBatch
 from eggym.errors import BadValue
 from eggym.files import sha256_file, write_bytes, write_problem
+from eggym.unpacking import gunzipped
 
 EVALUATIONS = "evaluations.jsonl"
 SHARDS = "episodes"
@@ -161,7 +162,8 @@ def read_shard(folder: Path, step: int) -> list[dict[str, Any]]:
     """
     path = folder / SHARDS / f"{step:06d}.jsonl.gz"
     try:
-        lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+        with gunzipped(path) as content:
+            lines = content.read().decode().splitlines()
         return [json.loads(line) for line in lines]
     except (OSError, EOFError, ValueError, zlib.error) as problem:
         raise BadValue(f"{path} cannot be read: {problem}; restore the file, or run again") from problem

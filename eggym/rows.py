@@ -3,16 +3,16 @@
 A file is JSONL, also packed as ``.jsonl.gz``; a single ``.json`` file may hold one list of rows.
 """
 
-import gzip
 import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from eggym.errors import BadValue
+from eggym.unpacking import gunzipped
 
 Row = Mapping[str, Any]
 Source = str | Path | Sequence[Row]
@@ -111,8 +111,8 @@ def _read_jsonl(file: Path) -> list[Row]:
 def _opened(file: Path) -> Iterator[IO[bytes]]:
     """Open a file of rows, unpacking it if it is packed."""
     try:
-        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as opened:
-            yield cast(IO[bytes], opened)
+        with gunzipped(file) if file.suffix == ".gz" else file.open("rb") as opened:
+            yield opened
     except (OSError, EOFError, zlib.error) as problem:
         reason = getattr(problem, "strerror", None) or problem
         raise BadValue(f"{file} cannot be read as a file of rows: {reason}") from problem

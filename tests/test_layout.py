@@ -12,7 +12,20 @@ LEAVES = ("envs", "es", "agents", "leaderboards")
 
 # A core file imports from lower floors, or from those left of it on its own.
 FLOORS = (
-    ("errors", "seeding", "counter", "files", "lock", "source", "origin", "wording", "values", "timing", "usage"),
+    (
+        "errors",
+        "seeding",
+        "counter",
+        "files",
+        "unpacking",
+        "lock",
+        "source",
+        "origin",
+        "wording",
+        "values",
+        "timing",
+        "usage",
+    ),
     ("frames", "executor_parts", "executor", "local_workers", "hand", "ray_workers", "transports"),
     (
         "item",
