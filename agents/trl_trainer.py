@@ -103,7 +103,7 @@ class Worker:
                 self._trainer.train()
         except _Over:
             pass
-        except BaseException as problem:  # the caller waits, and raises it
+        except BaseException as problem:  # noqa: BLE001 - the caller waits, and raises it
             self._outbox.put(problem)
         finally:
             self._rest()

@@ -44,7 +44,7 @@ class HumanEvalPackage:
     def passed(self, rows: Sequence[Row]) -> list[bool]:
         """Judge the reference solutions of rows."""
         stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None and stdout is not None
+        assert stdin is not None and stdout is not None  # noqa: S101 - both are pipes, above
         stdin.write(json.dumps([dict(row) for row in rows]) + "\n")
         stdin.flush()
         answer = stdout.readline()

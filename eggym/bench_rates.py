@@ -73,16 +73,19 @@ def _figure(timing: Timing, rate: Rate) -> Figures:
 
 
 def answered(task: Task, item: Item, reply: str) -> Any:
+    """Return the state of a task of one turn after its reply."""
     state = task.begin(item, None)  # type: ignore[arg-type]  # a task of one turn does not look at it
     task.step(state, reply)
     return state
 
 
 def seconds(run: Callable[[], Any], clock: Callable[[], float] = time.process_time) -> float:
+    """Return how long a call takes: CPU seconds, or those of another clock."""
     began = clock()
     run()
     return clock() - began
 
 
 def is_there(module: str) -> bool:
+    """Whether a module is installed; it is not imported."""
     return find_spec(module) is not None

@@ -128,7 +128,7 @@ class Ours:
     def sample(self) -> Any:
         """Ask and roll out."""
         views = self.learner.ask(self.number)
-        assert views is not None
+        assert views is not None  # noqa: S101 - its learner always asks
         first = self.number * views.n_items
         self.number += 1
         items = [self.task.item("train", first + slot) for slot in range(views.n_items)]
@@ -189,7 +189,7 @@ class Theirs:
                 _trainer(self, work, checkpointing, folder).train()
         except _Over:
             pass
-        except BaseException as problem:  # the caller waits, and raises it
+        except BaseException as problem:  # noqa: BLE001 - the caller waits, and raises it
             self._ready.put(problem)
 
 

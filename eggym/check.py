@@ -170,7 +170,7 @@ def _try(name: str, rule: Callable[[Sample], str], sample: Sample) -> Finding:
         return Finding(name, False, _line(str(finding)))
     except KeyboardInterrupt:
         raise
-    except BaseException as problem:  # the task's code may raise anything, in any rule, sys.exit() included
+    except BaseException as problem:  # noqa: BLE001 - the task's code may raise anything, in any rule, sys.exit() included
         return Finding(name, False, _line(told(problem)))
 
 

@@ -54,7 +54,7 @@ def try_elsewhere(ref: str, options: Mapping[str, Any], n_items: int) -> Elsewhe
     command = [sys.executable, "-m", "eggym.check_child"]
     found = Elsewhere()
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, text=True) as process:
-        assert process.stdin and process.stdout
+        assert process.stdin and process.stdout  # noqa: S101 - both are pipes, above
         with contextlib.suppress(OSError), process.stdin:  # it may have ended at once
             process.stdin.write(question)
         try:
@@ -163,7 +163,7 @@ def _main() -> None:
         child = _Child(out, **question["limits"])
         try:
             child.answer(question)
-        except BaseException as problem:  # a task may raise anything, sys.exit() included
+        except BaseException as problem:  # noqa: BLE001 - a task may raise anything, sys.exit() included
             child.say(failed=told(problem))
 
 

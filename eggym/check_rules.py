@@ -191,14 +191,14 @@ def _state(sample: Sample) -> str:
 def _play_copies(task: Task, item: Item, player: Reply) -> None:
     state, done, turn = task.begin(item, stream("check", task.id, item.index)), False, 0
     while not done and turn < min(task.max_turns, _N_COPIES):
-        copy = pickle.loads(pickle.dumps(state))
+        copy = pickle.loads(pickle.dumps(state))  # noqa: S301 - what was pickled a moment ago
         text = player(state, "")
         turn += 1
         shown, done = task.step(state, text)
         again = task.step(copy, text)
         if again != (shown, done):
             raise Broken(f"turn {turn} of item {item.index} gives {(shown, done)!r:.70}, of a copy {again!r:.70}")
-    copy = pickle.loads(pickle.dumps(state))
+    copy = pickle.loads(pickle.dumps(state))  # noqa: S301 - what was pickled a moment ago
     if task.judge(copy).reward != task.judge(state).reward:
         raise Broken(f"item {item.index}: after {turn} turns a copy is scored otherwise")
 

@@ -33,7 +33,7 @@ def read_file(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        found = yaml.load(path.read_text(encoding="utf-8"), _once_only())
+        found = yaml.load(path.read_text(encoding="utf-8"), _once_only())  # noqa: S506 - a safe loader, below
         return with_flat_set(found, f"config file {str(path)!r}")
     except (OSError, UnicodeDecodeError) as problem:
         raise BadValue(f"cannot read config file {str(path)!r}: {problem}") from problem
@@ -77,7 +77,7 @@ def _once_only() -> Any:
 
         def get_single_node(self) -> Any:
             root = super().get_single_node()
-            if _size(root, {}) > _MOST_NODES:
+            if root is not None and _size(root, {}) > _MOST_NODES:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"its aliases stand for more than {_MOST_NODES} values", root.start_mark
                 )

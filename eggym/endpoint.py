@@ -223,7 +223,7 @@ class Endpoint:
     async def _attempt(self, request: dict[str, Any]) -> Answer:
         import openai
 
-        assert self._client is not None  # offline never comes here
+        assert self._client is not None  # noqa: S101 - offline never comes here
         try:
             raw = await self._client.chat.completions.with_raw_response.create(
                 model=request["model"], messages=request["messages"], extra_body=request["params"]
@@ -233,7 +233,7 @@ class Endpoint:
             raise refusal(problem, self._clean) from None
         except openai.APITimeoutError:
             raise Failure(f"no whole answer within {self.options.timeout_s:g} s") from None
-        except Exception as problem:  # what a connection may do has no end, and each of it may pass
+        except Exception as problem:  # noqa: BLE001 - what a connection may do has no end, and each of it may pass
             cause = problem.__cause__ or problem
             raise Failure(f"the connection failed ({self._clean(told(cause))})") from None
         answer, metered = read_completion(self._clean(text, 1 << 26))

@@ -54,12 +54,14 @@ def one_thread() -> None:
 
 
 def console(stderr: bool = False) -> Any:
+    """Return rich's console, on standard output or standard error."""
     from rich.console import Console
 
     return Console(stderr=stderr)
 
 
 def print_json(value: Any) -> None:
+    """Print a value as JSON on standard output."""
     typer.echo(json.dumps(value, indent=2, allow_nan=False))
 
 

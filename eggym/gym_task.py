@@ -102,7 +102,7 @@ class GymTask(MultiTurnTask):
             observation, reward, over = self._step(self._live(state), text)
         except KeyboardInterrupt:
             raise
-        except BaseException as problem:  # somebody's environment may raise anything, sys.exit() included
+        except BaseException as problem:  # noqa: BLE001 - somebody's environment may raise anything, sys.exit() included
             told_ = str(problem) if isinstance(problem, EggymError) else f"the environment raised {told(problem)}"
             state.fault, state.over = told_, True
             state.close()

@@ -65,7 +65,7 @@ class _Watcher:
 
     def _follow(self, spec: ModuleSpec) -> None:
         loader = spec.loader
-        assert loader is not None
+        assert loader is not None  # noqa: S101 - the caller has looked
         execute = loader.exec_module
 
         def exec_module(module: ModuleType) -> None:

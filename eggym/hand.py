@@ -59,7 +59,7 @@ class Attendant:
         asked = frame.header
         try:
             return self._do(frame)
-        except Exception as problem:  # whatever it is: the driver decides what to do, and shows where it was
+        except Exception as problem:  # noqa: BLE001 - whatever it is: the driver decides what to do, and shows where it was
             if _wants_memory(problem):  # another worker may have more, or the same one when it begins anew
                 os._exit(NO_MEMORY)
             return Frame({**_trouble(problem), "item": asked.get("item")})

@@ -38,7 +38,7 @@ def load_plugins() -> bool:
         except KeyboardInterrupt:
             _loaded = False
             raise
-        except BaseException as problem:  # another distribution's code may raise anything, sys.exit() included
+        except BaseException as problem:  # noqa: BLE001 - another distribution's code may raise anything, sys.exit() included
             _faults[point.name] = f"{where} raised {told(problem)}; mend or uninstall it"
             continue
         fault = _fault(module)

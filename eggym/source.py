@@ -92,7 +92,7 @@ def _execute(name: str, file: Path, path: str, kind: str) -> None:
     if folder not in sys.path:
         sys.path.append(folder)  # last, so that a file beside it never hides a library
     spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None and spec.loader is not None  # a .py file always has both
+    assert spec is not None and spec.loader is not None  # noqa: S101 - a .py file always has both
     module = sys.modules[name] = importlib.util.module_from_spec(spec)  # known while it runs: dataclasses ask for it
     try:
         spec.loader.exec_module(module)
@@ -114,7 +114,7 @@ def told(problem: BaseException, place: str = "") -> str:
         message = " ".join(str(problem).split())
     except KeyboardInterrupt:
         raise
-    except BaseException:  # somebody's exception that cannot even be written
+    except BaseException:  # noqa: BLE001 - somebody's exception that cannot even be written
         message = "its message cannot be shown"
     return f"{type(problem).__name__}{place}" + (f": {message}" if message else "")
 

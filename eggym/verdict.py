@@ -46,7 +46,7 @@ def judged(task_id: str, reward_range: Range, score: Callable[[], Any]) -> Verdi
         raise
     except EggymError as problem:
         return Verdict(None, VerdictState.ERROR, why=writable(str(problem)))
-    except BaseException as problem:  # a user's code may raise anything; the class and message go on record
+    except BaseException as problem:  # noqa: BLE001 - a user's code may raise anything; the class and message go on record
         return Verdict(None, VerdictState.ERROR, why=writable(f"score raised {told(problem)}"))
 
 

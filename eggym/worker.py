@@ -85,7 +85,7 @@ def _do(job: Job, answer: Any) -> Message:
         return {"type": "diverged", "message": str(problem), "flops": problem.flops}
     except EggymError as problem:
         return {"type": "refused", "error": type(problem).__name__, "message": str(problem)}
-    except Exception as problem:  # anything else is a bug: its traceback belongs to the owner, not to this process
+    except Exception as problem:  # noqa: BLE001 - anything else is a bug: its traceback belongs to the owner, not to this process
         import traceback
 
         return {"type": "crashed", "message": f"{type(problem).__name__}: {problem}", "trace": traceback.format_exc()}

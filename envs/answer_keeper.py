@@ -20,6 +20,8 @@ class HostFailure(Exception):
 
 @dataclass(slots=True)
 class Worker:
+    """One process of the pool, and the item that it has in hand."""
+
     pid: int
     connection: Connection
     job: int = -1  # index of the item in hand

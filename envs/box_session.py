@@ -72,6 +72,11 @@ class Session:
         return self._value(answer, number)
 
     def send(self, message: Any) -> None:
+        """Send to the solution's process.
+
+        Raises:
+            Stop: it has ended, or the message is too large.
+        """
         try:
             self._link.send(message)
         except OSError:
@@ -80,6 +85,11 @@ class Session:
             raise self._too_large(problem) from None
 
     def receive(self) -> Any:
+        """Return what the solution's process sends next.
+
+        Raises:
+            Stop: it has ended, or sent what no honest program sends.
+        """
         try:
             return self._link.receive()
         except EOFError:

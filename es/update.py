@@ -253,5 +253,5 @@ class _Sum:
             scaled_O_T = (left_T_O[part] * self._weights_T_1[part]).t()
             right_T_I = self._right_T_I[part].to(self._kind) if self._only_T_I is None else self._only_T_I
             total_O_I = scaled_O_T @ right_T_I if total_O_I is None else total_O_I.addmm_(scaled_O_T, right_T_I)
-        assert total_O_I is not None  # there is a part, if an empty one
+        assert total_O_I is not None  # noqa: S101 - there is a part, if an empty one
         return total_O_I

@@ -75,6 +75,6 @@ def _begin(work: Callable[[Any], Any], things: Sequence[Any]) -> None:
 
 
 def _one(place: int) -> Any:
-    assert _mine is not None  # `_begin` is what a process starts with
+    assert _mine is not None  # noqa: S101 - `_begin` is what a process starts with
     work, things = _mine
     return work(things[place])
