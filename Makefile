@@ -45,4 +45,4 @@ extras: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[reasoning-gym,trl,judge,ray]"
 
 clean:
-	rm -rf $(VENV) .venv-serving build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-serving .venv-verifiers .venv-release .venv-audit build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -19,7 +19,7 @@ from .ledger import Event
 from .stored import Manifest
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-FOLDER = Path(__file__).parent / "schema"  # where those of this eggym lie in a checkout
+FOLDER = Path(__file__).parent / "schema"  # where those of this eggym lie
 # the number is that of the form: a file of another form has another schema
 MODELS: Mapping[str, type[BaseModel]] = {
     "record-1.json": Record,
