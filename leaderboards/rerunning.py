@@ -17,6 +17,7 @@ from eggym.config import Plan, RunConfig, flat, resolve
 from eggym.errors import BadValue
 from eggym.loop import Watch
 from eggym.record import Record
+from eggym.recorded import recorded_task
 from eggym.stats import FEWEST, mean_t
 from eggym.train import identify, run_plan
 
@@ -68,6 +69,7 @@ def rerun(entry: Entry, row: Sequence[Record], where: Whereabouts = HERE, watch:
     record = entry.record
     refuse_unknown_learner(record, where.learner)
     refuse_unnamed_model(record, where.model)
+    recorded_task(record.task.id, record.task.difficulty)  # refuses what names code, before anything is looked up
     plan = _plan(record, where)
     _refuse_other(entry, plan, where)
     with tempfile.TemporaryDirectory() as folder:

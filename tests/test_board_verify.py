@@ -10,7 +10,7 @@ import pytest
 from boards import edit_record, folder_of, forge, reseal
 
 from eggym.cli import main
-from eggym.errors import BadValue
+from eggym.errors import BadValue, UnknownName
 from eggym.leaderboards import rebuilding, regrading, rerunning
 from eggym.leaderboards.integrity import faults
 from eggym.leaderboards.ledger import Event, append
@@ -238,6 +238,18 @@ def test_code_that_a_record_names_is_not_loaded(place, tmp_path):
     edit(folder, lambda r: (r["task"].update(id=str(evil)), r["config"].update(task=str(evil))))
     verify(place, ["small"], Asked(regrade=True))
     assert not (tmp_path / "harm").exists()
+
+
+def test_code_that_a_record_names_as_its_task_is_not_loaded(place, tmp_path):
+    mark = tmp_path / "mark"
+    (tmp_path / "trap.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    trap = str(tmp_path / "trap.py")
+    edit(folder_of(place), lambda r: (r["task"].update(id=trap), r["config"].update(task=trap)))
+    entry = read_entry(folder_of(place))
+    for check in (regrading.regrade, lambda one: rerunning.rerun(one, [one.record])):
+        with pytest.raises(UnknownName, match="no task"):
+            check(entry)
+    assert not mark.exists()
 
 
 def test_a_model_is_not_fetched_on_a_records_word(place):
