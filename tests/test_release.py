@@ -114,7 +114,7 @@ def test_every_module_is_imported_and_every_model_loaded(installed):
     program = """
 import importlib, pkgutil, eggym
 from eggym.policy import EMBEDDED, load_policy
-optional = {"trl", "openai", "verifiers", "reasoning_gym"}
+optional = {"trl", "openai", "ray", "verifiers", "reasoning_gym"}
 programs = {"eggym.__main__", "eggym.envs.answer_worker"}
 for module in pkgutil.walk_packages(eggym.__path__, "eggym."):
     if module.name not in programs:
