@@ -43,7 +43,7 @@ WEIGHTS = (6, 2, 1, 3, 3, 3, 2)  # a worker that was stopped costs a deadline
 DRIVER_STEPS = (2, 25)  # after so many the driver is killed
 CHECKPOINT_EVERY_S = 3.0  # so that each comes some way; when checkpoints fall changes nothing in the result
 NOTES = (faults.Deaf, faults.Misinformed)  # happen to notes alone
-FRAMES_EACH = 8.0  # before a worker meets its fault, on average
+FRAMES_EACH = 4.0  # before a worker meets its fault, on average
 FRAMES_A_STEP = 5  # of eight items for two workers, and a note
 
 
@@ -123,8 +123,8 @@ def config(n_faults: int) -> RunConfig:
 
 
 def n_steps(n_faults: int) -> int:
-    """Return how many steps give about ten frames for two faults: eight items and two notes each."""
-    return 6 + n_faults // 4
+    """Return how many steps are enough: each has ten frames, eight items and two notes."""
+    return 8 + n_faults
 
 
 def drive(folder: Path, n_faults: int, seed: int) -> None:
