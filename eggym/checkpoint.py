@@ -16,8 +16,7 @@ from torch import Tensor
 
 from eggym.errors import BadValue
 from eggym.files import canonical_json, sha256_file, sha256_json, write_bytes
-
-_TENSOR = "__tensor__"
+from eggym.peek import MAP, STATE, TENSOR, TENSORS, checkpoints
 
 
 def save_checkpoint(folder: Path, step: int, state: Mapping[str, Any]) -> None:
@@ -33,15 +32,15 @@ def save_checkpoint(folder: Path, step: int, state: Mapping[str, Any]) -> None:
     part = folder / "checkpoint.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    write_bytes(part / "state.safetensors", save(tensors) if tensors else b"")
-    tensors_sha256 = sha256_file(part / "state.safetensors")
+    write_bytes(part / TENSORS, save(tensors) if tensors else b"")
+    tensors_sha256 = sha256_file(part / TENSORS)
     body = {"state": plain, "tensors_sha256": tensors_sha256, "sha256": sha256_json([plain, tensors_sha256])}
-    write_bytes(part / "state.json", canonical_json(body).encode())
+    write_bytes(part / STATE, canonical_json(body).encode())
     target = folder / f"checkpoint-{step:08d}"
     while target.exists():  # a repeat of the same step: the older one stays until the new one is whole
         target = target.with_name(target.name + "+")
     part.rename(target)
-    for other in _checkpoints(folder):
+    for other in checkpoints(folder):
         if other != target:  # one of a later step is damaged, or the run would have gone on from it
             shutil.rmtree(other, ignore_errors=True)
 
@@ -52,7 +51,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     Raises:
         BadValue: all that are there are damaged: to begin anew would throw away what the run has spent.
     """
-    found = _checkpoints(folder)
+    found = checkpoints(folder)
     for path in reversed(found):
         state = _read(path)
         if state is not None:
@@ -64,22 +63,18 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
 
 def remove_checkpoints(folder: Path) -> None:
     """Remove all checkpoints: the run is finished."""
-    for path in [*_checkpoints(folder), folder / "checkpoint.part"]:
+    for path in [*checkpoints(folder), folder / "checkpoint.part"]:
         shutil.rmtree(path, ignore_errors=True)
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("checkpoint-*") if path.is_dir())
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     from safetensors.torch import load
 
     try:
-        body = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        data = (path / "state.safetensors").read_bytes()
+        body = json.loads((path / STATE).read_text(encoding="utf-8"))
+        data = (path / TENSORS).read_bytes()
         whole = sha256_json([body["state"], body["tensors_sha256"]]) == body["sha256"]
-        if not whole or sha256_file(path / "state.safetensors") != body["tensors_sha256"]:
+        if not whole or sha256_file(path / TENSORS) != body["tensors_sha256"]:
             return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):  # damaged: an older one may be whole
         return None
@@ -91,10 +86,9 @@ def _take_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Tensor):
         name = str(len(tensors))
         tensors[name] = value.detach().cpu().contiguous().clone()
-        return {_TENSOR: name}
+        return {TENSOR: name}
     if isinstance(value, Mapping):
-        # pairs, because optimizers key their state by integers and JSON would make text of them
-        return {"__map__": [[key, _take_tensors(one, tensors)] for key, one in value.items()]}
+        return {MAP: [[key, _take_tensors(one, tensors)] for key, one in value.items()]}
     if isinstance(value, list | tuple):
         return [_take_tensors(one, tensors) for one in value]
     return value
@@ -102,9 +96,9 @@ def _take_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 def _put_tensors(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if isinstance(value, dict):
-        if _TENSOR in value:
-            return tensors[value[_TENSOR]]
-        return {key: _put_tensors(one, tensors) for key, one in value["__map__"]}
+        if TENSOR in value:
+            return tensors[value[TENSOR]]
+        return {key: _put_tensors(one, tensors) for key, one in value[MAP]}
     if isinstance(value, list):
         return [_put_tensors(one, tensors) for one in value]
     return value

@@ -15,6 +15,7 @@ from eggym.budget import Budget, Meter
 from eggym.engine import DEFAULT_MEMORY, Engine, parse_memory
 from eggym.errors import BadValue, RunMismatch, unknown
 from eggym.evaluation import Evaluation, labels, retention_tasks
+from eggym.folder import CONFIG as CONFIG
 from eggym.learner import MOST, LearnerSpec, meant_by, options_dict, profile_for, typed
 from eggym.policy import Policy, Prompting, load_policy
 from eggym.registry import learner_table, load_learner, load_task
@@ -28,7 +29,6 @@ from eggym.variant import bare_name, labelled, sections, split_variant
 from eggym.views import ParameterSpace
 
 DEFAULT_BUDGET = "2e11flops"
-CONFIG = "config.json"  # in a run folder: the identity of the run
 MOST_KL = 1e6  # reward per nat; rewards are told in float32
 # what --set may begin with, besides a learner's name
 SECTIONS = ("task", "prompt", "eval", "space", "engine", "reward", "profile")

@@ -7,7 +7,7 @@ its own weights, which checkpoints and evaluations are made of.
 
 import functools
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any, Protocol
@@ -69,6 +69,9 @@ class Crew(Protocol):
     def check(self, step: int) -> None:
         """See whether all copies are equal, now that ``step`` steps are done."""
 
+    def heed(self, tell: Callable[[str, str], None]) -> None:
+        """Tell of every worker that is replaced from now on: its name, and why."""
+
     def told(self) -> dict[str, Any]:
         """Return what is to be measured of it."""
 
@@ -105,6 +108,9 @@ class Here(Alone):
 
     def check(self, step: int) -> None:
         """Nobody else is there."""
+
+    def heed(self, tell: Callable[[str, str], None]) -> None:
+        """Nobody is replaced."""
 
     def told(self) -> dict[str, Any]:
         """Nothing."""
@@ -197,6 +203,10 @@ class Workers:
         for name, answer in self.executor.survey(Frame({"do": "hash"})).items():
             if answer.header["sha256"] != own:
                 self.executor.replace(name, f"its weights differ after step {step}")
+
+    def heed(self, tell: Callable[[str, str], None]) -> None:
+        """Tell of workers that are replaced, as it happens."""
+        self.executor.heed = tell
 
     def told(self) -> dict[str, Any]:
         """Return how many there were, what became of them, and what the last parcels of the steps cost."""

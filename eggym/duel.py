@@ -22,6 +22,7 @@ from eggym.record import Measured, Record, load_measured
 from eggym.registry import reference, with_options
 from eggym.report import picture_svg, write_report
 from eggym.result import finished_record
+from eggym.scan import announce
 from eggym.task import Task
 from eggym.trials import SEED, refuse_bad_tuning, trial_settings
 from eggym.tune import Tuner, adopt, expect, plan_trials
@@ -182,6 +183,7 @@ def run_duel(config: DuelConfig, folder: Path, force: bool, watch: Watch) -> Due
     pool = Pool(n_workers, watch, plan_here=(folder / SUMMARY).is_file())  # which a duel leaves at its end
     try:
         plan = plan_duel(config, folder, force, pool)
+        announce(folder, [(one.folder, one.task, one.learner, one.config.seed) for one in plan.runs], len(plan.trials))
         for entry in [*plan.trials, *plan.runs]:
             watch("planned", entry, {"type": "planned"})
         pool.run(plan.trials, force)

@@ -56,6 +56,7 @@ class Executor:
         self._n_failed = 0  # workers in a row that never became ready
         self._longest_s: dict[str, float] = {}  # by what items ask for: an evaluation says nothing of a parcel
         self.tally = Tally()
+        self.heed: Callable[[str, str], None] = lambda name, why: None  # told of a worker that is let go, and why
 
     def note(self, frame: Frame) -> None:
         """Tell every worker; those that join later hear of it from ``begin``."""
@@ -198,6 +199,7 @@ class Executor:
         self._seats.pop(id(seat.hand), None)
         seat.hand.stop()
         self.tally.events.append({"worker": seat.hand.name, "why": how.why})
+        self.heed(seat.hand.name, how.why)
         self._n_failed += not seat.ready
         if self._n_failed < MOST_LOST:
             return

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from eggym.episode import Ending, Episode, EpisodeBatch
 from eggym.errors import BadValue
 from eggym.files import write_problem
+from eggym.folder import FITNESS as FITNESS
 from eggym.task import Item, Verdict, VerdictState
 
-FITNESS = "fitness.bin"  # its file in a run folder
 MAGIC = b"EGFT"
 VERSION = 1
 _HEAD = struct.Struct("<4sIQIII")

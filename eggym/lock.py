@@ -1,15 +1,75 @@
-"""One process to a folder."""
+"""One process to a folder, and who that is.
 
+The lock is the system's (flock), so it ends with its process, however that ended. What the process is stands in the
+lock file, and stays there: it tells afterwards which command began the run.
+"""
+
+import json
+import os
+import shlex
+import socket
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from eggym.errors import BadValue
 from eggym.files import unwritable
 
 LOCK = ".lock"  # its file
+COMMAND = "EGGYM_COMMAND"  # in the environment of a worker: the command that started its owner, as JSON
 _LOCK_TRIES = 50  # tenths of a second
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """A process that carries out a run or a duel, or did so last."""
+
+    pid: int
+    host: str
+    started: float  # seconds since 1970
+    command: tuple[str, ...]  # as it was typed, as far as the system tells
+    cwd: str
+    born: str | None = None  # tells this process from a later one of the same number; None: the system does not tell
+
+    @classmethod
+    def here(cls) -> "Driver":
+        """Return this process."""
+        pid = os.getpid()
+        return cls(pid, socket.gethostname(), time.time(), command_line(), os.getcwd(), _born(pid))
+
+    @classmethod
+    def read(cls, told: Any) -> "Driver | None":
+        """Return what a file tells of a process; None where it tells nothing, or only half."""
+        try:
+            found = cls(**told)
+            return replace(found, started=float(found.started), command=tuple(map(str, found.command)))
+        except (TypeError, ValueError):
+            return None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still goes on; one on another machine is taken to have ended."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except (PermissionError, OverflowError):  # somebody else's; a number that is none
+            pass
+        return _born(self.pid) == self.born
+
+    @property
+    def shell(self) -> str:
+        """The command as a shell takes it, from where it was given if that is elsewhere; empty: nobody typed one."""
+        if not self.command:
+            return ""
+        text = shlex.join(self.command)
+        return text if self.cwd == os.getcwd() else f"cd {shlex.quote(self.cwd)} && {text}"
 
 
 @contextmanager
@@ -23,7 +83,7 @@ def alone(folder: Path) -> Iterator[None]:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / LOCK).open("w")
+        handle = (folder / LOCK).open("a")  # who holds it may be written there
     except (OSError, ValueError) as problem:  # ValueError: a NUL in the path
         raise unwritable(folder, problem) from problem
     with handle as lock:
@@ -31,10 +91,60 @@ def alone(folder: Path) -> Iterator[None]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            except BlockingIOError as problem:  # perhaps a process that is just being stopped
+            except BlockingIOError as problem:  # perhaps a process that is just being stopped, or somebody who looks
                 if attempt == _LOCK_TRIES - 1:
                     raise BadValue(
                         f"another process is running in {folder}; wait for it, or choose another --out"
                     ) from problem
                 time.sleep(0.1)
+        with suppress(OSError):  # a full disk is told of by what the run itself writes
+            lock.truncate(0)
+            lock.write(json.dumps(asdict(Driver.here())))
+            lock.flush()
         yield
+
+
+def is_held(folder: Path) -> bool:
+    """Return whether a process holds a folder.
+
+    Looking takes a shared lock for an instant: lookers do not see each other, and who wants to hold the folder tries
+    for seconds. Nothing is written.
+    """
+    import fcntl
+
+    try:
+        with (folder / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is no such file, or it is not ours to read
+        return False
+    return False
+
+
+def last_driver(folder: Path) -> Driver | None:
+    """Return who holds a folder, or held it last; None: nobody yet, or an eggym that did not write it down."""
+    try:
+        return Driver.read(json.loads((folder / LOCK).read_bytes()))
+    except (OSError, ValueError):
+        return None
+
+
+def command_line() -> tuple[str, ...]:
+    """Return the command that this process, or the owner of this worker, was started with."""
+    with suppress(ValueError):
+        if COMMAND in os.environ:
+            return tuple(map(str, json.loads(os.environ[COMMAND])))
+    words = list(sys.orig_argv)
+    names = [Path(word).name for word in words]
+    if names[1:2] == ["eggym"]:  # the script, which its first line gives to Python
+        return ("eggym", *words[2:])
+    return (names[0], *words[1:]) if len(words) > 1 else ()
+
+
+def _born(pid: int) -> str | None:
+    """Return when a process was started, in the system's own count (Linux)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None

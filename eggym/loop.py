@@ -45,10 +45,11 @@ CHECKPOINT_EVERY_S = 20.0  # of wall time; when a checkpoint falls changes nothi
 class Event:
     """Something that a watcher may show."""
 
-    kind: str  # "start", "step", "point" or "done"
+    kind: str  # "start", "step", "point", "worker" or "done"
     step: int
     fraction: float  # of the budget
     reward: float | None = None  # mean training reward of a step; primary metric of a point
+    note: str = ""  # which worker is replaced, and why
 
 
 Watch = Callable[[Event], None]
@@ -94,6 +95,7 @@ class Run:
             "cpu": 0.0,
             "n": 0,
         }
+        self.crew.heed(self._replaced)
         self._began = (time.monotonic(), family_cpu_s())
         self._saved_at = time.monotonic()
 
@@ -118,6 +120,9 @@ class Run:
         record = finish(self)
         self.watch(Event("done", self.step, 1.0, record.final(record.primary).mean))
         return record
+
+    def _replaced(self, name: str, why: str) -> None:
+        self.watch(Event("worker", self.step, self.fraction, note=f"worker {name} is replaced: {why}"))
 
     @property
     def fraction(self) -> float:

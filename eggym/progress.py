@@ -13,13 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from eggym.pool import Entry, Tried
-from eggym.wording import short
+from eggym.wording import bar, duration, printable, short, sparkline
 from eggym.worker import Message
 
-_BLOCKS = "▁▂▃▄▅▆▇█"
 _STARTING = "starting the workers; trying every task and learner before anything is written ..."
 _EVERY_S = 5.0  # between two lines on what was tried, where there is no terminal
-_WIDTH = 24  # steps of a sparkline
 _COLOURS = {"es": "cyan", "rl": "yellow", "baseline": "green", "control": "bright_black"}
 
 
@@ -99,8 +97,8 @@ class Progress:
                 short(task),
                 Text(learner, colour),
                 f"{done}/{len(runs)}",
-                Text(_bar(sum(run.fraction for run in runs) / len(runs)), colour),
-                Text(_sparkline(latest.rewards), colour),
+                Text(bar(sum(run.fraction for run in runs) / len(runs)), colour),
+                Text(sparkline(latest.rewards), colour),
                 f"{sum(scores) / len(scores):.2f}" if scores else "",
             )
         if not self._runs:
@@ -120,31 +118,9 @@ class Progress:
         total = sum(run.entry.forecast["total_seconds"] for run in runs)
         done = sum(run.entry.forecast["total_seconds"] * run.fraction for run in runs)
         if self._began is None or done <= 0.02 * total:
-            return f"about {_duration(total / self._n_workers)} in all"
+            return f"about {duration(total / self._n_workers)} in all"
         spent = time.monotonic() - self._began
-        return f"{_duration(spent)} so far, about {_duration(spent * (total - done) / done)} left"
-
-
-def _bar(share: float, width: int = 12) -> str:
-    full = round(share * width)
-    return "━" * full + "╌" * (width - full)
-
-
-def _sparkline(rewards: list[float]) -> str:
-    if not rewards:
-        return ""
-    low, high = min(0.0, min(rewards)), max(1.0, max(rewards))
-    shown = "".join(_BLOCKS[round((reward - low) / (high - low) * (len(_BLOCKS) - 1))] for reward in rewards[-_WIDTH:])
-    return f"{shown} {rewards[-1]:.2f}"
-
-
-def _duration(seconds: float) -> str:
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    return (
-        f"{whole // 3600} h {whole % 3600 // 60:02d} min" if whole >= 3600 else f"{whole // 60} min {whole % 60:02d} s"
-    )
+        return f"{duration(spent)} so far, about {duration(spent * (total - done) / done)} left"
 
 
 @contextmanager
@@ -168,10 +144,12 @@ def show_trying(console: Console) -> Iterator[Tried]:
 
 
 def show_events(console: Console) -> Any:
-    """Return a watcher of a single run that prints one line for each evaluation."""
+    """Return a watcher of a single run that prints one line for each evaluation, and for each worker replaced."""
 
     def watch(event: Any) -> None:
-        if event.kind == "point":
+        if event.kind == "worker":
+            console.print(f"step {event.step}: {printable(event.note)}", highlight=False, markup=False, soft_wrap=True)
+        elif event.kind == "point":
             score = "-" if event.reward is None else f"{event.reward:.3f}"
             console.print(
                 f"{event.fraction:4.0%} of the budget, step {event.step}, held-out reward {score}", highlight=False

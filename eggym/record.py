@@ -13,7 +13,6 @@ Left out: statistics over runs (`eggym.stats`) and the raw rewards of training (
 import itertools
 import json
 import platform
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,15 +25,16 @@ from pydantic import Field, ValidationError, model_validator
 
 from eggym.errors import BadValue, UnknownName
 from eggym.files import sha256_json
+from eggym.folder import MEASURED_FILE as MEASURED_FILE
+from eggym.folder import RECORD_FILE as RECORD_FILE
+from eggym.folder import TUNING as TUNING
+from eggym.folder import by_number, is_trial
 from eggym.origin import git_state, version
 from eggym.score import Beyond, Count, Mode, Point, Score, Spent, Strict, Tuning, same
 from eggym.task import label_of
 from eggym.variant import labelled
 
 SCHEMA = 1
-RECORD_FILE = "record.json"
-MEASURED_FILE = "measured.json"
-TUNING = "tuning"  # in a duel's folder: TASK/LEARNER/trial-K below it
 SEAL = "content_sha256"
 LIBRARIES = ("datasets", "gymnasium", "numpy", "safetensors", "tokenizers", "torch", "transformers")
 
@@ -304,22 +304,13 @@ def find_runs(folder: Path) -> list[Path]:
     The trials of a duel's tuning are left out, unless ``folder`` lies among them.
     """
     found = (path.parent for path in folder.rglob(RECORD_FILE))
-    return sorted((path for path in found if not _is_trial(path.relative_to(folder).parts)), key=_by_number)
+    return sorted((path for path in found if not is_trial(path.relative_to(folder).parts)), key=by_number)
 
 
 def unfinished(folder: Path) -> list[Path]:
     """Return every folder at or below ``folder`` in which a run was begun and left no record, trials apart."""
     begun = (path.parent for path in folder.rglob("config.json") if not (path.parent / RECORD_FILE).is_file())
-    return sorted((path for path in begun if not _is_trial(path.relative_to(folder).parts)), key=_by_number)
-
-
-def _is_trial(parts: tuple[str, ...]) -> bool:
-    return len(parts) >= 4 and parts[-4] == TUNING and re.fullmatch(r"trial-\d+", parts[-1]) is not None
-
-
-def _by_number(path: Path) -> list[str | int]:
-    pieces = re.split(r"([0-9]+)", str(path))  # every second piece is a number
-    return [int(piece) if place % 2 else piece for place, piece in enumerate(pieces)]
+    return sorted((path for path in begun if not is_trial(path.relative_to(folder).parts)), key=by_number)
 
 
 def provenance(config: Mapping[str, Any]) -> Provenance:

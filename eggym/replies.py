@@ -17,10 +17,11 @@ import numpy as np
 from eggym.episode import Episode, EpisodeBatch
 from eggym.errors import BadValue
 from eggym.files import sha256_file, write_bytes, write_problem
+from eggym.folder import EVALUATIONS as EVALUATIONS
+from eggym.folder import SHARDS as SHARDS
+from eggym.folder import shard_name
 from eggym.unpacking import gunzipped
 
-EVALUATIONS = "evaluations.jsonl"
-SHARDS = "episodes"
 PARTS = "parts"  # of shards, below it
 WHOLE, DIGESTS = REPLIES = ("whole", "digests")  # what shards keep of training replies
 
@@ -94,7 +95,7 @@ def write_part(folder: Path, step: int, first: int, episodes: Iterable[Episode])
 def write_shard_text(folder: Path, step: int, text: str) -> str:
     """Do as `write_shard`, with the lines of all episodes in their order."""
     (folder / SHARDS).mkdir(exist_ok=True)
-    path = folder / SHARDS / f"{step:06d}.jsonl.gz"
+    path = folder / shard_name(step)
     write_bytes(path, gzip.compress(text.encode(), 1, mtime=0))
     return shard_digest(path)
 
@@ -160,7 +161,7 @@ def read_shard(folder: Path, step: int) -> list[dict[str, Any]]:
     Raises:
         BadValue: the shard is missing or cannot be read.
     """
-    path = folder / SHARDS / f"{step:06d}.jsonl.gz"
+    path = folder / shard_name(step)
     try:
         with gunzipped(path) as content:
             lines = content.read().decode().splitlines()

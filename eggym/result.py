@@ -23,6 +23,7 @@ from eggym.config import CONFIG, Plan
 from eggym.errors import BadValue
 from eggym.files import sha256_file, write_bytes, write_json
 from eggym.fitness import FITNESS
+from eggym.folder import STEPS as STEPS
 from eggym.learner import options_dict
 from eggym.policy import model_sha256 as hash_model
 from eggym.record import (
@@ -44,7 +45,6 @@ from eggym.score import Beyond, Point, Spent
 from eggym.trials import declared
 from eggym.usage import peak_memory
 
-STEPS = "steps.jsonl"
 CURVE = "curve.csv"
 WEIGHTS = "weights.safetensors"
 PROMPT = "prompt.json"  # of a learner that looked for one

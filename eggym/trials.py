@@ -13,11 +13,11 @@ from typing import Any
 from eggym.budget import Budget
 from eggym.config import Plan, set_options
 from eggym.errors import BadValue, EggymError
+from eggym.folder import DIVERGED as DIVERGED
 from eggym.seeding import key, stream
 
 JUDGED_ON = "validation"  # never test
 SEED = key("tune") % (1 << 31)  # of every trial: all see the same items
-DIVERGED = "diverged.json"  # in a trial's folder, in place of a record
 MOST_TRIALS = 1000
 # one score, and nothing that is on by default beside it
 _ONCE = {"eval.split": JUDGED_ON, "eval.points": 1, "eval.drift": 0, "eval.many": 0, "eval.train_items": 0}

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from eggym.local_workers import ONE_THREAD
+from eggym.lock import COMMAND, command_line
 
 Job = dict[str, Any]
 Message = dict[str, Any]
@@ -32,7 +33,7 @@ class Worker:
             [sys.executable, "-m", "eggym.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **ONE_THREAD},
+            env={**os.environ, **ONE_THREAD, COMMAND: json.dumps(command_line())},
         )
         self._inbox = inbox
         self._listener = threading.Thread(target=self._listen, daemon=True)
