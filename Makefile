@@ -40,9 +40,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	rm -f $(VENV)/.stamp-* && touch $(STAMP)
 
-# What optional parts need (reasoning-gym, TRL, the client of judges, Ray); tests of parts that are missing are skipped by name.
+# What optional parts need (reasoning-gym, TRL, the client of judges, Ray, TensorBoard); tests of parts that are missing are skipped by name.
 extras: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[reasoning-gym,trl,judge,ray]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[reasoning-gym,trl,judge,ray,tensorboard]"
 
 clean:
 	rm -rf $(VENV) .venv-serving .venv-verifiers .venv-release .venv-audit build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -16,6 +16,7 @@ from eggym.errors import EggymError
 from eggym.es_verbs import probe, replay
 from eggym.run_verbs import eval_, train
 from eggym.task_verbs import bake, check, compare, export, list_, play
+from eggym.watch_verbs import runs, status, track
 from eggym.wording import printable
 
 app = typer.Typer(
@@ -51,6 +52,9 @@ app.command()(play)
 app.command("eval")(eval_)
 app.command()(train)
 app.command()(duel)
+app.command()(status)
+app.command()(runs)
+app.command()(track)
 app.command()(compare)
 app.command()(probe)
 app.command()(replay)

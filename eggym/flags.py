@@ -41,6 +41,7 @@ TuneItems = Annotated[int | None, typer.Option(help="Validation items that judge
 Parts = Annotated[list[str] | None, typer.Option("--part", help="Of a file with parts: only this one. Repeatable.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what it would take, and write nothing.")]
 Force = Annotated[bool, typer.Option("--force", help="Also run a budget that is too small for 5 updates.")]
+Track = Annotated[str | None, typer.Option(help="Also write curves for another program: tensorboard.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

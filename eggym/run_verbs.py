@@ -23,6 +23,7 @@ from eggym.flags import (
     Set,
     Split,
     Tasks,
+    Track,
     Workers,
     console,
     interruptible,
@@ -48,6 +49,7 @@ def train(
     dry_run: DryRun = False,
     workers: Workers = None,
     executor: Executor = "processes",
+    track: Track = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -56,6 +58,7 @@ def train(
     The same command continues it. With --workers, processes play the episodes of an ES run, each with a copy of the
     model; any number of them gives the same result, and one that dies is replaced. With --executor ray they live on the
     Ray cluster of RAY_ADDRESS; without it, one is started on this machine that ends with the run.
+    With --track tensorboard its curves are in RUN/track as it goes. eggym status RUN tells how far it is.
 
     Example: eggym train --task tiny-orders --learner eggroll --budget 1e11flops --out runs/mine
     """
@@ -74,7 +77,7 @@ def train(
     if dry_run:
         _show_single_plan(asked, force, as_json)
     else:
-        _train(asked, settings.get("out"), force, as_json, workers, executor)
+        _train(asked, settings.get("out"), force, as_json, workers, executor, track)
 
 
 def eval_(
@@ -162,16 +165,19 @@ def _show_scores(found: dict[str, Any], as_json: bool) -> None:
     print_rows(console(), ("task", "mode", "mean", "standard error", *truth, "items", "states"), rows)
 
 
-def _train(asked: Any, out: str | None, force: bool, as_json: bool, workers: int | None, executor: str) -> None:
+def _train(
+    asked: Any, out: str | None, force: bool, as_json: bool, workers: int | None, executor: str, track: str | None
+) -> None:
     from eggym.config import resolve
     from eggym.progress import show_events
+    from eggym.track import tracking
     from eggym.train import default_folder, run_plan
 
     one_thread()
     plan = resolve(asked)
     folder = Path(out) if out else default_folder(plan)
-    with interruptible():
-        record = run_plan(plan, folder, show_events(console(stderr=True)), force, workers, executor)
+    with interruptible(), tracking(track, folder, show_events(console(stderr=True))) as watch:
+        record = run_plan(plan, folder, watch, force, workers, executor)
     if as_json:
         print_json({"folder": str(folder), "record": record.model_dump(by_alias=True)})
     else:

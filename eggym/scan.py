@@ -26,6 +26,11 @@ def trials_in(folder: Path) -> list[Path]:
     return sorted((path for path in _walk(folder) if is_trial(path.relative_to(folder).parts)), key=by_number)
 
 
+def trials_done(folder: Path) -> int:
+    """Return how many of them are finished, or have diverged."""
+    return sum(any((path / name).exists() for name in (RECORD_FILE, DIVERGED)) for path in trials_in(folder))
+
+
 def announce(folder: Path, runs: Sequence[tuple[Path, str, str, int]], n_trials: int) -> None:
     """Write down what a duel is going to run, and by which command: folder, task, learner and seed of each run."""
     names = ("folder", "task", "learner", "seed")

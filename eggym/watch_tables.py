@@ -29,15 +29,16 @@ _WIDTHS = (40, 28, 20, 14)  # of names, as wide as the screen allows
 
 def print_run(console: Console, seen: Glimpse) -> None:
     """Print all that is known of one run."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, text in facts(seen):
-        table.add_row(name, text)
     if console.is_terminal:
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, text in facts(seen):
+            table.add_row(name, text)
         console.print(table)
     else:
-        print_whole(console, table)
+        for name, text in facts(seen):
+            console.print(f"{name:<12}{text}", highlight=False, markup=False, soft_wrap=True)
     if seen.points:
         console.print()
         print_points(console, seen)
@@ -54,7 +55,7 @@ def facts(seen: Glimpse) -> list[tuple[str, Text]]:
         ("budget", _budget(seen)),
         ("pace", _pace(seen)),
         ("reward", _reward(seen.rewards)),
-        ("replies", _replies(seen.states, seen)),
+        ("graded", _replies(seen.states, seen)),
         ("checkpoint", _checkpoint(seen)),
         ("workers", _workers(seen)),
     ]
@@ -177,7 +178,7 @@ def _budget(seen: Glimpse) -> str:
         return f"step {seen.step}" if seen.config else ""
     found = limit_of(seen.config["budget"])
     spent = spent_on(found[0], seen.spent) if found and seen.spent else None
-    of = f", {amount(spent)} of {amount(found[1])} {found[0]}" if found and spent is not None else ""
+    of = f", {_count(spent)} of {_count(found[1])} {found[0]}" if found and spent is not None else ""
     return f"{bar(seen.fraction)} {seen.fraction:.0%} at step {seen.step}{of}"
 
 
@@ -210,12 +211,16 @@ def _replies(states: Mapping[str, int], seen: Glimpse) -> str:
     order = [*sorted(states, key=lambda name: -states[name]), *(name for name in _FAILED[:2] if name not in states)]
     told = ", ".join(f"{name} {_rate(states.get(name, 0), total)}" for name in order)
     upto = "" if seen.told_at in (None, seen.step) else f", up to step {seen.told_at}"
-    return f"{told} of {amount(total)}{upto}"
+    return f"{told} of {_count(total)} replies{upto}"
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}" if value < 1e6 else amount(value)
 
 
 def _rate(count: int, total: int) -> str:
     share = 100 * count / total
-    return "none" if not count else f"{share:.1f} %" if share >= 0.1 else "below 0.1 %"
+    return "0 %" if not count else f"{share:.1f} %" if share >= 0.1 else "below 0.1 %"
 
 
 def _checkpoint(seen: Glimpse) -> str:

@@ -164,6 +164,7 @@ FLOORS = (
         "tables",
         "progress",
         "flags",
+        "glimpse_json",
         "watch_tables",
         "exposition",
         "track",
