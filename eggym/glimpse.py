@@ -167,7 +167,7 @@ def _diverged(folder: Path, config: Mapping[str, Any]) -> Glimpse:
 
 
 def _unfinished(folder: Path, config: Mapping[str, Any], held: bool, driver: Driver | None) -> Glimpse:
-    saved = peek(folder)
+    saved = peek(folder, changing=held)
     if saved is None and not held and checkpoints(folder):
         raise _Damage("no checkpoint can be read; restore one, or delete the folder and run again from the start")
     lines = last_lines(folder / STEPS, LAST)

@@ -25,12 +25,12 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob(CHECKPOINTS) if path.is_dir())
 
 
-def peek(folder: Path) -> dict[str, Any] | None:
+def peek(folder: Path, changing: bool) -> dict[str, Any] | None:
     """Return the state in the newest checkpoint that can be read, with None for tensors; None: there is none.
 
-    Keys that only the learner understands are left out.
+    Weights and the learner's own state are left out. ``changing``: the run goes on.
     """
-    for _ in range(_TRIES):
+    for _ in range(_TRIES if changing else 1):
         found = checkpoints(folder)
         for path in reversed(found):
             state = _state(path)

@@ -198,7 +198,7 @@ def _follow_live(folder: Path, found: "list[Glimpse]") -> "list[Glimpse]":
     from rich.text import Text
 
     screen = console()
-    with Live(console=screen, auto_refresh=False, vertical_overflow="visible") as live:
+    with Live(console=screen, auto_refresh=False) as live:
         for now in _again(folder, found, _EVERY_S):
             found = now
             page = StringIO()
