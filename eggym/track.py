@@ -6,6 +6,7 @@ learner's metrics, and the evaluations. Needs the extra ``tensorboard``; nothing
 """
 
 import fcntl
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -146,7 +147,7 @@ def refuse_without_tensorboard() -> None:
 
 
 class _EventFile:
-    """One event file; those that were there before go."""
+    """One event file, in place of those that were there before."""
 
     def __init__(self, folder: Path, began: float) -> None:
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
@@ -158,12 +159,12 @@ class _EventFile:
         fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._writer = RecordWriter(self._handle)
         self._write(Event(wall_time=began, file_version="brain.Event:2"))
-        # a TensorBoard that is open now forgets what it has read of the older file
+        # a TensorBoard that is open now forgets what it has read of an older file
         self._write(Event(wall_time=began, step=0, session_log=SessionLog(status=SessionLog.START)))
         self.flush()
         for other in folder.glob(_FILES):
             if other != path:
-                other.unlink(missing_ok=True)
+                _empty(other)
 
     def add(self, step: int, at: float, scalars: Scalars) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
@@ -181,6 +182,14 @@ class _EventFile:
 
     def _write(self, event: Any) -> None:
         self._writer.write(event.SerializeToString())
+
+
+def _empty(path: Path) -> None:
+    """Take what a file holds; the next time the file too. An open TensorBoard never goes on from one that is gone."""
+    if path.stat().st_size:
+        os.truncate(path, 0)
+    else:
+        path.unlink()
 
 
 def _of_step(line: Mapping[str, Any]) -> Scalars:
