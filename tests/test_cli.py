@@ -82,8 +82,8 @@ def test_the_version_is_told(capsys):
 def test_every_verb_explains_itself(capsys):
     _, out, _ = run(capsys, "--help")
     for verb in (
-        "list", "check", "play", "eval", "train", "duel", "compare", "probe", "replay", "export", "bake", "bench",
-        "doctor",
+        "list", "check", "play", "eval", "train", "duel", "status", "runs", "track", "compare", "probe", "replay",
+        "export", "bake", "bench", "doctor",
     ):  # fmt: skip
         assert f"  {verb} " in out
         code, text, _ = run(capsys, verb, "--help")

@@ -21,7 +21,7 @@ from eggym.folder import DUEL
 from eggym.glimpse import State, look
 from eggym.lock import COMMAND, Driver, alone, is_held, last_driver
 from eggym.pace import limit_of, pace
-from eggym.scan import Duel, announce, look_below, runs_in
+from eggym.scan import Duel, announce, look_below, runs_in, trials_done
 from eggym.tail import Follower, last_lines
 from eggym.watch_tables import tally, way_on
 
@@ -236,6 +236,18 @@ def test_who_is_refused_leaves_no_trace_in_the_lock(tmp_path):
         with pytest.raises(BadValue, match="another process is running"), alone(tmp_path):
             pass
         assert last_driver(tmp_path) == driver and driver.pid != os.getpid()
+
+
+def test_trials_of_a_tuning_are_counted_and_no_runs(copies):
+    trials = copies / "tuning" / "task" / "learner"
+    shutil.copytree(copies / "whole", trials / "trial-0")
+    shutil.copytree(copies / "part", trials / "trial-1")
+    assert runs_in(copies) == [copies / "part", copies / "whole"] and trials_done(copies) == 1
+    assert runs_in(trials / "trial-0") == [trials / "trial-0"]
+    write_json(trials / "trial-1" / "diverged.json", {"reason": "weights are not finite", "flops": 1})
+    assert trials_done(copies) == 2
+    seen = look(trials / "trial-1")
+    assert seen.state is State.DIVERGED and seen.why == "weights are not finite" and seen.step == 3
 
 
 def test_the_lock_says_who_holds_it_and_who_held_it(tmp_path):
