@@ -206,7 +206,9 @@ class Executor:
         if not any(other.ready for other in self._seats.values()):
             raise WorkersLost(f"{self._n_failed} workers in a row could not be begun; the last: {how.why}", how.trace)
         self._n_workers, self._n_failed = self._n_workers - 1, 0  # those that are there do the rest
-        self.tally.events.append({"worker": seat.hand.name, "why": f"not replaced: {MOST_LOST} could not be begun"})
+        why = f"not replaced: {MOST_LOST} could not be begun"
+        self.tally.events.append({"worker": seat.hand.name, "why": why})
+        self.heed(seat.hand.name, why)
 
     def _count_tail(self, waits: bool, since: float) -> None:
         if waits:

@@ -122,7 +122,8 @@ class Run:
         return record
 
     def _replaced(self, name: str, why: str) -> None:
-        self.watch(Event("worker", self.step, self.fraction, note=f"worker {name} is replaced: {why}"))
+        lost = why if why.startswith("not replaced") else f"replaced: {why}"
+        self.watch(Event("worker", self.step, self.fraction, note=f"worker {name} is {lost}"))
 
     @property
     def fraction(self) -> float:

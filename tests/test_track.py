@@ -206,7 +206,7 @@ def test_metrics_follow_the_grammar_and_are_written_whole(untracked, tmp_path, c
 
 def test_prometheus_reads_back_what_was_told(untracked, tmp_path):
     parser = pytest.importorskip("prometheus_client.parser", reason="needs prometheus_client")
-    odd = Glimpse(tmp_path / 'a"b\\c\nd', State.STOPPED, rewards=[math.nan])
+    odd = Glimpse(tmp_path / 'a"b\\nc\nd', State.STOPPED, rewards=[math.nan])
     families = {one.name: one for one in parser.text_string_to_metric_families(exposition([look(untracked), odd]))}
     assert all(one.type == "gauge" and one.documentation for one in families.values())
     states = {(one.labels["run"], one.labels["state"]): one.value for one in families["eggym_run_state"].samples}
