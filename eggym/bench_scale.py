@@ -5,6 +5,7 @@ workers     one step of the embedded model, 1,024 episodes played and their repl
 ray         the same step by two actors of a Ray cluster on this machine, and by two processes
 dealing     CPU seconds of the driver for a work item whose answer costs nothing, and how long an answer is under way
 simulation  a step on many workers: items as long as they were measured here, dealt out as the executor deals them
+resume      how soon a killed run does something new (`eggym.bench_resume`)
 
 All workers are there all the time; those that have nothing to do take nothing.
 """
@@ -25,6 +26,7 @@ from eggym.bench import ratio_line
 from eggym.bench_parts import plain
 from eggym.bench_rates import Figures, Settings, Watch
 from eggym.bench_ray import ray_part
+from eggym.bench_resume import resume_part
 from eggym.bench_step import plan_of, step_arm
 from eggym.budget import FlopModel, Meter
 from eggym.crew import Here, Workers
@@ -39,7 +41,7 @@ from eggym.train import identify
 from eggym.training_items import training_item
 from eggym.usage import family_cpu_s, keep_memory
 
-PARTS = ("workers", "ray", "dealing", "simulation")
+PARTS = ("workers", "ray", "dealing", "simulation", "resume")
 FORMAT = 1
 CLAIM = 1.9  # times as fast in wall time with two workers as with one
 ONE, AGAIN, TWO, HERE, WHOLE = "one worker", "one worker again", "two workers", "here, in parcels", "here, whole"
@@ -186,4 +188,10 @@ def _pair_seconds(rounds: int, watch: Watch) -> list[float]:
     return [statistics.median(seconds) for seconds in found.values()]
 
 
-_MEASURES = {"workers": workers_part, "ray": ray_part, "dealing": dealing_part, "simulation": simulation_part}
+_MEASURES = {
+    "workers": workers_part,
+    "ray": ray_part,
+    "dealing": dealing_part,
+    "simulation": simulation_part,
+    "resume": resume_part,
+}

@@ -1,13 +1,17 @@
 """Checkpoints: the whole state of a run, all or nothing.
 
-A checkpoint is a folder with ``state.json`` and ``state.safetensors``. It is written beside the old one under a
-temporary name and renamed; a killed process leaves the old one, the new one, or both, and the newest whole one is
-used. Tensors anywhere in a state (nested dicts and lists) go to the safetensors file.
+A checkpoint is a folder with ``state.json`` and ``state.safetensors``. It is written beside the older ones under a
+temporary name and renamed; a killed process leaves whole ones, and the newest is used. One that a disk has damaged is
+known by its hashes: then the one before it is used. Tensors anywhere in a state (nested dicts and lists) go to the
+safetensors file.
 """
 
+import contextlib
+import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,68 +19,164 @@ import torch
 from torch import Tensor
 
 from eggym.errors import BadValue
-from eggym.files import canonical_json, sha256_file, sha256_json, write_bytes
+from eggym.files import canonical_json, sha256_file, sha256_json, sync_folder, write_bytes, write_problem
 from eggym.peek import MAP, STATE, TENSOR, TENSORS, checkpoints
 
+KEEP_LAST = 2  # while a run goes on: should a disk damage the newest, there is another
+_PART = "checkpoint.part"
 
-def save_checkpoint(folder: Path, step: int, state: Mapping[str, Any]) -> None:
-    """Write ``state`` as the checkpoint of ``step`` and remove older ones.
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Which checkpoints of a run stay. Changes nothing in its result."""
+
+    last: int | None = None  # the newest so many, also after the end; None: `KEEP_LAST`, and none after the end
+    best: bool = False  # also the one of the best evaluation so far, also after the end
+
+    def __post_init__(self) -> None:
+        """Refuse a run without checkpoints."""
+        if self.last is not None and self.last < 1:
+            raise BadValue(f"a run keeps at least its last checkpoint, got {self.last}")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The newest whole checkpoint."""
+
+    path: Path
+    state: dict[str, Any]
+    damaged: tuple[Path, ...]  # newer ones, newest first
+
+
+def save_checkpoint(
+    folder: Path,
+    step: int,
+    state: Mapping[str, Any],
+    keep: Keep = Keep(),  # frozen
+    best_step: int | None = None,
+    damaged: Collection[Path] = (),
+) -> None:
+    """Write ``state`` as the checkpoint of ``step``, and remove those that need not stay.
+
+    Args:
+        folder: of the run.
+        step: how many steps are done.
+        state: nested dicts and lists of tensors and JSON values.
+        keep: which older ones stay.
+        best_step: of the best evaluation so far.
+        damaged: older ones that are known to be of no use.
 
     Raises:
-        EggymError: the disk is full; the older checkpoint stays.
+        EggymError: the disk is full; the older checkpoints stay.
     """
-    from safetensors.torch import save
-
-    tensors: dict[str, Tensor] = {}
-    plain = _take_tensors(state, tensors)
-    part = folder / "checkpoint.part"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    write_bytes(part / TENSORS, save(tensors) if tensors else b"")
-    tensors_sha256 = sha256_file(part / TENSORS)
-    body = {"state": plain, "tensors_sha256": tensors_sha256, "sha256": sha256_json([plain, tensors_sha256])}
-    write_bytes(part / STATE, canonical_json(body).encode())
     target = folder / f"checkpoint-{step:08d}"
     while target.exists():  # a repeat of the same step: the older one stays until the new one is whole
         target = target.with_name(target.name + "+")
-    part.rename(target)
-    for other in checkpoints(folder):
-        if other != target:  # one of a later step is damaged, or the run would have gone on from it
-            shutil.rmtree(other, ignore_errors=True)
+    part = folder / _PART
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        _write(part, state)
+        part.rename(target)
+        sync_folder(folder)  # before an older one goes
+    except OSError as problem:
+        raise write_problem(target, problem) from problem
+    finally:
+        shutil.rmtree(part, ignore_errors=True)  # of a disk that is full, it would hold the rest
+    # one of a later step is damaged, or the run would have gone on from it
+    older = [path for path in _newest_first(folder) if _step(path) < step and path not in damaged]
+    kept = [target, *older[: (keep.last or KEEP_LAST) - 1], *(_of_step(older, best_step) if keep.best else ())]
+    remove_checkpoints(folder, [path.name for path in kept])
 
 
-def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+def find_checkpoint(folder: Path) -> Found | None:
     """Return the newest whole checkpoint of a run folder, or None where there is none at all.
 
     Raises:
         BadValue: all that are there are damaged: to begin anew would throw away what the run has spent.
     """
-    found = checkpoints(folder)
-    for path in reversed(found):
+    paths = _newest_first(folder)
+    for number, path in enumerate(paths):
         state = _read(path)
         if state is not None:
-            return state
-    if found:
-        raise BadValue(f"{found[-1]} is damaged; restore it, or delete {folder} and run again from the start")
+            return Found(path, state, tuple(paths[:number]))
+    if paths:
+        raise BadValue(f"{paths[0]} is damaged; restore it, or delete {folder} and run again from the start")
     return None
 
 
-def remove_checkpoints(folder: Path) -> None:
-    """Remove all checkpoints: the run is finished."""
-    for path in [*checkpoints(folder), folder / "checkpoint.part"]:
-        shutil.rmtree(path, ignore_errors=True)
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """Return the state of `find_checkpoint`."""
+    found = find_checkpoint(folder)
+    return None if found is None else found.state
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Return what one checkpoint holds; ``["weights"]`` are the trained weights by name.
+
+    Raises:
+        BadValue: it is damaged.
+    """
+    state = _read(path)
+    if state is None:
+        raise BadValue(f"{path} is no checkpoint, or damaged; restore it")
+    return state
+
+
+def lasting(folder: Path, keep: Keep, best_step: int | None) -> list[str]:
+    """Return the names of the checkpoints that stay after the end of a run."""
+    paths = _newest_first(folder)
+    stay = [*paths[: keep.last or 0], *(_of_step(paths, best_step) if keep.best else ())]
+    return sorted({path.name for path in stay})
+
+
+def remove_checkpoints(folder: Path, stay: Collection[str] = ()) -> None:
+    """Remove all checkpoints but those that are named."""
+    part = folder / _PART
+    shutil.rmtree(part, ignore_errors=True)
+    for path in _newest_first(folder):
+        if path.name not in stay:
+            with contextlib.suppress(OSError):  # it stays, and is in nobody's way
+                path.rename(part)  # what is half removed is not to be taken for a damaged one
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _write(part: Path, state: Mapping[str, Any]) -> None:
+    from safetensors.torch import save
+
+    tensors: dict[str, Tensor] = {}
+    plain = _take_tensors(state, tensors)
+    part.mkdir(parents=True)
+    write_bytes(part / TENSORS, save(tensors) if tensors else b"")
+    tensors_sha256 = sha256_file(part / TENSORS)
+    body = {"state": plain, "tensors_sha256": tensors_sha256, "sha256": sha256_json([plain, tensors_sha256])}
+    write_bytes(part / STATE, canonical_json(body).encode())
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return [path for path in reversed(checkpoints(folder)) if _step(path) >= 0]
+
+
+def _step(path: Path) -> int:
+    digits = path.name.removeprefix("checkpoint-").rstrip("+")
+    return int(digits) if digits.isdecimal() else -1
+
+
+def _of_step(newest_first: list[Path], step: int | None) -> list[Path]:
+    return [path for path in newest_first if _step(path) == step][:1]
 
 
 def _read(path: Path) -> dict[str, Any] | None:
+    """Return the state, or None where the checkpoint is damaged: an older one may be whole."""
     from safetensors.torch import load
 
     try:
         body = json.loads((path / STATE).read_text(encoding="utf-8"))
         data = (path / TENSORS).read_bytes()
-        whole = sha256_json([body["state"], body["tensors_sha256"]]) == body["sha256"]
-        if not whole or sha256_file(path / TENSORS) != body["tensors_sha256"]:
+        if sha256_json([body["state"], body["tensors_sha256"]]) != body["sha256"]:
             return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # damaged: an older one may be whole
+        if hashlib.sha256(data).hexdigest() != body["tensors_sha256"]:
+            return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     state: dict[str, Any] = _put_tensors(body["state"], load(data) if data else {})
     return state

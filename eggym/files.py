@@ -15,6 +15,8 @@ from typing import Any
 
 from eggym.errors import BadValue, EggymError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 def canonical_json(value: Any) -> str:
     """Return the one text of a value: sorted keys, no spaces, ASCII, floats by repr, a newline at the end.
@@ -73,7 +75,7 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as problem:
         with contextlib.suppress(OSError):  # the folder itself may be what is wrong
             part.unlink(missing_ok=True)
@@ -82,24 +84,26 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def write_problem(path: Path, problem: OSError) -> EggymError:
     """Return the error for a file that could not be written."""
-    if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+    if problem.errno in _FULL:
         return EggymError(f"no space left while writing {path}; free some, then give the same command again")
     return EggymError(f"cannot write {path}: {problem.strerror or problem}; choose another folder with --out")
 
 
 def unwritable(folder: Path, problem: Exception) -> EggymError:
     """Return the error for a folder that cannot be made or written."""
+    if isinstance(problem, OSError) and problem.errno in _FULL:
+        return write_problem(folder, problem)
     reason = getattr(problem, "strerror", None) or str(problem)
     return EggymError(f"cannot write into folder {str(folder)!r}: {reason}; choose another with --out")
 
 
-def _sync_folder(folder: Path) -> None:
-    # The rename itself must survive a power cut. Some file systems cannot sync a folder: then that is all.
+def sync_folder(folder: Path) -> None:
+    """Put what was renamed in a folder on the disk: it must survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as problem:
-        if problem.errno not in (errno.EINVAL, errno.ENOTSUP):
+        if problem.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot sync a folder: that is all
             raise
     finally:
         os.close(handle)

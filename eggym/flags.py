@@ -34,6 +34,22 @@ Set = Annotated[list[str] | None, typer.Option("--set", help="Any setting, as a.
 Config = Annotated[Path | None, typer.Option(help="YAML file with the names of these flags; flags override it.")]
 Workers = Annotated[int | None, typer.Option(help="Worker processes, one thread each.")]
 Executor = Annotated[str, typer.Option(help="Where workers live: processes, or ray (a cluster).")]
+KeepLast = Annotated[
+    int | None,
+    typer.Option(
+        help="Keep the last so many checkpoints, also after the end. Each takes the trained weights on disk, what the "
+        "learner holds (Adam: twice that again) and the chosen weights (eval.checkpoint=best); while one is written "
+        "there is one more. Default: 2, until the end."
+    ),
+]
+KeepBest = Annotated[
+    bool,
+    typer.Option(
+        "--keep-best/--no-keep-best",
+        help="Keep the checkpoint of the best evaluation so far, also after the end: on validation where "
+        "eval.checkpoint=best, else on the items that also judge the run, which flatters it.",
+    ),
+]
 Tune = Annotated[int | None, typer.Option(help="Trials of each learner before the runs, judged on validation.")]
 TuneTask = Annotated[str | None, typer.Option(help="Tune on this task for all. Default: each task for itself.")]
 TuneBudget = Annotated[str | None, typer.Option(help="Of a trial. Default: that of a run.")]

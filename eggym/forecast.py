@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from eggym.asking import UNTRAINED, HeldOutViews, OracleViews
 from eggym.beyond import n_episodes
 from eggym.budget import Budget, FlopModel
+from eggym.checkpoint import KEEP_LAST
 from eggym.config import Plan
 from eggym.errors import BadValue
 from eggym.kl_reward import applies
@@ -87,7 +88,7 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
         plan.budget.limit / cost[plan.budget.axis] if cost[plan.budget.axis] else 0.0,
         memory,
         rows,
-        steps * per_step * 60 + n_points * n_told * 400 + (4 if best else 3) * weights,
+        steps * per_step * 60 + n_points * n_told * 400 + (1 + (KEEP_LAST + 1) * (2 if best else 1)) * weights,
     )
 
 

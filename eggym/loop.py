@@ -5,7 +5,6 @@ happened.
 """
 
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,39 +16,40 @@ from typing import Any
 from eggym.asking import HeldOutViews
 from eggym.beyond import Sides
 from eggym.budget import FlopModel, Meter
-from eggym.checkpoint import copy_into, load_checkpoint, save_checkpoint
+from eggym.checkpoint import Keep
 from eggym.choice import Choice
-from eggym.config import CONFIG, Plan
+from eggym.config import Plan
 from eggym.crew import Crew
 from eggym.drift import KL_BASE, start_drift
-from eggym.errors import Diverged, RunMismatch
+from eggym.errors import Diverged
 from eggym.evaluate import Evaluator
-from eggym.files import sha256_json, write_json
+from eggym.files import write_json
 from eggym.fitness import FITNESS, FitnessLog
 from eggym.forecast import forwards
 from eggym.kl_reward import KlReward
 from eggym.learner import Holder, Learner, Prompter
 from eggym.record import Record
-from eggym.replies import EVALUATIONS, append_lines, cut_file, cut_shards, written
+from eggym.replies import EVALUATIONS, append_lines
 from eggym.result import PROMPT, STEPS, finish
+from eggym.run_state import Keeper
 from eggym.score import Beyond, Point, Spent
 from eggym.task import Item
 from eggym.training_items import training_item
 from eggym.usage import family_cpu_s, reset_peak_memory
 from eggym.views import Views
 
-CHECKPOINT_EVERY_S = 20.0  # of wall time; when a checkpoint falls changes nothing in the result
+CHECKPOINT_EVERY_S = 20.0  # of wall time, longer where saving is slow; when one falls changes nothing in the result
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something that a watcher may show."""
 
-    kind: str  # "start", "step", "point", "worker" or "done"
+    kind: str  # "start", "step", "point", "done", "worker", or "notice" of something that a user should know
     step: int
     fraction: float  # of the budget
     reward: float | None = None  # mean training reward of a step; primary metric of a point
-    note: str = ""  # which worker is replaced, and why
+    note: str = ""  # which worker is replaced, and why; of a notice: what it says
 
 
 Watch = Callable[[Event], None]
@@ -65,6 +65,7 @@ class Run:
     watch: Watch
     identity: dict[str, Any]
     crew: Crew
+    keep: Keep = Keep()  # noqa: RUF009  # frozen
     step: int = 0
     n_used: int = 0  # items taken from the training stream
     dearest: float = 0.0  # what the dearest step so far cost, on the budget's axis
@@ -97,12 +98,14 @@ class Run:
         }
         self.crew.heed(self._replaced)
         self._began = (time.monotonic(), family_cpu_s())
-        self._saved_at = time.monotonic()
+        self.keeper = Keeper(self.keep)
 
     def go(self) -> Record:
         """Continue from the last checkpoint, or start, and run to the end of the budget."""
         reset_peak_memory()
-        self._restore()
+        notice = self.keeper.restore(self)
+        if notice is not None:
+            self.watch(Event("notice", self.step, self.fraction, note=notice))
         self.session["n"] += 1
         self.watch(Event("start", self.step, self.fraction))
         if not self.points:
@@ -110,8 +113,8 @@ class Run:
         while self._affordable() and self._advance():
             if self._due():
                 self._evaluate()
-            elif time.monotonic() - self._saved_at > CHECKPOINT_EVERY_S:
-                self._save()
+            elif self.keeper.is_due(CHECKPOINT_EVERY_S):
+                self.keeper.save(self)
         if self.points[-1].step < self.step:
             self._evaluate()
         if isinstance(self.learner, Prompter):
@@ -234,7 +237,7 @@ class Run:
         self.points.append(point)
         self.point_cpu_s.append(self.meter.seconds["cpu-s"])
         self.point_wall_s.append(self.meter.seconds["s"])
-        self._save()
+        self.keeper.save(self)
         score = found.greedy if self.plan.evaluation.primary == "greedy" else found.sampled
         self.watch(Event("point", self.step, self.fraction, score.mean))
 
@@ -254,64 +257,10 @@ class Run:
             **crew,
             "wall": self.session["wall"] + time.monotonic() - wall,
             "cpu": self.session["cpu"] + family_cpu_s() - cpu,
+            "saving": self.session.get("saving", 0.0) + self.keeper.saving_s,
             "worker_events": self.session.get("worker_events", []) + crew.get("worker_events", []),
         }
 
-    def _save(self) -> None:
-        state = {
-            "run": sha256_json(self.identity),
-            "step": self.step,
-            "n_used": self.n_used,
-            "dearest": self.dearest,
-            "points": [point.model_dump(by_alias=True) for point in self.points],
-            "states": self.states,
-            "point_cpu_s": self.point_cpu_s,
-            "point_wall_s": self.point_wall_s,
-            "meter": self.meter.state_dict(),
-            "evaluation_meter": self.evaluation_meter.state_dict(),
-            "weights": {name: weight.data for name, weight in self.parameters.items()},
-            "learner": self.learner.state_dict(),
-            "kl_base": self.kl_base,
-            "choice": self.choice.state_dict(),
-            "sides": self.sides.state_dict(),
-            "written": {name: written(self.folder / name) for name in (FITNESS, STEPS, EVALUATIONS)},
-            "shards": self.shards,
-            "session": self.measured_so_far(),
-        }
-        save_checkpoint(self.folder, self.step, state)
-        self._saved_at = time.monotonic()
-
-    def _restore(self) -> None:
-        """Load the newest checkpoint and cut what was written after it; without one, start from nothing."""
-        state = load_checkpoint(self.folder)
-        if state is None:
-            shutil.rmtree(self.folder / "episodes", ignore_errors=True)
-            for name in (FITNESS, STEPS, EVALUATIONS):
-                (self.folder / name).unlink(missing_ok=True)
-            return
-        if "written" not in state:
-            raise RunMismatch(
-                f"{self.folder} holds a checkpoint of an older eggym, which this one cannot continue; finish the run "
-                "with the one that began it, or delete the folder and run again"
-            )
-        if state["run"] != sha256_json(self.identity):  # its config file was lost, or came from elsewhere
-            raise RunMismatch(
-                f"{self.folder} holds a checkpoint of another configuration than its {CONFIG}; choose another --out "
-                "or delete it"
-            )
-        self.step, self.n_used, self.dearest = state["step"], state["n_used"], state["dearest"]
-        self.points = [Point.model_validate(point) for point in state["points"]]
-        self.states, self.shards = state["states"], state["shards"]
-        self.point_cpu_s, self.point_wall_s = state["point_cpu_s"], state["point_wall_s"]
-        self.meter.load_state_dict(state["meter"])
-        self.evaluation_meter.load_state_dict(state["evaluation_meter"])
-        copy_into({name: weight.data for name, weight in self.parameters.items()}, state["weights"])
-        self.learner.load_state_dict(state["learner"])
-        self.kl_base = state["kl_base"]
-        self.choice.load_state_dict(state["choice"])
-        self.sides.load_state_dict(state["sides"])
-        self.session = state["session"]
-        self.fitness.truncate(self.step)
-        cut_shards(self.folder, self.shards)
-        for name, told in state["written"].items():
-            cut_file(self.folder / name, **told)
+    def lasting(self) -> list[str]:
+        """Return the names of the checkpoints that stay after the end."""
+        return self.keeper.lasting(self)

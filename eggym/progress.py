@@ -62,7 +62,7 @@ class Progress:
             run.fraction = 1.0
         elif what == "event":
             self._note(run, message)
-        if not self._console.is_terminal:
+        if not self._console.is_terminal or message.get("kind") == "notice":
             self._line(run, what, message)
 
     def _note(self, run: _Seed, message: Message) -> None:
@@ -79,6 +79,8 @@ class Progress:
         elif kind == "point":
             score = "-" if message["reward"] is None else f"{message['reward']:.3f}"
             words = f"{message['fraction']:4.0%} of the budget, step {message['step']}, held-out reward {score}"
+        elif kind == "notice":
+            words = message["note"]
         if words:
             name = f"{short(run.entry.task)} {run.entry.learner} {run.entry.name}"
             self._console.print(f"{name}: {words}; {self._left()}", highlight=False, soft_wrap=True)
@@ -144,11 +146,13 @@ def show_trying(console: Console) -> Iterator[Tried]:
 
 
 def show_events(console: Console) -> Any:
-    """Return a watcher of a single run that prints one line for each evaluation, and for each worker replaced."""
+    """Return a watcher of a single run that prints a line for each evaluation, each worker replaced, each notice."""
 
     def watch(event: Any) -> None:
         if event.kind == "worker":
             console.print(f"step {event.step}: {printable(event.note)}", highlight=False, markup=False, soft_wrap=True)
+        elif event.kind == "notice":
+            console.print(f"eggym: {printable(event.note)}", highlight=False, markup=False, soft_wrap=True)
         elif event.kind == "point":
             score = "-" if event.reward is None else f"{event.reward:.3f}"
             console.print(

@@ -259,6 +259,9 @@ class Measured(Strict):
     worker_items: dict[str, Count] = Field(default_factory=dict)  # parcels that each of them played
     worker_events: list[dict[str, Any]] = Field(default_factory=list)  # workers that were replaced, and why
     tail_idle_share: Annotated[float, Field(ge=0, le=1)] | None = None  # of workers, while a step's last parcels played
+    checkpoint_events: list[dict[str, Any]] = Field(default_factory=list)  # damaged ones, and where the run went on
+    checkpoint_s: Annotated[float, Field(ge=0)] = 0.0  # wall seconds in which checkpoints were saved
+    checkpoints: list[str] = Field(default_factory=list)  # that were to stay after the end
     host: dict[str, str]
     cpu_s_at_points: list[float] = Field(default_factory=list)  # training CPU seconds up to each point of the record
     wall_s_at_points: list[float] = Field(default_factory=list)  # training wall seconds up to each point

@@ -68,17 +68,21 @@ class Finished(Protocol):
     beyond: Beyond | None
 
     def measured_so_far(self) -> dict[str, Any]:
-        """Return started, wall, cpu and n of all sessions, and what the workers came to."""
+        """Return started, wall, cpu and n of all sessions, and what workers and checkpoints came to."""
+
+    def lasting(self) -> list[str]:
+        """Return the names of the checkpoints that stay."""
 
 
 def finish(run: Finished) -> Record:
-    """Write everything, the record last; then the checkpoints go."""
+    """Write everything, the record last; then the checkpoints go that nobody asked for."""
     write_weights(run.folder / WEIGHTS, run.parameters)
     write_bytes(run.folder / CURVE, curve_csv(run.points).encode())
     record = sealed(_record(run))
-    write_json(run.folder / MEASURED_FILE, _measured(run))
+    stay = run.lasting()
+    write_json(run.folder / MEASURED_FILE, _measured(run, stay))
     write_json(run.folder / RECORD_FILE, record)
-    remove_checkpoints(run.folder)
+    remove_checkpoints(run.folder, stay)
     return record
 
 
@@ -175,7 +179,7 @@ def deterministic_files(folder: Path) -> list[str]:
     return sorted([*single, *shards])
 
 
-def _measured(run: Finished) -> Measured:
+def _measured(run: Finished, checkpoints: list[str]) -> Measured:
     so_far = run.measured_so_far()
     return Measured(
         started=so_far["started"],
@@ -193,6 +197,9 @@ def _measured(run: Finished) -> Measured:
         worker_items=so_far.get("worker_items", {}),
         worker_events=so_far["worker_events"],
         tail_idle_share=so_far.get("tail_idle_share"),
+        checkpoint_events=so_far.get("checkpoint_events", []),
+        checkpoint_s=so_far["saving"],
+        checkpoints=checkpoints,
         host=_host(),
         cpu_s_at_points=run.point_cpu_s,
         wall_s_at_points=run.point_wall_s,

@@ -15,6 +15,8 @@ from eggym.flags import (
     Executor,
     Force,
     Json,
+    KeepBest,
+    KeepLast,
     Learners,
     Memory,
     Model,
@@ -50,6 +52,8 @@ def train(
     workers: Workers = None,
     executor: Executor = "processes",
     track: Track = None,
+    keep_last: KeepLast = None,
+    keep_best: KeepBest = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -59,9 +63,11 @@ def train(
     model; any number of them gives the same result, and one that dies is replaced. With --executor ray they live on the
     Ray cluster of RAY_ADDRESS; without it, one is started on this machine that ends with the run.
     With --track tensorboard its curves are in RUN/track as it goes. eggym status RUN tells how far it is.
+    Checkpoints are for going on; which of them stay changes nothing in the result.
 
     Example: eggym train --task tiny-orders --learner eggroll --budget 1e11flops --out runs/mine
     """
+    from eggym.checkpoint import Keep
     from eggym.config_file import parse_set
     from eggym.settings import gather, run_config
     from eggym.train import shared_out
@@ -71,13 +77,14 @@ def train(
         "seed": seed, "out": out, "memory": memory, "device": device, "dtype": dtype, "set": parse_set(set_ or []),
         "force": force or None,
     }  # fmt: skip
+    keep = Keep(keep_last, keep_best)
     settings = gather(config, flags)
     force = settings.get("force", False)
     asked = shared_out(run_config(settings), workers)
     if dry_run:
         _show_single_plan(asked, force, as_json)
     else:
-        _train(asked, settings.get("out"), force, as_json, workers, executor, track)
+        _train(asked, settings.get("out"), force, as_json, workers, executor, keep, track)
 
 
 def eval_(
@@ -166,7 +173,14 @@ def _show_scores(found: dict[str, Any], as_json: bool) -> None:
 
 
 def _train(
-    asked: Any, out: str | None, force: bool, as_json: bool, workers: int | None, executor: str, track: str | None
+    asked: Any,
+    out: str | None,
+    force: bool,
+    as_json: bool,
+    workers: int | None,
+    executor: str,
+    keep: Any,
+    track: str | None,
 ) -> None:
     from eggym.config import resolve
     from eggym.progress import show_events
@@ -177,7 +191,7 @@ def _train(
     plan = resolve(asked)
     folder = Path(out) if out else default_folder(plan)
     with interruptible(), tracking(track, folder, show_events(console(stderr=True))) as watch:
-        record = run_plan(plan, folder, watch, force, workers, executor)
+        record = run_plan(plan, folder, watch, force, workers, executor, keep)
     if as_json:
         print_json({"folder": str(folder), "record": record.model_dump(by_alias=True)})
     else:

@@ -4,6 +4,7 @@ A run folder is the run: the same command continues it wherever it was stopped, 
 """
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from eggym.askable import prepared, refuse_unaskable
 from eggym.beyond import refuse_unreadable
 from eggym.budget import FlopModel, Meter
 from eggym.check import preflight
-from eggym.checkpoint import remove_checkpoints
+from eggym.checkpoint import Keep, remove_checkpoints
 from eggym.choice import validation_items
 from eggym.config import CONFIG, Plan, RunConfig, refuse_other, refuse_unknown_fields, resolve
 from eggym.crew import Crew, Here, Workers, refuse_unshared
@@ -23,10 +24,10 @@ from eggym.evaluate import evaluation_items
 from eggym.files import read_json, sha256_json, write_json
 from eggym.forecast import Forecast, forecast, refuse_short, shortage
 from eggym.lock import alone
-from eggym.loop import Run, Watch
+from eggym.loop import Event, Run, Watch
 from eggym.parcels import DEFAULT_PARCELS
 from eggym.policy import model_sha256
-from eggym.record import RECORD_FILE, Record
+from eggym.record import RECORD_FILE, Record, load_measured
 from eggym.result import finished_record
 from eggym.splits import check_split
 from eggym.transports import PROCESSES, transport
@@ -42,6 +43,7 @@ def train(
     watch: Watch | None = None,
     workers: int | None = None,
     executor: str = PROCESSES,
+    keep: Keep | None = None,
     **settings: Any,
 ) -> Record:
     """Run one learner on one task with one seed, or continue, or return the finished record.
@@ -52,10 +54,11 @@ def train(
         out: the run folder, made if missing; None: one under ``runs/``, named by the configuration.
         seed: of everything that is random.
         force: also run a budget that is too small for 5 updates.
-        watch: called at every step and evaluation.
+        watch: called at every step and evaluation, and with notices; None: these are warnings.
         workers: processes that play the episodes of an ES run, each with a copy of the model; None: this one plays.
             Any number gives the same result; a step is then cut into `DEFAULT_PARCELS` unless engine.parcels says so.
         executor: where they live: ``processes`` of this machine, or ``ray``, a cluster.
+        keep: which checkpoints stay; None: two until the end. Changes nothing in the result.
         settings: other fields of `eggym.config.RunConfig`: model, budget, data, split, memory, device, dtype, set.
 
     Raises:
@@ -64,7 +67,7 @@ def train(
     refuse_unknown_fields(RunConfig, settings)
     plan = resolve(shared_out(RunConfig(task, learner, seed=seed, **settings), workers))
     folder = Path(out) if out is not None else default_folder(plan)
-    return run_plan(plan, folder, watch or (lambda event: None), force, workers, executor)
+    return run_plan(plan, folder, watch or _warn, force, workers, executor, keep)
 
 
 def shared_out(config: RunConfig, workers: int | None) -> RunConfig:
@@ -81,6 +84,7 @@ def run_plan(
     force: bool = False,
     workers: int | None = None,
     executor: str = PROCESSES,
+    keep: Keep | None = None,
 ) -> Record:
     """Run a resolved plan; see `train`."""
     keep_memory()
@@ -99,12 +103,26 @@ def run_plan(
         if begun:
             refuse_other(folder, read_json(folder / CONFIG), identity)
         if (folder / RECORD_FILE).is_file():
-            remove_checkpoints(folder)
-            return finished_record(folder)
+            record = finished_record(folder)
+            _tidy(folder)
+            return record
         learner = prepared(plan)
         if not begun:
             write_json(folder / CONFIG, identity)
-        return Run(plan, learner, folder, watch, identity, crew).go()
+        return Run(plan, learner, folder, watch, identity, crew, keep or Keep()).go()
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what a kill at the very end may have left: checkpoints that were not to stay."""
+    with contextlib.suppress(BadValue):  # nobody can tell which these are
+        measured = load_measured(folder)
+        if measured is not None:
+            remove_checkpoints(folder, measured.checkpoints)
+
+
+def _warn(event: Event) -> None:
+    if event.kind == "notice":
+        warnings.warn(event.note, stacklevel=2)
 
 
 @contextlib.contextmanager

@@ -42,15 +42,29 @@ def family_cpu_s() -> float:
     Of processes that go on the system counts in hundredths of a second; time calls that take many of these.
     """
     ended = os.times()
-    going = 0.0
-    waiting = [os.getpid()]
+    return time.process_time() + ended.children_user + ended.children_system + _below_cpu_s(os.getpid())
+
+
+def process_cpu_s(process: int) -> float:
+    """Return the CPU seconds of another process and its children, in hundredths of a second; 0 where it is gone."""
+    return _one_cpu_s(process) + _below_cpu_s(process)
+
+
+def _below_cpu_s(process: int) -> float:
+    """Return those of all children that go on, and of theirs."""
+    going, waiting = 0.0, [process]
     while waiting:
         for child in _children(waiting.pop()):
             waiting.append(child)
-            fields = _text(f"/proc/{child}/stat").rpartition(")")[2].split()
-            if len(fields) > 14:  # user and system time, and of its own children that ended
-                going += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-    return time.process_time() + ended.children_user + ended.children_system + going
+            going += _one_cpu_s(child)
+    return going
+
+
+def _one_cpu_s(process: int) -> float:
+    fields = _text(f"/proc/{process}/stat").rpartition(")")[2].split()
+    if len(fields) <= 14:
+        return 0.0
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")  # and of its own children that ended
 
 
 def _children(process: int) -> list[int]:

@@ -1,7 +1,9 @@
-"""The simulation of many workers against sums that can be done by hand."""
+"""The simulation of many workers against sums that can be done by hand; starts of a killed run, as they are timed."""
 
 import pytest
 
+from eggym import bench_resume
+from eggym.bench_rates import Settings
 from eggym.bench_scale import efficiency
 
 
@@ -19,3 +21,14 @@ def test_a_driver_deals_one_at_a_time():
     assert efficiency([1.0, 1.0], 2, 0.1, 0.5) == pytest.approx(2 / (2 * 1.7))
     # a thousand items of a second, dealt at 10 ms each: the driver is the bound
     assert efficiency([1.0] * 1000, 1000, 0.01, 0.0) == pytest.approx(1000 / (1000 * 11.0))
+
+
+@pytest.mark.slow
+def test_starts_of_a_killed_run_are_timed_with_what_loading_takes(monkeypatch):
+    monkeypatch.setattr(bench_resume, "N_STEPS", 20)
+    found = bench_resume.resume_part(Settings(("resume",), rounds=1), lambda number: None)
+    assert list(found["arms"]) == ["model loaded", "model loaded again", "resumed", "resumed, two workers"]
+    cpu = {name: arm["cpu_s"]["median"] for name, arm in found["arms"].items()}
+    assert min(cpu.values()) > 0.1 and cpu["resumed, two workers"] > cpu["resumed"]  # each worker loads the model too
+    assert found["steps"] == 20 and found["bytes_of_logs"] > 20 * 50
+    assert len(found["values"]) == 5

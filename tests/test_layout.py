@@ -113,6 +113,7 @@ FLOORS = (
         "forecast",
         "result",
         "crew",
+        "run_state",
         "loop",
         "train",
         "replica",
@@ -154,7 +155,7 @@ FLOORS = (
     ("worker", "pool", "tune", "duel", "talks", "served"),
     ("bench_arms", "bench_naive", "bench_parts", "bench_play", "bench_memory", "bench"),
     ("bench_answers", "bench_exam", "bench_rates", "bench_graders", "bench_envs", "bench_peer", "bench_sandbox"),
-    ("bench_rl_work", "bench_rl", "bench_step", "bench_ray", "bench_scale"),
+    ("bench_rl_work", "bench_rl", "bench_step", "bench_ray", "bench_resume", "bench_scale"),
     (
         "setting_notes",
         "task_notes",

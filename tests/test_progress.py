@@ -1,7 +1,9 @@
 """Progress of a duel where nobody watches a terminal: a line when a run begins, and one for each point."""
 
+import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from eggym.config import RunConfig
@@ -32,6 +34,20 @@ def test_lines_say_that_a_run_begins_goes_on_and_what_it_scores():
         "tiny-programs eggroll seed 0:   0% of the budget, step 0, held-out reward 0.250; about 4 s in all",
         "tiny-programs eggroll seed 0: goes on at step 3; about 4 s in all",
     ]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_notice_is_said_on_a_terminal_too(terminal):
+    console = Console(record=True, file=io.StringIO(), width=200, force_terminal=terminal)
+    entry = Entry(
+        RunConfig("tiny-programs", "eggroll"), Path("x"), {"total_seconds": 8.0}, "es", "eggym/tiny-programs-v0",
+        "eggroll", {},
+    )  # fmt: skip
+    with Progress(2, console) as progress:
+        progress("event", entry, {**event("notice", 3, 0.1), "note": "checkpoint-00000004 is damaged"})
+        progress("event", entry, event("step", 4, 0.1, 0.5))
+    said = [line for line in console.export_text().splitlines() if "damaged" in line]
+    assert len(said) == 1 and said[0].startswith("tiny-programs eggroll seed 0: checkpoint-00000004 is damaged; ")
 
 
 def test_a_long_trial_of_all_learners_says_how_far_it_is(monkeypatch):

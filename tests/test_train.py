@@ -389,8 +389,10 @@ def test_what_was_changed_before_a_checkpoint_is_named(finished, tmp_path, name,
 
 def test_a_checkpoint_of_an_older_version_is_refused_in_one_line(tmp_path, monkeypatch):
     with monkeypatch.context() as older:
-        older.setattr("eggym.loop.written", lambda path: {"length": 0})
-        older.setattr("eggym.loop.save_checkpoint", lambda folder, step, state: save_old(folder, step, dict(state)))
+        older.setattr("eggym.run_state.written", lambda path: {"length": 0})
+        older.setattr(
+            "eggym.run_state.save_checkpoint", lambda folder, step, state, *_: save_old(folder, step, dict(state))
+        )
         with pytest.raises(Stop):
             train(config(), tmp_path, stop_at(3))
     with pytest.raises(RunMismatch, match="holds a checkpoint of an older eggym"):
