@@ -203,7 +203,7 @@ class Executor:
         self._n_failed += not seat.ready
         if self._n_failed < MOST_LOST:
             return
-        if not any(other.ready for other in self._seats.values()):
+        if not self._seats:
             raise WorkersLost(f"{self._n_failed} workers in a row could not be begun; the last: {how.why}", how.trace)
         self._n_workers, self._n_failed = self._n_workers - 1, 0  # those that are there do the rest
         why = f"not replaced: {MOST_LOST} could not be begun"

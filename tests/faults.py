@@ -50,6 +50,13 @@ class Killed(Faulty):
         return data
 
 
+class Stillborn(LocalHand):
+    """Ends before it is ready."""
+
+    def send(self, data):
+        self.process.kill()
+
+
 class Stopped(Faulty):
     """SIGSTOP, with an item in hand: it is there, and never answers."""
 

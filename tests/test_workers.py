@@ -3,6 +3,8 @@
 Real processes and signals (`faults`). Everything that a run writes is compared, its measurements left out.
 """
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -139,6 +141,21 @@ def test_an_item_that_ends_every_worker_ends_the_run_in_one_line_and_it_goes_on_
 
 
 @pytest.mark.slow
+def test_workers_that_cannot_be_begun_are_done_without_as_long_as_one_is_there(alone, tmp_path):
+    def start(number, inbox):
+        return faults.Stillborn(number, inbox) if number else LocalHand(number, inbox)
+
+    workers = shared_run(tmp_path / "run", 2, start)
+    assert [event["why"] for event in workers.executor.tally.events] == [
+        *["it was ended by signal 9 (out of memory, or killed)"] * 3,
+        "not replaced: 3 could not be begun",
+    ]
+    assert written(tmp_path / "run") == alone
+    with pytest.raises(WorkersLost, match=r"3 workers in a row could not be begun; the last: it was ended by signal 9"):
+        shared_run(tmp_path / "none", 1, faults.Stillborn)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 3])
 def test_a_killed_driver_leaves_no_worker_and_any_number_of_them_goes_on(alone, tmp_path, after):
     settings = [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
@@ -148,6 +165,7 @@ def test_a_killed_driver_leaves_no_worker_and_any_number_of_them_goes_on(alone, 
     try:
         wait_for(lambda: (tmp_path / f"run/episodes/{after:06d}.jsonl.gz").exists())
         workers = children(driver.pid)
+        os.kill(workers[0], signal.SIGSTOP)  # it will not see that nobody speaks to it any more
     finally:
         driver.kill()
         driver.wait()
