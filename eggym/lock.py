@@ -83,7 +83,8 @@ def alone(folder: Path) -> Iterator[None]:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / LOCK).open("a")  # who holds it may be written there
+        # who holds it may be written there; unbuffered, or what a full disk refused would be tried again by closing it
+        handle = (folder / LOCK).open("ab", buffering=0)
     except (OSError, ValueError) as problem:  # ValueError: a NUL in the path
         raise unwritable(folder, problem) from problem
     with handle as lock:
@@ -99,8 +100,7 @@ def alone(folder: Path) -> Iterator[None]:
                 time.sleep(0.1)
         with suppress(OSError):  # a full disk is told of by what the run itself writes
             lock.truncate(0)
-            lock.write(json.dumps(asdict(Driver.here())))
-            lock.flush()
+            lock.write(json.dumps(asdict(Driver.here())).encode())
         yield
 
 
