@@ -2,8 +2,8 @@
 
 Micro-batches by token budget cannot change the result: every denominator counts all episodes of the batch. Episodes
 that cannot move anything (advantage 0 and no other term) are left out of the passes, but not out of the denominators.
-Gradient flows through action tokens only. Data parallelism does not exist here. _T: action tokens of an episode, end
-to end over its segments; _M: of a pass.
+Gradient flows through action tokens only. Ranks have all episodes, and each its own passes (`eggym.agents.gradients`).
+_T: action tokens of an episode, end to end over its segments; _M: of a pass.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,13 +16,16 @@ from torch import Tensor, nn
 
 from eggym.episode import Segment
 from eggym.policy import Policy
+from eggym.ranks import Ranks
 from eggym.seeding import stream
 
+from .gradients import gradients, idle_pass, own_batches
 from .objective import BY_SEQUENCE, kl_penalty, token_objective, token_weights
 from .options import RlOptions
-from .scoring import Scores, micro_batches, score
+from .scoring import Scores, score
 
 Floats = NDArray[np.float64]
+_SUMS = ("n_tokens", "held", "entropy", "kl_old", "kl_start")  # of a tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class Tally:
 
     def add(self, other: "Tally") -> None:
         """Take over what another has seen, but for the largest change."""
-        for name in ("n_tokens", "held", "entropy", "kl_old", "kl_start"):
+        for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def means(self) -> dict[str, float]:
@@ -132,20 +135,27 @@ def batch_objective(
     weights_E = token_weights(np.array([one.n_tokens for one in samples]), options.reduction, options.length)
     units = _units(samples, options, everything=extra is not None)
     tally, objective = Tally(), 0.0
-    for parameter in parameters.values():
-        parameter.requires_grad_(True)
-        parameter.grad = None
-    try:
-        longest = [[row.segment for row in unit] for unit in units]
-        for indices in micro_batches(longest, options.tokens_per_pass):
+    segments = [[row.segment for row in unit] for unit in units]
+    with gradients(policy, parameters) as found:
+        for indices in own_batches(segments, options.tokens_per_pass, policy):
+            if not indices:
+                idle_pass(policy, segments[0][0], hidden=extra is not None)
+                continue
             rows = [row for index in indices for row in units[index]]
             objective += _pass(policy, rows, samples, weights_E, options, extra, tally)
-        gradients = {name: one.grad for name, one in parameters.items() if one.grad is not None}
-    finally:
-        for parameter in parameters.values():
-            parameter.requires_grad_(False)
-            parameter.grad = None
-    return Outcome(objective, gradients, tally)
+    return Outcome(_joined(policy.ranks, objective, tally), found, tally)
+
+
+def _joined(ranks: Ranks, objective: float, tally: Tally) -> float:
+    """Let a tally be that of all ranks; return their objective."""
+    if ranks.size == 1:
+        return objective
+    own = np.array([objective, *(getattr(tally, name) for name in _SUMS), tally.max_dlogp])
+    rows_R = np.array([np.frombuffer(words) for words in ranks.gather(own.tobytes())])
+    for name, total in zip(_SUMS, rows_R[:, 1:-1].sum(0).tolist(), strict=True):
+        setattr(tally, name, type(getattr(tally, name))(total))
+    tally.max_dlogp = float(rows_R[:, -1].max())
+    return float(rows_R[:, 0].sum())
 
 
 def _units(samples: Sequence[Sample], options: RlOptions, everything: bool) -> list[list[_Row]]:

@@ -90,7 +90,7 @@ def _with(episode: Episode, verdict: Verdict, penalty: float) -> Episode:
     return dataclasses.replace(episode, verdict=verdict, penalty=penalty, turns=turns)
 
 
-FROZEN = LearnerSpec("frozen", "control", NoOptions, Frozen)
+FROZEN = LearnerSpec("frozen", "control", NoOptions, Frozen, shares_passes=True)
 
 
 def RANDOM_REWARD(inner: LearnerSpec) -> LearnerSpec:  # named in the table beside the constants

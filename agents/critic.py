@@ -13,8 +13,11 @@ import torch
 from torch import Tensor
 
 from eggym.policy import Policy
+from eggym.ranks import sum_numbers
+from eggym.shares import spread
 
 from .batch import Columns, Floats
+from .gradients import summed_gradients
 from .options import PpoOptions
 from .scoring import Scores, micro_batches, score
 from .traces import Trace
@@ -26,7 +29,7 @@ class Critic:
     def __init__(self, policy: Policy, options: PpoOptions) -> None:
         """Start at zero."""
         width = int(policy.model.get_output_embeddings().weight.shape[1])
-        self._options = options
+        self._options, self._ranks = options, policy.ranks
         self.weight_D = torch.nn.Parameter(torch.zeros(width, device=policy.device))
         self.bias = torch.nn.Parameter(torch.zeros((), device=policy.device))
         self._optimizer = torch.optim.AdamW(
@@ -53,6 +56,13 @@ class Critic:
         self.loss += float(loss.detach())
         return -options.value_factor * loss
 
+    def join(self) -> None:
+        """Let loss and gradient be those of the passes of all ranks."""
+        self.loss = sum_numbers(self._ranks, [self.loss])[0]
+        head = {"weight": self.weight_D, "bias": self.bias}
+        for name, gradient in summed_gradients(self._ranks, head).items():
+            head[name].grad = gradient
+
     def step(self) -> None:
         """Step along the gradient that the passes left."""
         torch.nn.utils.clip_grad_norm_([self.weight_D, self.bias], self._options.max_grad_norm)
@@ -64,9 +74,16 @@ class Critic:
         self._optimizer.zero_grad()
         self.loss = 0.0
 
-    @torch.no_grad()
     def observe(self, policy: Policy, traces: Sequence[Trace]) -> tuple[list[Floats], list[float]]:
         """Return the values before every action token of each episode, (T,), and the value behind its last one."""
+        found = spread(
+            policy.ranks, len(traces), lambda chosen: self._observe(policy, [traces[place] for place in chosen])
+        )
+        return [one[:-1] for one in found], [float(one[-1]) for one in found]
+
+    @torch.no_grad()
+    def _observe(self, policy: Policy, traces: Sequence[Trace]) -> list[Floats]:
+        """Return the values of each episode with the one behind its last token at the end."""
         rows = [
             (number, place) for number, one in enumerate(traces) for place in range(len(one.segments))
             if any(one.segments[place].actions)
@@ -86,7 +103,7 @@ class Critic:
                 values[number][place] = part.double().cpu().numpy()
                 if final[number] == place:
                     last[number] = end
-        return [np.concatenate([*one, np.zeros(0)]) for one in values], last
+        return [np.concatenate([*one, [end]]) for one, end in zip(values, last, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the map and its optimizer's state."""

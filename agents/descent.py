@@ -7,8 +7,11 @@ import torch
 from torch import Tensor
 
 from eggym.policy import Policy
+from eggym.shards import whole_state
 from eggym.views import ParameterSpace
 from eggym.weights import Weights
+
+from .sharded import ShardedWeights
 
 
 class StepOptions(Protocol):
@@ -40,7 +43,11 @@ class Descent:
 
     def __init__(self, policy: Policy, space: ParameterSpace, options: StepOptions) -> None:
         """Keep the weights as they are; full weights and the factors of deltas alike."""
-        self._weights = Weights(policy.model, space)
+        self._weights: Weights | ShardedWeights
+        if policy.shards is None:
+            self._weights = Weights(policy.model, space)
+        else:
+            self._weights = ShardedWeights(policy.model, space, policy.shards)
         self._max_norm = options.max_grad_norm
         self._optimizer = torch.optim.AdamW(
             [torch.nn.Parameter(master) for master in self._weights.masters.values()],
@@ -65,7 +72,7 @@ class Descent:
         masters = self._optimizer.param_groups[0]["params"]
         for master, name in zip(masters, self._weights.parameters, strict=True):
             master.grad = gradients[name].float() if name in gradients else None
-        norm = torch.nn.utils.clip_grad_norm_(masters, self._max_norm)
+        norm = whole_state(torch.nn.utils.clip_grad_norm_(masters, self._max_norm))
         self._optimizer.step()
         for master in masters:
             master.grad = None
@@ -74,9 +81,12 @@ class Descent:
 
     def state_dict(self) -> dict[str, Any]:
         """Return masters and optimizer state."""
-        return {"masters": self._weights.state_dict(), "optimizer": self._optimizer.state_dict()}
+        return {"masters": self._weights.state_dict(), "optimizer": whole_state(self._optimizer.state_dict())}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""
         self._weights.load_state_dict(state["masters"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        whole = state["optimizer"]
+        self._optimizer.load_state_dict(
+            self._weights.cut(whole) if isinstance(self._weights, ShardedWeights) else whole
+        )

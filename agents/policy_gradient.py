@@ -8,7 +8,7 @@ Under ``dynamic``, groups that teach nothing are dropped and as many items asked
 or the refills are used up; the policy does not change in between (DAPO, section 3.2). The groups that wait are part of
 the state. Deviation: a refill asks for what is missing, not for a whole batch of which some is thrown away.
 
-Not here: truncated sampling (the engine has no top-k and no top-p), episodes of an older policy, several devices.
+Not here: truncated sampling (the engine has no top-k and no top-p), episodes of an older policy.
 """
 
 from collections.abc import Hashable, Mapping, Sequence

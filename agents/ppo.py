@@ -114,7 +114,9 @@ class Ppo:
         warming = self._n_steps < self._options.critic_warmup
         parameters = {} if warming else self._descent.parameters
         with checkpointing(self._policy.model, self._options.gradient_checkpointing and not warming):
-            return batch_objective(self._policy, parameters, samples, self._options, self._critic.term)
+            found = batch_objective(self._policy, parameters, samples, self._options, self._critic.term)
+        self._critic.join()
+        return found
 
 
 def whitened(samples: Sequence[Sample]) -> list[Sample]:

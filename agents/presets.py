@@ -25,7 +25,7 @@ def _search(name: str, values: Sequence[Any]) -> dict[str, dict[str, Sequence[An
 def _preset(name: str, settings: Mapping[str, Any], search: Sequence[Any], tiny: Mapping[str, Any]) -> LearnerSpec:
     profiles = {"tiny": {**settings, **_TINY, **tiny}, "pretrained": dict(settings)}
     return LearnerSpec(
-        name, "rl", PolicyGradientOptions, PolicyGradient, profiles, _search("advantage", search)
+        name, "rl", PolicyGradientOptions, PolicyGradient, profiles, _search("advantage", search), shares_passes=True
     )  # fmt: skip
 
 
@@ -75,5 +75,6 @@ REINFORCE_PP = _preset("reinforce_pp", _REINFORCE_PP, ("whiten", "mean_whiten"),
 # removed (PR 7020). verl: adv_estimator=gae (whose critic is a model of its own).
 _PPO_TINY = {**_TINY, "critic_lr": 5e-3}
 PPO = LearnerSpec(
-    "ppo", "rl", PpoOptions, Ppo, {"tiny": _PPO_TINY, "pretrained": {}}, _search("whiten", (True, False))
+    "ppo", "rl", PpoOptions, Ppo, {"tiny": _PPO_TINY, "pretrained": {}}, _search("whiten", (True, False)),
+    shares_passes=True,
 )  # fmt: skip

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from eggym.episode import Segment
 from eggym.policy import Policy
+from eggym.shares import spread
 from eggym.start_model import StartModel
 from eggym.teacher_pass import teacher_pass
 
@@ -109,7 +110,6 @@ def score(
     return Scores(logprobs_M, entropy_M, hidden_R_T_D[:, :-1][chosen_R_T].float(), hidden_R_T_D[:, -1].float())
 
 
-@torch.no_grad()
 def start_logprobs(
     policy: Policy, start: StartModel | None, episodes: Sequence[Sequence[Segment]], temperature: float, max_tokens: int
 ) -> Sequence[NDArray[np.float64] | None]:
@@ -120,6 +120,17 @@ def start_logprobs(
     """
     if start is None:
         return [None] * len(episodes)
+    return spread(
+        policy.ranks,
+        len(episodes),
+        lambda chosen: _start_logprobs(policy, start, [episodes[place] for place in chosen], temperature, max_tokens),
+    )
+
+
+@torch.no_grad()
+def _start_logprobs(
+    policy: Policy, start: StartModel, episodes: Sequence[Sequence[Segment]], temperature: float, max_tokens: int
+) -> list[NDArray[np.float64]]:
     rows = [(number, place) for number, one in enumerate(episodes) for place in range(len(one))]
     rows = [(number, place) for number, place in rows if any(episodes[number][place].actions)]
     found: list[list[NDArray[np.float64]]] = [[np.zeros(0) for _ in one] for one in episodes]

@@ -17,11 +17,13 @@ from eggym.episode import EpisodeBatch, Segment
 from eggym.errors import BadValue
 from eggym.learner import MOST, LearnerSpec
 from eggym.policy import Policy
+from eggym.ranks import sum_numbers
 from eggym.verdict import VerdictState
 from eggym.views import ParameterSpace
 
 from .descent import Descent
-from .scoring import action_logprobs, micro_batches
+from .gradients import gradients, idle_pass, own_batches
+from .scoring import action_logprobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +86,16 @@ class Sft:
         """Return the loss and its gradient by parameter; micro-batches change nothing but the last bits."""
         parameters = self._descent.parameters
         n_tokens = sum(sum(segment.actions) for segment in segments)
-        for parameter in parameters.values():
-            parameter.requires_grad_(True)
-        loss = 0.0
-        try:
-            for indices in micro_batches([[segment] for segment in segments], self._options.tokens_per_pass):
+        loss, units = 0.0, [[segment] for segment in segments]
+        with gradients(self._policy, parameters) as found:
+            for indices in own_batches(units, self._options.tokens_per_pass, self._policy):
+                if not indices:
+                    idle_pass(self._policy, segments[0], hidden=False)
+                    continue
                 part = -action_logprobs(self._policy, [segments[index] for index in indices], 1.0).sum() / n_tokens
                 part.backward()  # type: ignore[no-untyped-call]
                 loss += float(part.detach())
-            return loss, {name: one.grad for name, one in parameters.items() if one.grad is not None}
-        finally:
-            for parameter in parameters.values():
-                parameter.requires_grad_(False)
-                parameter.grad = None
+        return sum_numbers(self._policy.ranks, [loss])[0], found
 
     def state_dict(self) -> dict[str, Any]:
         """Return masters and optimizer state."""
@@ -117,5 +116,6 @@ SPEC = LearnerSpec(
         "tiny": {"lr": (2e-4, 5e-4, 1e-3, 2e-3), "items": (16, 32)},
         "pretrained": {"lr": (3e-6, 1e-5, 3e-5, 1e-4), "items": (16, 32)},
     },
+    shares_passes=True,
     note="learns from the task's own best replies, which no other learner sees",
 )

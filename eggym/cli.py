@@ -3,7 +3,9 @@
 Exit codes: 0 done, 1 a check failed, 2 the input was refused, 130 stopped by Ctrl-C.
 """
 
+import os
 import sys
+import time
 from importlib import import_module
 from typing import Annotated
 
@@ -12,12 +14,15 @@ import typer
 from eggym.bench_verbs import bench
 from eggym.doctor_verb import doctor
 from eggym.duel_verb import duel
-from eggym.errors import EggymError
+from eggym.errors import BadValue, EggymError
 from eggym.es_verbs import probe, replay
 from eggym.run_verbs import eval_, train
 from eggym.task_verbs import bake, check, compare, export, list_, play
+from eggym.torchrun import here, world
 from eggym.watch_verbs import runs, status, track
 from eggym.wording import printable
+
+_AFTER_RANK_0_S = 5.0  # that other ranks wait before they speak
 
 app = typer.Typer(
     name="eggym",
@@ -40,10 +45,17 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def top(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
 ) -> None:
     """Options of every verb."""
+    verb, (_, size) = context.invoked_subcommand, world()
+    if size > 1 and verb != "train":
+        raise BadValue(
+            f"torchrun started {size} of these, and {verb} shares no work among them (train does); start it without "
+            "torchrun"
+        )
 
 
 app.command("list")(list_)
@@ -85,5 +97,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(line: str, code: int) -> None:
-    print(f"eggym: {printable(line)}", file=sys.stderr)
+    """Say what failed, and end. What ends all ranks is said once, by rank 0, and torchrun ends who waits here."""
+    rank, size = world()
+    if rank:
+        time.sleep(_AFTER_RANK_0_S)
+    print(f"eggym: {f'rank {rank}: ' if size > 1 else ''}{printable(line)}", file=sys.stderr, flush=True)
+    if here().size > 1:
+        os._exit(code)  # a group that lost a rank may never be left
     sys.exit(code)

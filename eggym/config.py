@@ -29,6 +29,7 @@ from eggym.variant import bare_name, labelled, sections, split_variant
 from eggym.views import ParameterSpace
 
 DEFAULT_BUDGET = "2e11flops"
+PARALLEL = ("ddp", "fsdp")
 MOST_KL = 1e6  # reward per nat; rewards are told in float32
 # what --set may begin with, besides a learner's name
 SECTIONS = ("task", "prompt", "eval", "space", "engine", "reward", "profile")
@@ -40,6 +41,7 @@ class EngineOptions:
 
     compile: bool = False  # fuse the engine's passes with torch.compile: needs a C++ compiler, and a minute once
     parcels: int = 1  # in how many pieces the members of a step are played: what worker processes are dealt
+    parallel: str = "ddp"  # how ranks of torchrun hold what an update needs: "ddp" whole, "fsdp" in shards
     replies: str = "whole"  # what the shard of a training step keeps; "digests": of replies that stay with who played
 
     def __post_init__(self) -> None:
@@ -48,9 +50,14 @@ class EngineOptions:
             raise BadValue(f"engine.parcels must lie from 1 to {MOST}, got {self.parcels}")
         if self.replies not in REPLIES:
             raise BadValue(f"engine.replies must be one of {', '.join(REPLIES)}, got {self.replies!r}")
+        if self.parallel not in PARALLEL:
+            raise BadValue(f"engine.parallel must be one of {', '.join(PARALLEL)}, got {self.parallel!r}")
 
     def identity(self) -> dict[str, Any]:
-        """Return the settings as plain values; what was not there once, and is as it was then, is left out."""
+        """Return the settings as plain values; what was not there once, and is as it was then, is left out.
+
+        How ranks hold weights is nothing to a run without them: it stands beside their number (`eggym.enlisting`).
+        """
         parcels = {"parcels": self.parcels} if self.parcels > 1 else {}
         replies = {"replies": self.replies} if self.replies != WHOLE else {}
         return {"compile": self.compile, **parcels, **replies}

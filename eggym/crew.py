@@ -16,6 +16,7 @@ import numpy as np
 
 from eggym.budget import Meter
 from eggym.config import Plan
+from eggym.enlisting import reads_rewards
 from eggym.episode import EpisodeBatch
 from eggym.errors import BadValue
 from eggym.executor import Executor
@@ -29,7 +30,6 @@ from eggym.learner import Learner
 from eggym.local_workers import LocalHand
 from eggym.parcels import cut, joined, parted, play
 from eggym.policy import model_sha256
-from eggym.registry import load_learner
 from eggym.replies import (
     PARTS,
     SHARDS,
@@ -42,7 +42,6 @@ from eggym.replies import (
 )
 from eggym.rollout import refuse_errors
 from eggym.task import Item
-from eggym.variant import bare_name
 from eggym.views import Views
 
 MOST_WORKERS = 1024
@@ -66,8 +65,11 @@ class Crew(Protocol):
     def tell(self, batch: EpisodeBatch) -> None:
         """Let whoever holds a copy of the run know the rewards of that step."""
 
-    def check(self, step: int) -> None:
-        """See whether all copies are equal, now that ``step`` steps are done."""
+    def check(self, step: int, last: bool = False) -> None:
+        """See whether all copies are equal, now that ``step`` steps are done; ``last``: the run ends here."""
+
+    def agree(self, yes: bool) -> bool:
+        """Return what the process that writes says: its clock is not that of others."""
 
     def heed(self, tell: Callable[[str, str], None]) -> None:
         """Tell of every worker that is replaced from now on: its name, and why."""
@@ -106,8 +108,12 @@ class Here(Alone):
     def tell(self, batch: EpisodeBatch) -> None:
         """Nobody else is there."""
 
-    def check(self, step: int) -> None:
+    def check(self, step: int, last: bool = False) -> None:
         """Nobody else is there."""
+
+    def agree(self, yes: bool) -> bool:
+        """Say so."""
+        return yes
 
     def heed(self, tell: Callable[[str, str], None]) -> None:
         """Nobody is replaced."""
@@ -195,9 +201,13 @@ class Workers:
         self._n_told, self._heard = batch.step + 1, heard(self._heard, step)
         self.executor.note(Frame({"do": "note"}, pack_step(step.step, step.item_indices_P, step.rewards_N_P_G)))
 
-    def check(self, step: int) -> None:
+    def agree(self, yes: bool) -> bool:
+        """Say so: workers decide nothing."""
+        return yes
+
+    def check(self, step: int, last: bool = False) -> None:
         """Now and then, compare the weights; a replica that differs is replaced."""
-        if step % CHECK_EVERY:
+        if last or step % CHECK_EVERY:
             return
         own = model_sha256(self._plan.policy.model)
         for name, answer in self.executor.survey(Frame({"do": "hash"})).items():
@@ -249,9 +259,7 @@ def refuse_unshared(plan: Plan, n_workers: int) -> None:
             f"{n_workers} workers cannot share {plan.engine.parcels} parcels of a step; give --set engine.parcels="
             f"{2 * n_workers} (which is another run), or fewer workers"
         )
-    inside = bare_name(plan.spec.name)
-    kind = plan.spec.kind if inside == plan.spec.name else load_learner(inside).kind
-    if kind != "es":
+    if not reads_rewards(plan.spec):
         raise BadValue(
             f"{plan.label} reads more than rewards, so its episodes cannot be played elsewhere; leave --workers out"
         )

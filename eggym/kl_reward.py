@@ -13,6 +13,9 @@ of learners that never leave the start (`eggym.asking.UNTRAINED`), where it is 0
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 from eggym.asking import UNTRAINED, OracleViews
 from eggym.config import Plan
 from eggym.drift import passes, reply_logits
@@ -20,6 +23,7 @@ from eggym.episode import Episode, EpisodeBatch, Segment
 from eggym.errors import BadValue
 from eggym.policy import Policy
 from eggym.sampling import Draw
+from eggym.shares import spread
 from eggym.start_model import StartModel
 from eggym.views import Views
 
@@ -78,6 +82,17 @@ def refuse_greedy(learner: str, views: Views) -> None:
 
 def log_ratios(policy: Policy, start: StartModel, episodes: list[Episode], temperature: float) -> list[float]:
     """Return sum_t (log pi(a_t) - log pi_start(a_t)) of each episode, in nats, over all its segments."""
+    found = spread(
+        policy.ranks,
+        len(episodes),
+        lambda chosen: _log_ratios(policy, start, [episodes[place] for place in chosen], temperature),
+    )
+    return [float(one[0]) for one in found]
+
+
+def _log_ratios(
+    policy: Policy, start: StartModel, episodes: list[Episode], temperature: float
+) -> list[NDArray[np.float64]]:
     placed = [(place, segment) for place, one in enumerate(episodes) for segment in one.segments]
     placed.sort(key=lambda pair: -len(pair[1].ids))  # stable: long ones are read with long ones
     told: list[list[float]] = [[] for _ in episodes]
@@ -88,7 +103,7 @@ def log_ratios(policy: Policy, start: StartModel, episodes: list[Episode], tempe
         for segment in rows:
             place, _ = next(owners)
             told[place] += [now - next(then) for now in _drawn(segment)]
-    return [math.fsum(values) for values in told]
+    return [np.array([math.fsum(values)]) for values in told]
 
 
 def _drawn(segment: Segment) -> list[float]:

@@ -103,7 +103,8 @@ class LearnerSpec:
     from its defaults for models of a size. ``search`` gives, for each profile, the values of each option that tuning
     may try; an option that it leaves out is not tuned.
     ``build(policy, space, seed, options)`` makes the learner.
-    ``note`` is what must be said wherever its scores are shown.
+    ``note`` is what must be said wherever its scores are shown. ``shares_passes``: its update makes its passes by
+    `eggym.agents.gradients`, so that ranks of one run can each make some; learners that read rewards alone need not.
     """
 
     name: str
@@ -113,6 +114,7 @@ class LearnerSpec:
     profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     search: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
     note: str = ""
+    shares_passes: bool = False
 
     def resolve(self, profile: str, overrides: Mapping[str, Any]) -> Any:
         """Return the options: defaults, then the profile, then ``overrides``, checked by type and range.

@@ -33,6 +33,7 @@ from eggym.replies import EVALUATIONS, append_lines
 from eggym.result import PROMPT, STEPS, finish
 from eggym.run_state import Keeper
 from eggym.score import Beyond, Point, Spent
+from eggym.shares import summed_passes
 from eggym.task import Item
 from eggym.training_items import training_item
 from eggym.usage import family_cpu_s, reset_peak_memory
@@ -113,14 +114,13 @@ class Run:
         while self._affordable() and self._advance():
             if self._due():
                 self._evaluate()
-            elif self.keeper.is_due(CHECKPOINT_EVERY_S):
+            elif self.crew.agree(self.keeper.is_due(CHECKPOINT_EVERY_S)):
                 self.keeper.save(self)
         if self.points[-1].step < self.step:
             self._evaluate()
-        if isinstance(self.learner, Prompter):
-            write_json(self.folder / PROMPT, asdict(self.learner.prompting))
+        self.crew.check(self.step, last=True)
         self._conclude()
-        record = finish(self)
+        record = self._finish()
         self.watch(Event("done", self.step, 1.0, record.final(record.primary).mean))
         return record
 
@@ -157,7 +157,7 @@ class Run:
 
     def _advance(self) -> bool:
         """Take one step; return False when the learner asks for nothing, or for more than is left."""
-        plan, before = self.plan, self.meter.on(self.plan.budget.axis)
+        plan, before, ranks = self.plan, self.meter.on(self.plan.budget.axis), self.plan.policy.ranks
         with self.meter.watch(plan.policy.model):
             with self.meter.phase("ask"):
                 views = self.learner.ask(self.step)
@@ -166,14 +166,14 @@ class Run:
             items = self._items(views)
             with self.meter.phase("rollout"):
                 batch = self.crew.play(self.meter, views, items, self.step)
-            with self.meter.phase("kl_reward"):
+            with self.meter.phase("kl_reward"), summed_passes(ranks, self.meter):
                 penalty = {} if self.kl_reward is None else self.kl_reward.apply(views, batch)
             rewards_N_P_G = batch.rewards_N_P_G()
             # before tell: the log and the start weights rebuild the run
             self.fitness.append(self.step, [item.index for item in items], rewards_N_P_G)
             self.crew.tell(batch)
             self.shards.append(self.crew.keep(self.folder, batch))
-            with self.meter.phase("tell"):
+            with self.meter.phase("tell"), summed_passes(ranks, self.meter):
                 metrics = dict(self.learner.tell(batch))
         metrics |= penalty | self._drifted()
         self._refuse_divergence(metrics)
@@ -182,7 +182,7 @@ class Run:
         known = [episode.reward for episode in batch.episodes if episode.reward is not None]
         reward = sum(known) / len(known) if known else None
         line = {"step": self.step, "reward": reward, "spent": self.meter.spend.as_dict(), "metrics": metrics}
-        append_lines(self.folder / STEPS, [line])
+        self._note(STEPS, [line])
         self.step += 1
         self.n_used += views.n_items
         self.crew.check(self.step)
@@ -224,7 +224,7 @@ class Run:
             validation = self.choice.look(self.step, self.learner)
             if not self.points:
                 self.sides.begin()
-        append_lines(self.folder / EVALUATIONS, found.lines)
+        self._note(EVALUATIONS, found.lines)
         point = Point(
             step=self.step,
             fraction=self.fraction,
@@ -248,6 +248,14 @@ class Run:
         with self._evaluating():
             self.beyond = self.sides.end(counts)
 
+    def _finish(self) -> Record:
+        """Write the end of the run, and let the other ranks know."""
+        if isinstance(self.learner, Prompter):
+            write_json(self.folder / PROMPT, asdict(self.learner.prompting))
+        record = finish(self)
+        self.crew.agree(True)
+        return record
+
     def measured_so_far(self) -> dict[str, Any]:
         """Return when the run was started, and the seconds and number of all its sessions."""
         wall, cpu = self._began
@@ -256,7 +264,7 @@ class Run:
             **self.session,
             **crew,
             "wall": self.session["wall"] + time.monotonic() - wall,
-            "cpu": self.session["cpu"] + family_cpu_s() - cpu,
+            "cpu": self.session["cpu"] + family_cpu_s() - cpu + crew.get("others_cpu_s", 0.0),
             "saving": self.session.get("saving", 0.0) + self.keeper.saving_s,
             "worker_events": self.session.get("worker_events", []) + crew.get("worker_events", []),
         }
@@ -264,3 +272,6 @@ class Run:
     def lasting(self) -> list[str]:
         """Return the names of the checkpoints that stay after the end."""
         return self.keeper.lasting(self)
+
+    def _note(self, name: str, lines: Sequence[dict[str, Any]]) -> None:
+        append_lines(self.folder / name, lines)

@@ -23,6 +23,8 @@ from torch import nn
 from eggym.adapters import adapter_parameters
 from eggym.errors import BadValue, UnknownName, unknown
 from eggym.quantised import Int8Linear, named_scales, named_weights, quantise, weights_bytes
+from eggym.ranks import ALONE, Ranks
+from eggym.shards import Shards
 from eggym.task import Task
 
 EMBEDDED = ("embedded-v0", "embedded-v1", "embedded-v2")  # models that ship as package data
@@ -79,6 +81,8 @@ class Policy:
     model: Any  # a transformers PreTrainedModel; transformers is not imported for a type
     tokenizer: Any
     name: str
+    ranks: Ranks = ALONE  # who shares the work of a run
+    shards: Shards | None = None  # of the trained weights, where ranks hold one each
     _cache: dict[tuple[Prompting, str, bool], list[int]] = field(default_factory=dict, repr=False)
 
     @property
@@ -275,7 +279,8 @@ def model_sha256(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, weight in itertools.chain(named_weights(model), named_scales(model)):
         digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}\n".encode())
-        digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        # of a copy: numpy would hold the storage, which shards must be able to give back
+        digest.update(weight.detach().to("cpu", copy=True).contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -255,6 +255,7 @@ class Measured(Strict):
     sandbox_s: Annotated[float, Field(ge=0)] = 0.0  # CPU seconds of programs that graders ran, in training
     sandbox_calls: Count = 0
     sessions: Count  # how often the run was started or resumed
+    ranks: Count = 0  # processes that shared the run under torchrun, in the last session; 0: it had none
     workers: Count = 0  # processes that played training episodes, in the last session; 0: the run's own
     worker_items: dict[str, Count] = Field(default_factory=dict)  # parcels that each of them played
     worker_events: list[dict[str, Any]] = Field(default_factory=list)  # workers that were replaced, and why

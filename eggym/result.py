@@ -194,6 +194,7 @@ def _measured(run: Finished, checkpoints: list[str]) -> Measured:
         sandbox_calls=run.meter.sandbox.calls,
         sessions=so_far["n"],
         workers=so_far.get("workers", 0),
+        ranks=so_far.get("ranks", 0),
         worker_items=so_far.get("worker_items", {}),
         worker_events=so_far["worker_events"],
         tail_idle_share=so_far.get("tail_idle_share"),

@@ -10,6 +10,7 @@ Axes in names: _P items, _R rows of a chunk.
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 from eggym.asking import OracleViews, first_sample, promptings
@@ -24,6 +25,7 @@ from eggym.policy import Prompting
 from eggym.sampling import Draw
 from eggym.seeding import key, stream
 from eggym.session import Reply, Sampling, Session, Turn
+from eggym.shares import dealt
 from eggym.task import Item, Task, Verdict
 from eggym.vector import TextVectorEnv
 from eggym.views import Attached, Views
@@ -50,14 +52,26 @@ class Rollout:
             BadValue: a prompt that the model cannot read.
             TaskFault: the task's own code failed, or more than 1 % of the replies could not be judged.
         """
-        batch = self.play(views, items_P, step)
+        batch = self.shared(views, items_P, step)
         refuse_errors(self.task.id, [episode.verdict for episode in batch.episodes])
         return batch
 
+    def shared(self, views: Views, items_P: Sequence[Item], step: int) -> EpisodeBatch:
+        """Do as `run`, and leave it to the caller how many may not be judged. Ranks cut the items among them."""
+        ranks = self.engine.policy.ranks
+        if ranks.size == 1 or isinstance(views, OracleViews):  # showing costs less than telling
+            return self.play(views, items_P, step)
+        return dealt(ranks, self.engine.meter, items_P, partial(self.play, views, items_P, step, None))
+
     def play(
-        self, views: Views, items_P: Sequence[Item], step: int, members: Sequence[int] | None = None
+        self,
+        views: Views,
+        items_P: Sequence[Item],
+        step: int,
+        members: Sequence[int] | None = None,
+        slots: Sequence[int] | None = None,
     ) -> EpisodeBatch:
-        """Do as `run`, of some members alone, and leave it to the caller how many may not be judged.
+        """Do as `shared`, here, of some members or items alone.
 
         Args:
             views: of the whole step.
@@ -65,20 +79,26 @@ class Rollout:
             step: its number.
             members: who plays, ascending, those that sit together side by side; None: everyone. They keep their
                 numbers, and with them their random numbers.
+            slots: which of the items, ascending; None: all. They keep their numbers too.
         """
         sampled = not isinstance(views, OracleViews)
         everyone = range(views.n_members) if members is None else members
-        episodes = self._sampled(views, items_P, step, everyone) if sampled else self._shown(items_P, step)
+        chosen = range(len(items_P)) if slots is None else slots
+        if not chosen:  # more ranks than items
+            return EpisodeBatch(step, [], len(everyone), 0, views.n_replies)
+        episodes = self._sampled(views, items_P, step, everyone, chosen) if sampled else self._shown(items_P, step)
         for episode in episodes:
             self.engine.meter.episode(episode, sampled)
-        return EpisodeBatch(step, episodes, len(everyone), len(items_P), views.n_replies)
+        return EpisodeBatch(step, episodes, len(everyone), len(chosen), views.n_replies)
 
     def _shown(self, items_P: Sequence[Item], step: int) -> list[Episode]:
         """Return episodes in which the oracle answers each item once."""
         rngs = [stream(self.seed, self.purpose, "episode", step, slot, 0) for slot in range(len(items_P))]
         return demonstrate(self.engine.policy, self.task, self.prompting, items_P, rngs)
 
-    def _sampled(self, views: Views, items_P: Sequence[Item], step: int, members: Sequence[int]) -> list[Episode]:
+    def _sampled(
+        self, views: Views, items_P: Sequence[Item], step: int, members: Sequence[int], slots: Sequence[int]
+    ) -> list[Episode]:
         policy = self.engine.policy
         prompts = {
             asked: [policy.prompt_ids(asked, item.prompt) for item in items_P]
@@ -86,7 +106,7 @@ class Rollout:
         }
         parties = [[member] for member in members] if views.seating == "one_member" else [list(members)]
         with views.attach(self.engine.policy.model) as attached:
-            plays = [_Play(self, views, attached, party, items_P, prompts, step).play() for party in parties]
+            plays = [_Play(self, views, attached, party, items_P, prompts, step, slots).play() for party in parties]
         with self.engine.meter.phase("grading", counted=False):  # the rollout around it is
             return _judged(self.task, plays)
 
@@ -123,11 +143,12 @@ class _Play:
     items_P: Sequence[Item]
     prompts: Mapping[Prompting, list[list[int]]]  # the tokens of every item's prompt, by how it is asked
     step: int
+    slots: Sequence[int]  # of the items that are answered
 
     def __post_init__(self) -> None:
-        n_items, n_replies, first = len(self.items_P), self.views.n_replies, first_sample(self.views)
+        n_items, n_replies, first = len(self.slots), self.views.n_replies, first_sample(self.views)
         samples = range(first, first + n_replies)
-        self.places = [(m, slot, sample) for m in self.members for slot in range(n_items) for sample in samples]
+        self.places = [(m, slot, sample) for m in self.members for slot in self.slots for sample in samples]
         self.promptings = promptings(self.views, self.rollout.prompting)
         self.env = TextVectorEnv(self.rollout.task, num_envs=1)
         self.policy, self.max_turns = self.rollout.engine.policy, self.rollout.task.max_turns

@@ -95,15 +95,26 @@ class Keeper:
         """
         found = find_checkpoint(run.folder)
         if found is None:
-            shutil.rmtree(run.folder / "episodes", ignore_errors=True)
-            for name in (FITNESS, STEPS, EVALUATIONS):
-                (run.folder / name).unlink(missing_ok=True)
+            self.clear(run)
             return None
         _refuse_other(run, found.state)
         _load(run, found.state)
-        _cut(run, found.state["written"])
+        self.cut(run, found.state["written"])
         self._damaged = found.damaged
         return _told(run, found) if found.damaged else None
+
+    def clear(self, run: Going) -> None:
+        """Remove what was written without a checkpoint."""
+        shutil.rmtree(run.folder / "episodes", ignore_errors=True)
+        for name in (FITNESS, STEPS, EVALUATIONS):
+            (run.folder / name).unlink(missing_ok=True)
+
+    def cut(self, run: Going, lengths: Mapping[str, Mapping[str, Any]]) -> None:
+        """Cut off what was written after a checkpoint that remembers these lengths."""
+        run.fitness.truncate(run.step)
+        cut_shards(run.folder, run.shards)
+        for name, told in lengths.items():
+            cut_file(run.folder / name, **told)
 
     def lasting(self, run: Going) -> list[str]:
         """Return the names of the checkpoints that stay after the end."""
@@ -171,13 +182,6 @@ def _load(run: Going, state: Mapping[str, Any]) -> None:
     run.choice.load_state_dict(state["choice"])
     run.sides.load_state_dict(state["sides"])
     run.session = state["session"]
-
-
-def _cut(run: Going, lengths: Mapping[str, Mapping[str, Any]]) -> None:
-    run.fitness.truncate(run.step)
-    cut_shards(run.folder, run.shards)
-    for name, told in lengths.items():
-        cut_file(run.folder / name, **told)
 
 
 def _told(run: Going, found: Found) -> str:

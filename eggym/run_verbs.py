@@ -65,11 +65,16 @@ def train(
     With --track tensorboard its curves are in RUN/track as it goes. eggym status RUN tells how far it is.
     Checkpoints are for going on; which of them stay changes nothing in the result.
 
+    Under torchrun all its processes share the run, of RL too.
+
     Example: eggym train --task tiny-orders --learner eggroll --budget 1e11flops --out runs/mine
+
+    Example: torchrun --nproc-per-node 2 -m eggym train --task tiny-orders --learner ppo --out runs/mine
     """
     from eggym.checkpoint import Keep
     from eggym.config_file import parse_set
     from eggym.settings import gather, run_config
+    from eggym.torchrun import form, world
     from eggym.train import shared_out
 
     flags = {
@@ -80,7 +85,12 @@ def train(
     keep = Keep(keep_last, keep_best)
     settings = gather(config, flags)
     force = settings.get("force", False)
-    asked = shared_out(run_config(settings), workers)
+    said = run_config(settings)
+    if not dry_run:
+        form(said.device)
+    asked = shared_out(said, workers)
+    if dry_run and world()[0]:
+        return
     if dry_run:
         _show_single_plan(asked, force, as_json)
     else:
@@ -184,19 +194,24 @@ def _train(
 ) -> None:
     from eggym.config import resolve
     from eggym.progress import show_events
+    from eggym.torchrun import end, here
     from eggym.track import tracking
     from eggym.train import default_folder, run_plan
 
     one_thread()
     plan = resolve(asked)
     folder = Path(out) if out else default_folder(plan)
-    with interruptible(), tracking(track, folder, show_events(console(stderr=True))) as watch:
+    shown = None if here().rank else track
+    with interruptible(), tracking(shown, folder, show_events(console(stderr=True))) as watch:
         record = run_plan(plan, folder, watch, force, workers, executor, keep)
+    if here().rank:
+        end()
     if as_json:
         print_json({"folder": str(folder), "record": record.model_dump(by_alias=True)})
     else:
         typer.echo(_came_of(record))
         typer.echo(str(folder))
+    end()
 
 
 def _came_of(record: Any) -> str:

@@ -19,17 +19,31 @@ from eggym.choice import validation_items
 from eggym.config import CONFIG, Plan, RunConfig, refuse_other, refuse_unknown_fields, resolve
 from eggym.crew import Crew, Here, Workers, refuse_unshared
 from eggym.digest import digest
+from eggym.enlisting import (
+    enlist,
+    ranks_identity,
+    reads_rewards,
+    refuse_apart,
+    refuse_few_items,
+    refuse_unsplit,
+)
 from eggym.errors import BadValue
 from eggym.evaluate import evaluation_items
 from eggym.files import read_json, sha256_json, write_json
+from eggym.follower import Follower
 from eggym.forecast import Forecast, forecast, refuse_short, shortage
+from eggym.gang import Gang
+from eggym.learner import Learner
 from eggym.lock import alone
 from eggym.loop import Event, Run, Watch
 from eggym.parcels import DEFAULT_PARCELS
 from eggym.policy import model_sha256
-from eggym.record import RECORD_FILE, Record, load_measured
+from eggym.ranks import Ranks, first_says
+from eggym.record import RECORD_FILE, Record, load_measured, load_record
+from eggym.registry import load_learner
 from eggym.result import finished_record
 from eggym.splits import check_split
+from eggym.torchrun import form, here
 from eggym.transports import PROCESSES, transport
 from eggym.usage import keep_memory
 
@@ -65,14 +79,16 @@ def train(
         EggymError: anything a user can mend, in one line; before the run starts, nothing is written.
     """
     refuse_unknown_fields(RunConfig, settings)
+    form(str(settings.get("device", "auto")))
     plan = resolve(shared_out(RunConfig(task, learner, seed=seed, **settings), workers))
     folder = Path(out) if out is not None else default_folder(plan)
     return run_plan(plan, folder, watch or _warn, force, workers, executor, keep)
 
 
 def shared_out(config: RunConfig, workers: int | None) -> RunConfig:
-    """Return a configuration whose steps are cut for workers, if there are to be some."""
-    if workers is None or "engine.parcels" in config.set:
+    """Return a configuration whose steps are cut for workers or ranks of an ES run, if there are to be some."""
+    several = workers is not None or (here().size > 1 and reads_rewards(load_learner(config.learner)))
+    if not several or "engine.parcels" in config.set:
         return config
     return replace(config, set={**config.set, "engine.parcels": DEFAULT_PARCELS})
 
@@ -88,7 +104,14 @@ def run_plan(
 ) -> Record:
     """Run a resolved plan; see `train`."""
     keep_memory()
+    ranks = here()
+    refuse_unsplit(plan, ranks)
+    if workers is not None and ranks.size > 1:
+        raise BadValue("torchrun's ranks share the episodes already; leave --workers out, or torchrun")
     identity = identify(plan)
+    refuse_apart(sha256_json(identity), ranks)
+    if ranks.rank:
+        return _follow(plan, folder, identity, ranks)
     if workers is not None:
         refuse_unshared(plan, workers)
     elif executor != PROCESSES:
@@ -105,8 +128,10 @@ def run_plan(
         if (folder / RECORD_FILE).is_file():
             record = finished_record(folder)
             _tidy(folder)
+            first_says(ranks, False)
             return record
-        learner = prepared(plan)
+        first_says(ranks, True)
+        learner = _enlisted(plan, ranks)
         if not begun:
             write_json(folder / CONFIG, identity)
         return Run(plan, learner, folder, watch, identity, crew, keep or Keep()).go()
@@ -125,13 +150,31 @@ def _warn(event: Event) -> None:
         warnings.warn(event.note, stacklevel=2)
 
 
+def _follow(plan: Plan, folder: Path, identity: dict[str, Any], ranks: Ranks) -> Record:
+    """Take part in the run that rank 0 writes."""
+    if not first_says(ranks, False):  # it is finished
+        return load_record(folder)
+    learner = _enlisted(plan, ranks)
+    return Follower(plan, learner, folder, lambda event: None, identity, Gang(plan)).go()
+
+
+def _enlisted(plan: Plan, ranks: Ranks) -> Learner:
+    """Return the learner of a run, whose work all ranks share."""
+    if ranks.size > 1:
+        enlist(plan, ranks)
+    learner = prepared(plan)
+    if ranks.size > 1:
+        refuse_few_items(learner, plan, ranks)
+    return learner
+
+
 @contextlib.contextmanager
 def crew_of(
     plan: Plan, identity: dict[str, Any], folder: Path, workers: int | None, executor: str = PROCESSES
 ) -> Iterator[Crew]:
     """Give who plays a run's episodes, and end it afterwards."""
     if workers is None:
-        yield Here(plan)
+        yield Gang(plan) if here().size > 1 else Here(plan)
         return
     with (
         transport(executor, workers, plan.policy.device.type) as start,
@@ -154,7 +197,7 @@ def identify(plan: Plan) -> dict[str, Any]:
         "task_digest": digest(plan.task),
     }
     others = {"retention_digests": {task.label: digest(task) for task in plan.retention}} if plan.retention else {}
-    return {**plan.identity(), **hashes, **others}
+    return {**plan.identity(), **hashes, **others, **ranks_identity(plan, here())}
 
 
 def look_ahead(plan: Plan, force: bool) -> Forecast:
