@@ -20,7 +20,7 @@ from eggym.learner import MOST, LearnerSpec, meant_by, options_dict, profile_for
 from eggym.policy import Policy, Prompting, load_policy
 from eggym.registry import learner_table, load_learner, load_task
 from eggym.replies import REPLIES, WHOLE
-from eggym.rollout import Rollout
+from eggym.rollout import JudgeAll, Rollout, judged_here
 from eggym.score import Tuning
 from eggym.splits import check_split
 from eggym.step import refuse_without_compiler
@@ -112,6 +112,7 @@ class Plan:
     retention: tuple[Task, ...] = ()  # those of evaluation.retention
     reward: RewardOptions = RewardOptions()
     tuning: Tuning | None = None
+    judge: JudgeAll = judged_here  # who judges the episodes
 
     @property
     def variant(self) -> str | None:
@@ -126,7 +127,7 @@ class Plan:
     def rollout(self, meter: Meter, purpose: str = "train") -> Rollout:
         """Return how episodes are played in this run; ``purpose`` names the stream of random numbers."""
         engine = Engine(self.policy, meter, self.memory, self.engine.compile)
-        return Rollout(engine, self.task, self.prompting, self.config.seed, purpose)
+        return Rollout(engine, self.task, self.prompting, self.config.seed, purpose, judge=self.judge)
 
     def identity(self) -> dict[str, Any]:
         """Return the resolved configuration as plain JSON values."""
@@ -225,6 +226,15 @@ def refuse_other(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]
         raise RunMismatch(
             f"{folder} holds a run of another configuration ({shown}{more}); choose another --out or delete it"
         )
+
+
+def task_of(config: RunConfig) -> Task:
+    """Return the task of a run, without its model.
+
+    Raises:
+        EggymError: as `resolve`.
+    """
+    return _task(config, _sections(config, load_learner(config.learner))["task"])
 
 
 def _sections(config: RunConfig, spec: LearnerSpec) -> dict[str, Any]:

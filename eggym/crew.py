@@ -20,12 +20,13 @@ from eggym.enlisting import reads_rewards
 from eggym.episode import EpisodeBatch
 from eggym.errors import BadValue
 from eggym.executor import Executor
-from eggym.executor_parts import PATIENCE, Patience, Start
+from eggym.executor_parts import MOST_WORKERS, PATIENCE, Patience, Start
 from eggym.files import sha256_json
 from eggym.fitness import FITNESS, FitnessLog, FitnessStep, heard, pack_step
 from eggym.frames import Frame
 from eggym.gist import Gist, read_gist
 from eggym.held_out import Alone, Question, read_answer, whole
+from eggym.judges import Judges
 from eggym.learner import Learner
 from eggym.local_workers import LocalHand
 from eggym.parcels import cut, joined, parted, play
@@ -44,7 +45,6 @@ from eggym.rollout import refuse_errors
 from eggym.task import Item
 from eggym.views import Views
 
-MOST_WORKERS = 1024
 CHECK_EVERY = 10  # steps between comparisons of the replicas' weights with the driver's
 
 
@@ -84,9 +84,10 @@ class Crew(Protocol):
 class Here(Alone):
     """This process."""
 
-    def __init__(self, plan: Plan) -> None:
-        """Play by a plan."""
+    def __init__(self, plan: Plan, judges: Judges | None = None) -> None:
+        """Play by a plan; ``judges`` are asked by it."""
         super().__init__(plan)
+        self._judges = judges
         self._parcels: list[range] = []
 
     def play(self, meter: Meter, views: Views, items: Sequence[Item], step: int) -> EpisodeBatch:
@@ -116,11 +117,13 @@ class Here(Alone):
         return yes
 
     def heed(self, tell: Callable[[str, str], None]) -> None:
-        """Nobody is replaced."""
+        """Tell of reward workers that are replaced."""
+        if self._judges is not None:
+            self._judges.executor.heed = tell
 
     def told(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}
+        """Return what came of reward workers."""
+        return {} if self._judges is None else self._judges.told()
 
     def close(self) -> None:
         """Nothing to end."""

@@ -29,6 +29,7 @@ class Lost:
     trace: str = ""  # of its code, where that raised what it should not: for want of memory, say
 
 
+MOST_WORKERS = 1024
 Inbox = queue.Queue[tuple[Hand, Frame | Lost]]
 Start = Callable[[int, Inbox], Hand]  # a new worker, by its number
 

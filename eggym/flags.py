@@ -33,6 +33,7 @@ Dtype = Annotated[str | None, typer.Option(help="auto, float32, bfloat16, float1
 Set = Annotated[list[str] | None, typer.Option("--set", help="Any setting, as a.b=c (eggroll.sigma=0.02). Repeatable.")]
 Config = Annotated[Path | None, typer.Option(help="YAML file with the names of these flags; flags override it.")]
 Workers = Annotated[int | None, typer.Option(help="Worker processes, one thread each.")]
+RewardWorkers = Annotated[int | None, typer.Option(help="Processes that judge replies.")]
 Executor = Annotated[str, typer.Option(help="Where workers live: processes, or ray (a cluster).")]
 KeepLast = Annotated[
     int | None,

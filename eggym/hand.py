@@ -20,7 +20,7 @@ from eggym.usage import keep_memory
 
 _PR_SET_PDEATHSIG = 1
 _MISHEARD = 3  # codes that a worker ends with
-ROLES = {"replica": "eggym.replica:Replica", "echo": "eggym.hand:Echo"}
+ROLES = {"replica": "eggym.replica:Replica", "judge": "eggym.judges:Judge", "echo": "eggym.hand:Echo"}
 
 
 class Role(Protocol):

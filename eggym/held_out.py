@@ -18,7 +18,7 @@ from eggym.learner import Learner, Prompter
 from eggym.parcels import parted
 from eggym.rollout import refuse_errors
 from eggym.task import Item
-from eggym.verdict import Verdict, VerdictState
+from eggym.verdict import as_plain, from_plain
 from eggym.views import PolicyViews
 
 EVALUATION, VALIDATION = "evaluation", "validation"  # purposes: which items, and which random numbers
@@ -125,12 +125,11 @@ def read_answer(frame: Frame, question: Question, items: Sequence[Item], piece: 
 
 def _row(episode: Episode) -> dict[str, Any]:
     turns = [[turn.observation, turn.reply, turn.reward, turn.n_tokens] for turn in episode.turns]
-    verdict = {**asdict(episode.verdict), "state": episode.verdict.state.value}
-    return {"turns": turns, "verdict": verdict, "ending": episode.ending.value, "tokens": episode.n_action_tokens}
+    told = {"turns": turns, "ending": episode.ending.value, "tokens": episode.n_action_tokens}
+    return {**told, "verdict": as_plain(episode.verdict)}
 
 
 def _episode(item: Item, slot: int, sample: int, row: Any) -> Episode:
-    verdict = Verdict(**{**row["verdict"], "state": VerdictState(row["verdict"]["state"])})
     sampled = Segment(actions=[True] * int(row["tokens"]))  # how many, and no more, is known of its tokens
     turns = [Turn(*turn) for turn in row["turns"]]
-    return Episode(item, 0, slot, sample, [sampled], turns, verdict, Ending(row["ending"]))
+    return Episode(item, 0, slot, sample, [sampled], turns, from_plain(row["verdict"]), Ending(row["ending"]))

@@ -28,8 +28,8 @@ def cut(views: Views, n_parcels: int) -> list[range]:
 
 
 def parted(n_units: int, n_parts: int) -> list[range]:
-    """Return at most so many runs of numbers below ``n_units``, as equal as can be."""
-    n = min(n_parts, n_units)
+    """Return at most so many runs of numbers below ``n_units``, as equal as can be; of none, an empty one."""
+    n = max(1, min(n_parts, n_units))
     starts = [n_units * place // n for place in range(n + 1)]
     return [range(start, end) for start, end in itertools.pairwise(starts)]
 

@@ -195,6 +195,7 @@ def _measured(run: Finished, checkpoints: list[str]) -> Measured:
         sessions=so_far["n"],
         workers=so_far.get("workers", 0),
         ranks=so_far.get("ranks", 0),
+        reward_workers=so_far.get("reward_workers", 0),
         worker_items=so_far.get("worker_items", {}),
         worker_events=so_far["worker_events"],
         tail_idle_share=so_far.get("tail_idle_share"),

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 from eggym.asking import OracleViews, first_sample, promptings
 from eggym.counter import as_key
@@ -31,7 +31,13 @@ from eggym.vector import TextVectorEnv
 from eggym.views import Attached, Views
 
 Place = tuple[int, int, int]  # member, slot, sample
+JudgeAll = Callable[[Task, Sequence[Any]], list[Verdict]]
 MAX_ERROR_SHARE = 0.01  # more failed gradings than this, and the rewards mean nothing
+
+
+def judged_here(task: Task, states: Sequence[Any]) -> list[Verdict]:
+    """Let the task judge, in this process."""
+    return task.judge_all(states)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class Rollout:
     seed: int
     purpose: str = "train"  # keeps the random numbers of training and evaluation apart
     draw: Callable[[float, bool], Draw] = Draw  # how tokens are drawn; a benchmark puts a script in its place
+    judge: JudgeAll = judged_here  # who judges the episodes of a task
 
     def run(self, views: Views, items_P: Sequence[Item], step: int) -> EpisodeBatch:
         """Let every member answer every item ``n_replies`` times.
@@ -108,7 +115,7 @@ class Rollout:
         with views.attach(self.engine.policy.model) as attached:
             plays = [_Play(self, views, attached, party, items_P, prompts, step, slots).play() for party in parties]
         with self.engine.meter.phase("grading", counted=False):  # the rollout around it is
-            return _judged(self.task, plays)
+            return _judged(self, plays)
 
     def room(self, views: Views, prompts_P: Sequence[Sequence[int]]) -> tuple[int, int]:
         """Return how many rows may decode together, and how many positions an episode may have.
@@ -291,9 +298,9 @@ class _Play:
         return Episode(item, member, slot, sample, self.segments[number], turns, verdict, ending)
 
 
-def _judged(task: Task, plays: Sequence[_Play]) -> list[Episode]:
+def _judged(rollout: Rollout, plays: Sequence[_Play]) -> list[Episode]:
     """Return the episodes of all members, judged in one call: a batch for graders, and whole groups."""
-    verdicts = iter(task.judge_all([state for play in plays for state in play.env.states]))
+    verdicts = iter(rollout.judge(rollout.task, [state for play in plays for state in play.env.states]))
     return [play.episode(number, next(verdicts)) for play in plays for number in range(len(play.places))]
 
 

@@ -21,6 +21,7 @@ from eggym.flags import (
     Memory,
     Model,
     Out,
+    RewardWorkers,
     Seed,
     Set,
     Split,
@@ -50,6 +51,7 @@ def train(
     config: Config = None,
     dry_run: DryRun = False,
     workers: Workers = None,
+    reward_workers: RewardWorkers = None,
     executor: Executor = "processes",
     track: Track = None,
     keep_last: KeepLast = None,
@@ -60,10 +62,10 @@ def train(
     """Run one learner on one task with one seed.
 
     The same command continues it. With --workers, processes play the episodes of an ES run, each with a copy of the
-    model; any number of them gives the same result, and one that dies is replaced. With --executor ray they live on the
-    Ray cluster of RAY_ADDRESS; without it, one is started on this machine that ends with the run.
-    With --track tensorboard its curves are in RUN/track as it goes. eggym status RUN tells how far it is.
-    Checkpoints are for going on; which of them stay changes nothing in the result.
+    model; any number of them gives the same result, and one that dies is replaced. With --reward-workers, processes
+    judge the replies of any learner. With --executor ray both live on the Ray cluster of RAY_ADDRESS; without it, one
+    is started on this machine that ends with the run. With --track tensorboard its curves are in RUN/track as it goes;
+    eggym status RUN tells how far it is. Checkpoints are for going on; which of them stay changes no result.
 
     Under torchrun all its processes share the run, of RL too.
 
@@ -94,7 +96,7 @@ def train(
     if dry_run:
         _show_single_plan(asked, force, as_json)
     else:
-        _train(asked, settings.get("out"), force, as_json, workers, executor, keep, track)
+        _train(asked, settings.get("out"), force, as_json, workers, executor, keep, reward_workers, track)
 
 
 def eval_(
@@ -190,6 +192,7 @@ def _train(
     workers: int | None,
     executor: str,
     keep: Any,
+    reward_workers: int | None,
     track: str | None,
 ) -> None:
     from eggym.config import resolve
@@ -203,7 +206,7 @@ def _train(
     folder = Path(out) if out else default_folder(plan)
     shown = None if here().rank else track
     with interruptible(), tracking(shown, folder, show_events(console(stderr=True))) as watch:
-        record = run_plan(plan, folder, watch, force, workers, executor, keep)
+        record = run_plan(plan, folder, watch, force, workers, executor, keep, reward_workers)
     if here().rank:
         end()
     if as_json:

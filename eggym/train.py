@@ -33,6 +33,7 @@ from eggym.files import read_json, sha256_json, write_json
 from eggym.follower import Follower
 from eggym.forecast import Forecast, forecast, refuse_short, shortage
 from eggym.gang import Gang
+from eggym.judges import Judges, judged_by, refuse_unjudgeable
 from eggym.learner import Learner
 from eggym.lock import alone
 from eggym.loop import Event, Run, Watch
@@ -58,6 +59,7 @@ def train(
     workers: int | None = None,
     executor: str = PROCESSES,
     keep: Keep | None = None,
+    reward_workers: int | None = None,
     **settings: Any,
 ) -> Record:
     """Run one learner on one task with one seed, or continue, or return the finished record.
@@ -71,7 +73,9 @@ def train(
         watch: called at every step and evaluation, and with notices; None: these are warnings.
         workers: processes that play the episodes of an ES run, each with a copy of the model; None: this one plays.
             Any number gives the same result; a step is then cut into `DEFAULT_PARCELS` unless engine.parcels says so.
-        executor: where they live: ``processes`` of this machine, or ``ray``, a cluster.
+        reward_workers: processes that judge replies, of any learner; None: this one does. Any number gives the same
+            result.
+        executor: where workers live: ``processes`` of this machine, or ``ray``, a cluster.
         keep: which checkpoints stay; None: two until the end. Changes nothing in the result.
         settings: other fields of `eggym.config.RunConfig`: model, budget, data, split, memory, device, dtype, set.
 
@@ -82,7 +86,7 @@ def train(
     form(str(settings.get("device", "auto")))
     plan = resolve(shared_out(RunConfig(task, learner, seed=seed, **settings), workers))
     folder = Path(out) if out is not None else default_folder(plan)
-    return run_plan(plan, folder, watch or _warn, force, workers, executor, keep)
+    return run_plan(plan, folder, watch or _warn, force, workers, executor, keep, reward_workers)
 
 
 def shared_out(config: RunConfig, workers: int | None) -> RunConfig:
@@ -101,27 +105,30 @@ def run_plan(
     workers: int | None = None,
     executor: str = PROCESSES,
     keep: Keep | None = None,
+    reward_workers: int | None = None,
 ) -> Record:
     """Run a resolved plan; see `train`."""
     keep_memory()
     ranks = here()
     refuse_unsplit(plan, ranks)
-    if workers is not None and ranks.size > 1:
+    if (workers or reward_workers) is not None and ranks.size > 1:
         raise BadValue("torchrun's ranks share the episodes already; leave --workers out, or torchrun")
     identity = identify(plan)
     refuse_apart(sha256_json(identity), ranks)
     if ranks.rank:
         return _follow(plan, folder, identity, ranks)
-    if workers is not None:
-        refuse_unshared(plan, workers)
-    elif executor != PROCESSES:
-        raise BadValue(f"executor {executor} is where workers live; give --workers")
+    _refuse_workers(plan, workers, reward_workers, executor)
     if (folder / CONFIG).is_file():
         refuse_other(folder, read_json(folder / CONFIG), identity)
     else:
         look_ahead(plan, force)
-    finished = (folder / RECORD_FILE).is_file()  # then nobody is asked to play
-    with crew_of(plan, identity, folder, None if finished else workers, executor) as crew, alone(folder):
+    if (folder / RECORD_FILE).is_file():  # then nobody is asked to play
+        workers = reward_workers = None
+    with (
+        judged_by(plan, reward_workers, executor) as (plan, judges),
+        crew_of(plan, identity, folder, workers, executor, judges) as crew,
+        alone(folder),
+    ):
         begun = (folder / CONFIG).is_file()  # perhaps by another process, while this one looked or waited
         if begun:
             refuse_other(folder, read_json(folder / CONFIG), identity)
@@ -135,6 +142,17 @@ def run_plan(
         if not begun:
             write_json(folder / CONFIG, identity)
         return Run(plan, learner, folder, watch, identity, crew, keep or Keep()).go()
+
+
+def _refuse_workers(plan: Plan, workers: int | None, reward_workers: int | None, executor: str) -> None:
+    if workers is not None:
+        refuse_unshared(plan, workers)
+    if reward_workers is not None:
+        refuse_unjudgeable(plan.task, reward_workers)
+    if workers is not None and reward_workers is not None:
+        raise BadValue("workers judge what they play; leave --reward-workers out, or --workers")
+    if executor != PROCESSES and workers is None and reward_workers is None:
+        raise BadValue(f"executor {executor} is where workers live; give --workers or --reward-workers")
 
 
 def _tidy(folder: Path) -> None:
@@ -170,11 +188,16 @@ def _enlisted(plan: Plan, ranks: Ranks) -> Learner:
 
 @contextlib.contextmanager
 def crew_of(
-    plan: Plan, identity: dict[str, Any], folder: Path, workers: int | None, executor: str = PROCESSES
+    plan: Plan,
+    identity: dict[str, Any],
+    folder: Path,
+    workers: int | None,
+    executor: str = PROCESSES,
+    judges: Judges | None = None,
 ) -> Iterator[Crew]:
     """Give who plays a run's episodes, and end it afterwards."""
     if workers is None:
-        yield Gang(plan) if here().size > 1 else Here(plan)
+        yield Gang(plan) if here().size > 1 else Here(plan, judges)
         return
     with (
         transport(executor, workers, plan.policy.device.type) as start,

@@ -26,9 +26,14 @@ _lock = threading.Lock()
 
 def count_sandboxed(cpu_s: float) -> None:
     """Count one run of a model-written program; any thread may call this."""
+    add_sandboxed(cpu_s, 1)
+
+
+def add_sandboxed(cpu_s: float, calls: int) -> None:
+    """Count runs that another process counted for this one."""
     global _sandboxed
     with _lock:
-        _sandboxed = Sandboxed(_sandboxed.cpu_s + cpu_s, _sandboxed.calls + 1)
+        _sandboxed = Sandboxed(_sandboxed.cpu_s + cpu_s, _sandboxed.calls + calls)
 
 
 def sandboxed() -> Sandboxed:

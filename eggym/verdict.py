@@ -35,6 +35,21 @@ class Verdict:
     parts: Mapping[str, float] = field(default_factory=dict)  # named components of the reward
 
 
+def as_plain(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as a JSON value."""
+    told = {"reward": verdict.reward, "state": verdict.state.value, "found": verdict.found, "why": verdict.why}
+    return {**told, "parts": dict(verdict.parts)}
+
+
+def from_plain(row: Mapping[str, Any]) -> Verdict:
+    """Return the verdict of a JSON value.
+
+    Raises:
+        KeyError, TypeError or ValueError: it is none.
+    """
+    return Verdict(row["reward"], VerdictState(row["state"]), row["found"], row["why"], dict(row["parts"]))
+
+
 _STATES = tuple(map(str, VerdictState))
 
 

@@ -50,6 +50,14 @@ class Killed(Faulty):
         return data
 
 
+class KilledAtOnce(Faulty):
+    """SIGKILL before it reads its item, however short that is."""
+
+    def strike(self, data):
+        self.process.kill()
+        return data
+
+
 class Stillborn(LocalHand):
     """Ends before it is ready."""
 

@@ -118,6 +118,7 @@ FLOORS = (
         "result",
         "enlisting",
         "gang",
+        "judges",
         "crew",
         "run_state",
         "loop",
