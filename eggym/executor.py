@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from eggym import errors
 from eggym.errors import BadValue, EggymError
-from eggym.executor_parts import PATIENCE, Hand, Inbox, Lost, Patience, Start, Tally, WorkersLost
+from eggym.executor_parts import PATIENCE, Hand, Inbox, Lost, Patience, Start, Tally, WorkersLost, kept
 from eggym.frames import Frame, dump
 
 _T = TypeVar("_T")
@@ -189,7 +189,8 @@ class Executor:
             raise WorkersLost(f"worker {seat.hand.name} answers what nobody asked; this is a bug")
         self._longest_s[seat.asked] = max(took, self._longest_s.get(seat.asked, 0.0))
         self.tally.items += 1
-        self.tally.items_of[seat.hand.name] = self.tally.items_of.get(seat.hand.name, 0) + 1
+        name = kept(seat.hand.name)
+        self.tally.items_of[name] = self.tally.items_of.get(name, 0) + 1
         self.tally.busy_s += took
         seat.item = None
         return number
@@ -198,7 +199,7 @@ class Executor:
         """Let a worker go; another takes its place when there is work."""
         self._seats.pop(id(seat.hand), None)
         seat.hand.stop()
-        self.tally.events.append({"worker": seat.hand.name, "why": how.why})
+        self.tally.events.append({"worker": kept(seat.hand.name), "why": how.why})
         self.heed(seat.hand.name, how.why)
         self._n_failed += not seat.ready
         if self._n_failed < MOST_LOST:
@@ -207,7 +208,7 @@ class Executor:
             raise WorkersLost(f"{self._n_failed} workers in a row could not be begun; the last: {how.why}", how.trace)
         self._n_workers, self._n_failed = self._n_workers - 1, 0  # those that are there do the rest
         why = f"not replaced: {MOST_LOST} could not be begun"
-        self.tally.events.append({"worker": seat.hand.name, "why": why})
+        self.tally.events.append({"worker": kept(seat.hand.name), "why": why})
         self.heed(seat.hand.name, why)
 
     def _count_tail(self, waits: bool, since: float) -> None:

@@ -62,8 +62,14 @@ class Tally:
     busy_s: float = 0.0  # of workers, with an item in hand
     tail_s: float = 0.0  # wall seconds in which no item waited any more and some were not done, times workers
     tail_idle_s: float = 0.0  # of these, what workers waited
-    items_of: dict[str, int] = field(default_factory=dict)  # by the workers' names
+    items_of: dict[str, int] = field(default_factory=dict)  # by the workers' names, as `kept` has them
     events: list[dict[str, Any]] = field(default_factory=list)  # workers that were replaced, and why
+
+
+def kept(name: str) -> str:
+    """Return a worker's name without that of its machine: what is kept of a run may be published."""
+    place, on_machine, _ = name.partition(" on ")
+    return f"{place})" if on_machine else name
 
 
 class WorkerCrash(EggymError):

@@ -19,7 +19,7 @@ from eggym.cli import main
 from eggym.config import RunConfig, resolve
 from eggym.crew import Workers
 from eggym.errors import BadValue
-from eggym.executor_parts import Patience, WorkersLost
+from eggym.executor_parts import Patience, WorkersLost, kept
 from eggym.files import write_json
 from eggym.local_workers import LocalHand
 from eggym.loop import Run
@@ -221,6 +221,11 @@ def test_a_scorer_that_hangs_in_a_worker_is_left_behind(tmp_path):
     assert (tmp_path / "flag").exists()
     assert ["no answer within" in event["why"] for event in workers.executor.tally.events] == [True]
     assert written(tmp_path / "run") == written(tmp_path / "alone")
+
+
+def test_what_is_kept_of_a_worker_names_no_machine():
+    assert kept("0 (process 12 on west)") == "0 (process 12)"
+    assert kept("3 (process 5)") == "3 (process 5)"
 
 
 def test_workers_are_refused_where_they_cannot_take_part(tmp_path):
