@@ -258,7 +258,7 @@ class Measured(Strict):
     ranks: Count = 0  # processes that shared the run under torchrun, in the last session; 0: it had none
     workers: Count = 0  # processes that played training episodes, in the last session; 0: the run's own
     reward_workers: Count = 0  # processes that judged, in the last session; 0: who played
-    worker_items: dict[str, Count] = Field(default_factory=dict)  # parcels that each of them played
+    worker_items: dict[str, Count] = Field(default_factory=dict)  # parcels and pieces of evaluations that each did
     worker_events: list[dict[str, Any]] = Field(default_factory=list)  # workers that were replaced, and why
     tail_idle_share: Annotated[float, Field(ge=0, le=1)] | None = None  # of workers, while a step's last parcels played
     checkpoint_events: list[dict[str, Any]] = Field(default_factory=list)  # damaged ones, and where the run went on

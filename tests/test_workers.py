@@ -132,7 +132,7 @@ def test_replicas_are_compared_and_one_that_differs_is_replaced(alone, tmp_path,
 @pytest.mark.slow
 def test_an_item_that_ends_every_worker_ends_the_run_in_one_line_and_it_goes_on_afterwards(alone, tmp_path):
     def start(number, inbox):
-        return faults.Killed(number, inbox, 1 if number else 4, "play")
+        return faults.KilledAtOnce(number, inbox, 1 if number else 4, "play")
 
     with pytest.raises(WorkersLost, match=r"ended 3 workers; the last: .* signal 9.*same command continue"):
         shared_run(tmp_path / "run", 1, start)
