@@ -17,6 +17,7 @@ from eggym.agents.policy_gradient import PolicyGradient
 from eggym.agents.ppo import Ppo
 from eggym.agents.traces import Trace
 from eggym.episode import Segment
+from eggym.ranks import ALONE
 
 A, B, STOP, GO, X, Y, PROMPT, NEXT = range(8)
 
@@ -49,7 +50,7 @@ class OnlyTheTable:
 
 
 def policy_of(model):
-    return SimpleNamespace(model=model, pad_id=0, device=torch.device("cpu"))
+    return SimpleNamespace(model=model, pad_id=0, device=torch.device("cpu"), ranks=ALONE, shards=None)
 
 
 def logprob(model, ids, actions):
