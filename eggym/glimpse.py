@@ -110,11 +110,14 @@ class _Damage(Exception):
 def _config(folder: Path) -> dict[str, Any] | None:
     if not (folder / CONFIG).exists():
         return None
-    found = _json(folder / CONFIG)
-    missing = [name for name in _NEEDED if name not in found]
+    return _whole(_json(folder / CONFIG), CONFIG)
+
+
+def _whole(config: dict[str, Any], name: str) -> dict[str, Any]:
+    missing = [one for one in _NEEDED if one not in config]
     if missing:
-        raise _Damage(f"{CONFIG} is not that of a run: {missing[0]} is missing")
-    return found
+        raise _Damage(f"{name} is not that of a run: {missing[0]} is missing")
+    return config
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -142,7 +145,7 @@ def _finished(folder: Path) -> Glimpse:
             folder,
             State.FINISHED,
             f"not here: {', '.join(missing)}" if missing else "",
-            record["config"],
+            _whole(record["config"], RECORD_FILE),
             step=record["n_steps"],
             fraction=last["fraction"],
             spent=record["spent"],

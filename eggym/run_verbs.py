@@ -84,19 +84,16 @@ def train(
         "seed": seed, "out": out, "memory": memory, "device": device, "dtype": dtype, "set": parse_set(set_ or []),
         "force": force or None,
     }  # fmt: skip
-    keep = Keep(keep_last, keep_best)
-    settings = gather(config, flags)
+    settings, keep = gather(config, flags), Keep(keep_last, keep_best)
     force = settings.get("force", False)
     said = run_config(settings)
     if not dry_run:
         form(said.device)
     asked = shared_out(said, workers)
-    if dry_run and world()[0]:
-        return
-    if dry_run:
-        _show_single_plan(asked, force, as_json)
-    else:
+    if not dry_run:
         _train(asked, settings.get("out"), force, as_json, workers, executor, keep, reward_workers, track)
+    elif not world()[0]:
+        _show_single_plan(asked, force, as_json)
 
 
 def eval_(

@@ -16,7 +16,7 @@ import pytest
 from eggym import train
 from eggym.cli import main
 from eggym.errors import BadValue
-from eggym.files import write_json
+from eggym.files import sha256_json, write_json
 from eggym.folder import DUEL
 from eggym.glimpse import State, look
 from eggym.lock import COMMAND, Driver, alone, is_held, last_driver
@@ -173,6 +173,12 @@ def _edited(folder):
     (folder / "record.json").write_text(text.replace('"n_steps":5', '"n_steps":6'))
 
 
+def _of_no_run(folder):
+    record = json.loads((folder / "record.json").read_text())
+    del record["content_sha256"], record["config"]["eval"]
+    (folder / "record.json").write_text(json.dumps({**record, "content_sha256": sha256_json(record)}))
+
+
 def _no_checkpoint(folder):
     (folder / "checkpoint-00000000" / "state.json").write_text("{")
 
@@ -180,6 +186,7 @@ def _no_checkpoint(folder):
 DAMAGES = [
     ("whole", _cut("record.json"), "record.json is not JSON"),
     ("whole", _edited, "record.json was changed since it was written"),
+    ("whole", _of_no_run, "record.json is not that of a run: eval is missing"),
     ("part", _cut("config.json"), "config.json is not JSON"),
     ("part", lambda folder: (folder / "config.json").unlink(), "config.json is missing"),
     ("part", lambda folder: (folder / "config.json").write_text("[]"), "config.json is not a JSON object"),
@@ -193,8 +200,9 @@ def test_a_damaged_run_is_listed_as_such_beside_the_others(copies, capsys, name,
     damage(copies / name)
     seen = look(copies / name)
     assert seen.state is State.DAMAGED and line in seen.why
-    code, out, _ = command(capsys, "status", copies)
-    assert code == 1 and "1 damaged" in out and f"{name}: {seen.why}" in out
+    for verb, expected in (("status", 1), ("runs", 0)):
+        code, out, _ = command(capsys, verb, copies)
+        assert code == expected and "1 damaged" in out and f"{name}: {seen.why}" in out
 
 
 def test_files_that_a_finished_run_lacks_are_named(copies):
