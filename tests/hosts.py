@@ -12,6 +12,9 @@ from pathlib import Path
 
 RAY = Path(sys.executable).with_name("ray")
 PORT = 6379
+# Of a wire; the last byte is the host's. `ray start` refuses an address at which any process of the machine seems to
+# serve, namespaces or not: each test has its own.
+NETWORK = f"10.{100 + os.getpid() // 250 % 150}.{os.getpid() % 250}"
 
 
 def why_not():
@@ -64,14 +67,17 @@ class Pair:
         temporary = Path(f"/tmp/eggym-{mark}")  # short: the names of sockets are bounded
         self._temporary, token = temporary, uuid.uuid4().hex * 2
         environment = {**os.environ, "RAY_TMPDIR": str(temporary), "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
-        environment["RAY_ADDRESS"] = f"10.77.0.1:{PORT}"
+        environment["RAY_ADDRESS"] = f"{NETWORK}.1:{PORT}"
         self.east, self.west = (
-            Host(f"{name}-{mark}", f"10.77.0.{place}", environment) for place, name in ((1, "east"), (2, "west"))
+            Host(f"{name}-{mark}", f"{NETWORK}.{place}", environment) for place, name in ((1, "east"), (2, "west"))
         )
         self.folder = folder
         self._wire(mark)
         head = ("--head", "--port", PORT, "--include-dashboard", "false")
-        for host, words, hide in ((self.east, head, None), (self.west, ("--address", f"10.77.0.1:{PORT}"), hidden)):
+        for host, words, hide in (
+            (self.east, head, None),
+            (self.west, ("--address", environment["RAY_ADDRESS"]), hidden),
+        ):
             started = host.start(
                 RAY, "start", *words, "--node-ip-address", host.address, "--num-cpus", 1, hidden=hide
             ).wait(120)
