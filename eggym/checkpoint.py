@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,12 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The newest whole checkpoint."""
+    """The newest checkpoint that can be gone on from."""
 
     path: Path
     state: dict[str, Any]
-    damaged: tuple[Path, ...]  # newer ones, newest first
+    damaged: tuple[Path, ...]  # newer ones that cannot, newest first
+    changed: str | None  # what of the run folder a whole one among these does not go with
 
 
 def save_checkpoint(
@@ -88,17 +89,28 @@ def save_checkpoint(
     remove_checkpoints(folder, [path.name for path in kept])
 
 
-def find_checkpoint(folder: Path) -> Found | None:
+def find_checkpoint(folder: Path, change: Callable[[dict[str, Any]], str | None] = lambda state: None) -> Found | None:
     """Return the newest whole checkpoint of a run folder, or None where there is none at all.
 
+    Args:
+        folder: of the run.
+        change: tells what was changed since a checkpoint of that state was written, if anything was: then an older
+            one may do.
+
     Raises:
-        BadValue: all that are there are damaged: to begin anew would throw away what the run has spent.
+        BadValue: all that are there are of no use: to begin anew would throw away what the run has spent.
     """
-    paths = _newest_first(folder)
+    paths, changed = _newest_first(folder), None
     for number, path in enumerate(paths):
         state = _read(path)
-        if state is not None:
-            return Found(path, state, tuple(paths[:number]))
+        if state is None:
+            continue
+        what = change(state)
+        if what is None:
+            return Found(path, state, tuple(paths[:number]), changed)
+        changed = changed or what
+    if changed:
+        raise BadValue(f"{changed}; restore it, or delete the run folder and run again")
     if paths:
         raise BadValue(f"{paths[0]} is damaged; restore it, or delete {folder} and run again from the start")
     return None

@@ -6,13 +6,16 @@ policy learns; for RL they assume that every group is informative, which is the 
 early. The noise of evolution strategies and the optimizer's own arithmetic cost nothing here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, ValuesView
 from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
 
 from eggym.asking import UNTRAINED, HeldOutViews, OracleViews
 from eggym.beyond import n_episodes
 from eggym.budget import Budget, FlopModel
-from eggym.checkpoint import KEEP_LAST
+from eggym.checkpoint import KEEP_LAST, Keep
 from eggym.config import Plan
 from eggym.errors import BadValue
 from eggym.kl_reward import applies
@@ -49,8 +52,8 @@ class Forecast:
         return self.seconds + self.evaluation_seconds
 
 
-def forecast(plan: Plan, learner: Learner) -> Forecast:
-    """Probe the policy and extrapolate to the budget."""
+def forecast(plan: Plan, learner: Learner, keep: Keep | None = None) -> Forecast:
+    """Probe the policy and extrapolate to the budget; ``keep`` says which checkpoints are to stay."""
     meter, cpu_s, items = played(plan, _PROBE, _PROBE_REPLIES[profile_for(plan.policy.n_parameters)])
     prompts_P = [plan.policy.prompt_ids(plan.prompting, item.prompt) for item in items]
     n_probe = meter.spend.episodes
@@ -77,6 +80,9 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
     cost = each.times(per_step, sampled, told + forwards(plan, views))
     cheapest = each.times(per_step, sampled, told) if sampled else cost  # no group was informative
     steps = _steps(plan.budget, cost)
+    stay = keep or Keep()
+    n_checkpoints = (stay.last or KEEP_LAST) + stay.best + 1  # one is being written
+    saved = checkpoint_bytes(plan, learner, views) * n_checkpoints
     return Forecast(
         steps,
         steps * per_step,
@@ -88,8 +94,27 @@ def forecast(plan: Plan, learner: Learner) -> Forecast:
         plan.budget.limit / cost[plan.budget.axis] if cost[plan.budget.axis] else 0.0,
         memory,
         rows,
-        steps * per_step * 60 + n_points * n_told * 400 + (1 + (KEEP_LAST + 1) * (2 if best else 1)) * weights,
+        steps * per_step * 60 + n_points * n_told * 400 + weights + saved,
     )
+
+
+def checkpoint_bytes(plan: Plan, learner: Learner, views: Views) -> int:
+    """Return what one takes: the weights that are trained, the best so far, and what the learner keeps.
+
+    The two moments of AdamW are there from its first step on.
+    """
+    weights = plan.space.select(plan.policy.model).values()
+    n_weights, descends = sum(weight.numel() for weight in weights), forwards(plan, views) > 0
+    copies = 2 if plan.evaluation.checkpoint == "best" else 1
+    return copies * _bytes(list(weights)) + _bytes(learner.state_dict()) + 2 * 4 * n_weights * descends
+
+
+def _bytes(state: Any) -> int:
+    """Return what the tensors in nested lists and dicts take."""
+    if isinstance(state, Tensor):
+        return state.numel() * state.element_size()
+    parts = state.values() if isinstance(state, Mapping) else state
+    return sum(map(_bytes, parts)) if isinstance(parts, list | tuple | ValuesView) else 0
 
 
 @dataclass(frozen=True, slots=True)

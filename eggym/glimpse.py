@@ -170,13 +170,15 @@ def _diverged(folder: Path, config: Mapping[str, Any]) -> Glimpse:
 
 
 def _unfinished(folder: Path, config: Mapping[str, Any], held: bool, driver: Driver | None) -> Glimpse:
-    saved = peek(folder, changing=held)
+    saved = peek(folder, held, lambda state: held or _shortened(folder, state) is None)
     if saved is None and not held and checkpoints(folder):
         raise _Damage("no checkpoint can be read; restore one, or delete the folder and run again from the start")
     lines = last_lines(folder / STEPS, LAST)
     saved = saved or {}
     if not held:
-        _refuse_shortened(folder, saved)
+        why = _shortened(folder, saved)
+        if why is not None:
+            raise _Damage(why)
     session = saved.get("session", {})
     spent = lines[-1]["spent"] if lines else {}
     return Glimpse(
@@ -199,12 +201,13 @@ def _unfinished(folder: Path, config: Mapping[str, Any], held: bool, driver: Dri
     )
 
 
-def _refuse_shortened(folder: Path, saved: Mapping[str, Any]) -> None:
-    """Refuse files that are shorter than the checkpoint remembers: to continue is refused then too."""
+def _shortened(folder: Path, saved: Mapping[str, Any]) -> str | None:
+    """Tell which file is shorter than a checkpoint remembers; if than all of them, to continue is refused too."""
     for name, told in saved.get("written", {}).items():
         present = (folder / name).stat().st_size if (folder / name).exists() else 0
         if present < told["length"]:
-            raise _Damage(f"{name} has {present} bytes, its checkpoint wants {told['length']}")
+            return f"{name} has {present} bytes, its checkpoint wants {told['length']}"
+    return None
 
 
 def _fraction(config: Mapping[str, Any], spent: Mapping[str, Any], saved: Mapping[str, Any]) -> float | None:

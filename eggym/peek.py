@@ -5,7 +5,7 @@ A run that goes on replaces its checkpoints: one may be gone between looking for
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,19 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob(CHECKPOINTS) if path.is_dir())
 
 
-def peek(folder: Path, changing: bool) -> dict[str, Any] | None:
+def peek(
+    folder: Path, changing: bool, fits: Callable[[dict[str, Any]], bool] = lambda state: True
+) -> dict[str, Any] | None:
     """Return the state in the newest checkpoint that can be read, with None for tensors; None: there is none.
 
-    Weights and the learner's own state are left out. ``changing``: the run goes on.
+    Weights and the learner's own state are left out. ``changing``: the run goes on. One that ``fits`` goes before newer
+    ones that do not.
     """
     for _ in range(_TRIES if changing else 1):
         found = checkpoints(folder)
-        for path in reversed(found):
-            state = _state(path)
-            if state is not None:
-                return state
+        states = [state for state in map(_state, reversed(found)) if state is not None]
+        if states:
+            return next(filter(fits, states), states[0])
         if not found:
             return None
         time.sleep(_WAIT_S)  # they may have been replaced just now

@@ -49,21 +49,17 @@ def written(path: Path) -> dict[str, Any]:
     return {"length": path.stat().st_size, "sha256": sha256_file(path)} if path.exists() else {"length": 0}
 
 
-def cut_file(path: Path, length: int, sha256: str = "") -> None:
-    """Cut an append-only file back to what a checkpoint remembers.
-
-    Raises:
-        BadValue: it is shorter than that, or that much of it is not what was written.
-    """
+def change_of(path: Path, length: int, sha256: str = "") -> str | None:
+    """Tell where an append-only file no longer begins with what a checkpoint remembers of it; None: it does."""
     present = path.stat().st_size if path.exists() else 0
     if present < length:
-        raise BadValue(
-            f"{path} has {present} bytes, its checkpoint wants {length}; restore it, or delete the run folder and run "
-            "again"
-        )
-    if length and _start_sha256(path, length) != sha256:
-        raise _changed(path)
-    if present > length:
+        return f"{path} has {present} bytes, its checkpoint wants {length}"
+    return _changed(path) if length and _start_sha256(path, length) != sha256 else None
+
+
+def cut_file(path: Path, length: int) -> None:
+    """Cut off what was appended after the first ``length`` bytes."""
+    if path.exists() and path.stat().st_size > length:
         os.truncate(path, length)
 
 
@@ -170,25 +166,26 @@ def read_shard(folder: Path, step: int) -> list[dict[str, Any]]:
         raise BadValue(f"{path} cannot be read: {problem}; restore the file, or run again") from problem
 
 
-def cut_shards(folder: Path, digests: Sequence[str]) -> None:
-    """Remove the shards of steps that a checkpoint does not hold; ``digests`` are of those that it does, in order.
+def change_of_shards(folder: Path, digests: Sequence[str]) -> str | None:
+    """Tell where shards are no longer those that a checkpoint holds; ``digests`` are of each step's, in order."""
+    for step, digest in enumerate(digests):
+        path = folder / shard_name(step)
+        if not path.is_file():
+            return f"{path} is missing"
+        if shard_digest(path) != digest:
+            return _changed(path)
+    return None
 
-    Raises:
-        BadValue: one that it holds is missing, or is not what was written.
-    """
+
+def cut_shards(folder: Path, n_steps: int) -> None:
+    """Remove the shards of all steps but the first so many."""
     for path in (folder / SHARDS / PARTS).glob("*.jsonl"):  # of a step that was not finished
-        if int(path.name[:6]) >= len(digests):
+        if int(path.name[:6]) >= n_steps:
             path.unlink()
-    wanted = {f"{step:06d}.jsonl.gz": digest for step, digest in enumerate(digests)}
-    present = {path.name: path for path in (folder / SHARDS).glob("*.jsonl.gz")}
-    missing = sorted(wanted.keys() - present.keys())
-    if missing:
-        raise BadValue(f"{folder / SHARDS / missing[0]} is missing; restore it, or delete the run folder and run again")
-    for name, digest in wanted.items():
-        if shard_digest(present[name]) != digest:
-            raise _changed(present[name])
-    for name in present.keys() - wanted.keys():
-        present[name].unlink()
+    kept = {folder / shard_name(step) for step in range(n_steps)}
+    for path in (folder / SHARDS).glob("*.jsonl.gz"):
+        if path not in kept:
+            path.unlink()
 
 
 def episode_digest(episode: Episode) -> str:
@@ -211,10 +208,8 @@ def _start_sha256(path: Path, length: int) -> str:
     return digest.hexdigest()
 
 
-def _changed(path: Path) -> BadValue:
-    return BadValue(
-        f"{path} was changed since its checkpoint was written; restore it, or delete the run folder and run again"
-    )
+def _changed(path: Path) -> str:
+    return f"{path} was changed since its checkpoint was written"
 
 
 def _told(episode: Episode) -> dict[str, Any]:

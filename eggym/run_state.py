@@ -1,7 +1,7 @@
 """What a checkpoint holds of a run, when the next one is due, and how a run goes on from one.
 
 Going on cuts everything that was written after the checkpoint, so an older one is as good as the newest: what came
-after it is made again, to the same bits.
+after it is made again, to the same bits. So it is used too where a log no longer holds what the newest remembers.
 """
 
 import shutil
@@ -21,7 +21,7 @@ from eggym.errors import RunMismatch
 from eggym.files import sha256_json
 from eggym.fitness import FITNESS, FitnessLog
 from eggym.learner import Learner
-from eggym.replies import EVALUATIONS, cut_file, cut_shards, written
+from eggym.replies import EVALUATIONS, change_of, change_of_shards, cut_file, cut_shards, written
 from eggym.result import STEPS
 from eggym.score import Point
 
@@ -85,19 +85,18 @@ class Keeper:
         self.saving_s += self._took_s
 
     def restore(self, run: Going) -> str | None:
-        """Go on from the newest whole checkpoint; without one, start from nothing.
+        """Go on from the newest checkpoint that is whole, as is what was written before it; without any, start.
 
-        Returns what to tell of damaged ones, if there are any.
+        Returns what to tell of newer ones, if there are any. Nothing is cut before one is found.
 
         Raises:
-            BadValue: all are damaged, or what was written before this one was changed.
+            BadValue: all are damaged, or what was written before them was changed.
             RunMismatch: it is of another run, or of an older eggym.
         """
-        found = find_checkpoint(run.folder)
+        found = find_checkpoint(run.folder, lambda state: _change(run, state))
         if found is None:
             self.clear(run)
             return None
-        _refuse_other(run, found.state)
         _load(run, found.state)
         self.cut(run, found.state["written"])
         self._damaged = found.damaged
@@ -112,9 +111,9 @@ class Keeper:
     def cut(self, run: Going, lengths: Mapping[str, Mapping[str, Any]]) -> None:
         """Cut off what was written after a checkpoint that remembers these lengths."""
         run.fitness.truncate(run.step)
-        cut_shards(run.folder, run.shards)
+        cut_shards(run.folder, run.step)
         for name, told in lengths.items():
-            cut_file(run.folder / name, **told)
+            cut_file(run.folder / name, told["length"])
 
     def lasting(self, run: Going) -> list[str]:
         """Return the names of the checkpoints that stay after the end."""
@@ -169,6 +168,13 @@ def _refuse_other(run: Going, state: Mapping[str, Any]) -> None:
         )
 
 
+def _change(run: Going, state: Mapping[str, Any]) -> str | None:
+    """Tell what in the run folder is no longer as a checkpoint remembers it; the one of another run is refused."""
+    _refuse_other(run, state)
+    files = (change_of(run.folder / name, **told) for name, told in state["written"].items())
+    return next(filter(None, files), None) or change_of_shards(run.folder, state["shards"])
+
+
 def _load(run: Going, state: Mapping[str, Any]) -> None:
     run.step, run.n_used, run.dearest = state["step"], state["n_used"], state["dearest"]
     run.points = [Point.model_validate(point) for point in state["points"]]
@@ -189,4 +195,6 @@ def _told(run: Going, found: Found) -> str:
     told = run.session.get("checkpoint_events", [])
     run.session["checkpoint_events"] = [*told, {"damaged": names, "went_on_from": run.step}]
     are = "is" if len(names) == 1 else "are"
+    if found.changed:
+        return f"{found.changed}; going on from an older one, at step {run.step}"
     return f"{', '.join(names)} in {run.folder} {are} damaged; going on from the one before, at step {run.step}"

@@ -93,7 +93,7 @@ def train(
     if not dry_run:
         _train(asked, settings.get("out"), force, as_json, workers, executor, keep, reward_workers, track)
     elif not world()[0]:
-        _show_single_plan(asked, force, as_json)
+        _show_single_plan(asked, force, keep, as_json)
 
 
 def eval_(
@@ -225,7 +225,7 @@ def _came_of(record: Any) -> str:
     return text if None in true else f"{text}; true reward: {true[0]:.3f} -> {true[1]:.3f}"
 
 
-def _show_single_plan(asked: Any, force: bool, as_json: bool) -> None:
+def _show_single_plan(asked: Any, force: bool, keep: Any, as_json: bool) -> None:
     from dataclasses import asdict
 
     from eggym.config import resolve
@@ -234,7 +234,7 @@ def _show_single_plan(asked: Any, force: bool, as_json: bool) -> None:
 
     one_thread()
     plan = resolve(asked)
-    found = look_ahead(plan, force)
+    found = look_ahead(plan, force, keep)
     row = {
         "task": plan.task.id,
         "learner": plan.label,

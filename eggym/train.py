@@ -223,15 +223,15 @@ def identify(plan: Plan) -> dict[str, Any]:
     return {**plan.identity(), **hashes, **others, **ranks_identity(plan, here())}
 
 
-def look_ahead(plan: Plan, force: bool) -> Forecast:
+def look_ahead(plan: Plan, force: bool, keep: Keep | None = None) -> Forecast:
     """Do as `foresee`, and refuse a budget that is too small, unless forced."""
-    found = foresee(plan)
+    found = foresee(plan, keep)
     short = shortage(plan, found, force)
     refuse_short([short] if short else [], force)
     return found
 
 
-def foresee(plan: Plan) -> Forecast:
+def foresee(plan: Plan, keep: Keep | None = None) -> Forecast:
     """Try what a run needs, and forecast what it takes, without writing anything.
 
     Raises:
@@ -244,7 +244,7 @@ def foresee(plan: Plan) -> Forecast:
     refuse_unreadable(plan, Meter(FlopModel.of(plan.policy.model)))
     learner = prepared(plan)
     refuse_unaskable(plan, learner)
-    return forecast(plan, learner)
+    return forecast(plan, learner, keep)
 
 
 def _refuse_one_split(trained_on: str, judged_on: str) -> None:

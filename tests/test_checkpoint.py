@@ -1,6 +1,7 @@
 """Checkpoints: which stay, what happens when they are damaged at any byte, and that going on from an older one ends in
 the same bytes."""
 
+import re
 import shutil
 import sys
 from types import SimpleNamespace
@@ -216,6 +217,60 @@ def test_from_an_older_one_it_ends_in_the_same_bytes_and_says_so(whole, tmp_path
         ]
         assert load_measured(tmp_path).checkpoint_events == [{"damaged": gone, "went_on_from": at}]
     assert fingerprint(tmp_path) == fingerprint(folder)
+
+
+def shorten(folder, newest):
+    data = (folder / "steps.jsonl").read_bytes()
+    (folder / "steps.jsonl").write_bytes(data[: newest["written"]["steps.jsonl"]["length"] - 3])
+
+
+def flip(folder, newest):
+    path, last = folder / "steps.jsonl", newest["written"]["steps.jsonl"]["length"] - 1
+    data = path.read_bytes()
+    path.write_bytes(data[:last] + bytes([data[last] ^ 1]) + data[last + 1 :])
+
+
+def lose_shard(folder, newest):
+    (folder / f"episodes/{newest['step'] - 1:06d}.jsonl.gz").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        (shorten, r"steps\.jsonl has \d+ bytes, its checkpoint wants \d+"),
+        (flip, r"steps\.jsonl was changed since its checkpoint was written"),
+        (lose_shard, r"0\d+\.jsonl\.gz is missing"),
+    ],
+)
+def test_where_a_log_lost_what_the_newest_wants_an_older_one_does(whole, tmp_path, every_step, damage, what):
+    learner, folder = whole
+    checkpoints = stopped(tmp_path, learner, keep=Keep(3))
+    damage(tmp_path, read_checkpoint(checkpoints[-1]))
+    told = []
+    run(tmp_path, learner, watch=lambda event: told.append(event) if event.kind == "notice" else None)
+    at = int(re.search(r"at step (\d+)$", told[0].note)[1])
+    assert re.fullmatch(rf".*{what}; going on from an older one, at step {at}", told[0].note) and len(told) == 1
+    gone = [path.name for path in reversed(checkpoints) if int(path.name[-8:]) > at]
+    assert gone and load_measured(tmp_path).checkpoint_events == [{"damaged": gone, "went_on_from": at}]
+    assert fingerprint(tmp_path) == fingerprint(folder)
+
+
+def test_where_no_checkpoint_does_nothing_is_cut(tmp_path, every_step):
+    stopped(tmp_path, keep=Keep(3))
+    first = min((tmp_path / "episodes").glob("*.gz"))
+    whole = first.read_bytes()
+    first.write_bytes(b"x")
+    before = written(tmp_path)
+    with pytest.raises(BadValue, match=f"{first.name} was changed since its checkpoint was written; restore it"):
+        run(tmp_path)
+    assert written(tmp_path) == before
+    first.write_bytes(whole)
+    run(tmp_path)
+
+
+def written(folder):
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {path: path.read_bytes() for path in files}
 
 
 def test_it_is_told_again_until_the_next_checkpoint_is_there(tmp_path, monkeypatch):

@@ -7,10 +7,12 @@ import pytest
 
 from eggym.asking import HeldOutViews, OracleViews, PromptedViews
 from eggym.budget import FlopModel, Meter
+from eggym.checkpoint import Keep
 from eggym.config import RunConfig, resolve
 from eggym.errors import BadValue
-from eggym.forecast import Shortage, forecast, forwards, refuse_short, shortage
+from eggym.forecast import Shortage, checkpoint_bytes, forecast, forwards, refuse_short, shortage
 from eggym.task import Verdict, VerdictState
+from eggym.train import run_plan
 from eggym.views import PolicyViews
 
 SIZES = {"items": 4, "replies": 4}
@@ -163,3 +165,21 @@ def test_narrow_steps_are_probed_in_their_own_width(monkeypatch):
     assert found(plan("openai-es", population=4, items=64, replies=2)).steps > 0
     assert found(plan("eggroll", population=64, items=8)).steps > 0
     assert seen == [(32, 8), (3, 1), (32, 8), (32, 4), (32, 8)]
+
+
+@pytest.mark.parametrize(
+    ("learner", "settings"),
+    [
+        ("dr_grpo", SIZES),
+        ("ppo", {**SIZES, "eval.checkpoint": "best", "eval.validation_items": 8}),
+        ("eggroll", {"population": 8, "items": 2, "optimiser": "adam"}),
+        ("eggroll", {"population": 8, "items": 2}),
+    ],
+)
+def test_a_checkpoint_is_as_large_as_was_foreseen(tmp_path, learner, settings):
+    asked = plan(learner, "32episodes", **settings)
+    built = asked.spec.build(asked.policy, asked.space, 0, asked.options)
+    foreseen = checkpoint_bytes(asked, built, built.ask(0))
+    run_plan(asked, tmp_path, lambda event: None, force=True, keep=Keep(last=1))
+    (made,) = tmp_path.glob("checkpoint-*/state.safetensors")
+    assert made.stat().st_size == pytest.approx(foreseen, rel=0.03)

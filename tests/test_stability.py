@@ -22,7 +22,7 @@ NAMES = [
     "load_task", "probe", "register", "replay", "train", "trl_dataset", "trl_reward",
 ]  # fmt: skip
 VERBS = ["list", "check", "play", "eval", "train", "duel", "compare", "probe", "replay", "export", "bake", "bench"]
-VERBS += ["doctor", "board"]
+VERBS += ["doctor", "board", "status", "runs", "track"]
 BOARD_VERBS = ["list", "run", "add", "verify", "withdraw", "build", "serve", "publish", "card", "pin"]
 
 

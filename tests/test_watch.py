@@ -205,6 +205,21 @@ def test_a_damaged_run_is_listed_as_such_beside_the_others(copies, capsys, name,
         assert code == expected and "1 damaged" in out and f"{name}: {seen.why}" in out
 
 
+def test_a_log_too_short_for_the_newest_checkpoint_alone_is_no_damage(copies):
+    folder = copies / "part"
+    older = folder / "checkpoint-00000000"
+    newer = shutil.copytree(older, folder / "checkpoint-00000001")
+    body = json.loads((newer / "state.json").read_text())
+    (lengths,) = [value for name, value in body["state"]["__map__"] if name == "written"]
+    ((_, of_steps),) = [pair for pair in lengths["__map__"] if pair[0] == "steps.jsonl"]
+    of_steps["__map__"] = [["length", 1_000_000], ["sha256", ""]]
+    body["sha256"] = sha256_json([body["state"], body["tensors_sha256"]])
+    (newer / "state.json").write_text(json.dumps(body))
+    assert look(folder).state is State.STOPPED
+    shutil.rmtree(older)
+    assert look(folder).state is State.DAMAGED and "steps.jsonl has" in look(folder).why
+
+
 def test_files_that_a_finished_run_lacks_are_named(copies):
     (copies / "whole" / "weights.safetensors").unlink()
     assert (
