@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eggym.errors import BadValue
+from eggym.errors import BadValue, EggymError
 from eggym.files import canonical_json, sha256_file, sha256_json, sync_folder, write_bytes, write_problem
 from eggym.peek import MAP, STATE, TENSOR, TENSORS, checkpoints
 
@@ -178,7 +178,12 @@ def _of_step(newest_first: list[Path], step: int | None) -> list[Path]:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """Return the state, or None where the checkpoint is damaged: an older one may be whole."""
+    """Return the state, or None where the checkpoint is damaged: an older one may be whole.
+
+    Raises:
+        EggymError: it cannot be read: that says nothing of what it holds.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load
 
     try:
@@ -188,10 +193,14 @@ def _read(path: Path) -> dict[str, Any] | None:
             return None
         if hashlib.sha256(data).hexdigest() != body["tensors_sha256"]:
             return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        state: dict[str, Any] = _put_tensors(body["state"], load(data) if data else {})
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
-    state: dict[str, Any] = _put_tensors(body["state"], load(data) if data else {})
-    return state
+    except OSError as problem:
+        raise EggymError(f"{path} cannot be read: {problem.strerror}; it was left as it is") from problem
+    except (ValueError, KeyError, TypeError, RecursionError, SafetensorError):
+        return None
+    return state if isinstance(state, dict) else None
 
 
 def _take_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from eggym.wording import short
+from eggym.wording import printable, short
 
 _LOOK: dict[str, Any] = {"box": None, "padding": (0, 1, 0, 0), "pad_edge": False, "header_style": "dim"}
 _GAP = 1  # cells between columns
@@ -34,6 +34,7 @@ def learner_cell(one: Mapping[str, Any]) -> Text:
 
 def broken(name: str) -> str:
     """Break a name that is too long for its column where it has parts, not within a word."""
+    name = printable(name)
     return name if len(name) <= _NAMES else re.sub("([:@,])", r"\1\n  ", name)
 
 

@@ -6,7 +6,6 @@ its own weights, which checkpoints and evaluations are made of.
 """
 
 import functools
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, astuple
 from pathlib import Path
@@ -32,8 +31,6 @@ from eggym.local_workers import LocalHand
 from eggym.parcels import cut, joined, parted, play
 from eggym.policy import model_sha256
 from eggym.replies import (
-    PARTS,
-    SHARDS,
     WHOLE,
     episode_digest,
     join_parts,
@@ -235,8 +232,6 @@ class Workers:
     def close(self) -> None:
         """End them."""
         self.executor.stop()
-        if self._plan.engine.replies == WHOLE:
-            shutil.rmtree(self._folder / SHARDS / PARTS, ignore_errors=True)
 
     def _begin(self) -> Frame:
         steps = self._log(self._n_told)

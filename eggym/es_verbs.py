@@ -123,6 +123,7 @@ def _print_probe(found: Any) -> None:
 
 def _print_replay(found: Any) -> None:
     from eggym.tables import print_rows
+    from eggym.wording import printable
 
     if found.spots:
         names = ("step", "member", "item", "sample", "reward kept", "again", "digest kept", "again", "")
@@ -130,7 +131,7 @@ def _print_replay(found: Any) -> None:
         wrong = sum(bool(spot.differs) for spot in found.spots)
         typer.echo(f"{len(found.spots)} training episodes made again, {wrong} differ\n")
     for name in found.changed:
-        typer.echo(f"{name} is missing, or was changed since the run was finished")
+        typer.echo(printable(f"{name} is missing, or was changed since the run was finished"))
     typer.echo(f"recorded {found.recorded}\nrebuilt  {found.rebuilt}")
     where = "" if found.first_difference is None else f"; step {found.first_difference} is not the run's"
     typer.echo(f"{'equal' if found.equal else 'different'} after {found.n_steps} updates of {found.learner}{where}")

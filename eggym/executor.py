@@ -171,8 +171,11 @@ class Executor:
             return []
         if isinstance(message, Frame):
             self.tally.received_bytes += message.size
-            if message.header.get("type") in ("astray", "crashed"):
-                message = Lost(str(message.header["message"]), str(message.header.get("trace", "")))
+            said = message.header.get("type")
+            if said in ("astray", "crashed"):
+                message = Lost(str(message.header.get("message")), str(message.header.get("trace", "")))
+            elif said == "answer" and (seat.item is None or message.header.get("item") != seat.item):
+                message = Lost("it answered what it was not asked")
         return [(seat, message)]
 
     def _allowed(self, seat: _Seat) -> float:
@@ -185,8 +188,8 @@ class Executor:
         """Take the answer to a worker's item; return the item's number."""
         _raise_trouble(message)
         number, took = seat.item, time.monotonic() - seat.since
-        if number is None or message.header.get("item") != number:
-            raise WorkersLost(f"worker {seat.hand.name} answers what nobody asked; this is a bug")
+        if number is None:
+            raise WorkersLost(f"worker {seat.hand.name} says {message.header.get('type')!r}; this is a bug")
         self._longest_s[seat.asked] = max(took, self._longest_s.get(seat.asked, 0.0))
         self.tally.items += 1
         name = kept(seat.hand.name)
@@ -232,5 +235,6 @@ def _refuse_deadly(item: Frame, n: int, how: Lost) -> None:
 def _raise_trouble(message: Frame) -> None:
     told = message.header
     if told.get("type") == "refused":
-        kind = getattr(errors, str(told["error"]), EggymError)
-        raise kind(told["message"])
+        kind = getattr(errors, str(told.get("error")), EggymError)
+        ours = isinstance(kind, type) and issubclass(kind, EggymError)
+        raise (kind if ours else EggymError)(str(told.get("message")))

@@ -13,6 +13,8 @@ from eggym.adapters import merge
 from eggym.checkpoint import copy_into
 from eggym.errors import BadValue
 from eggym.files import write_problem
+from eggym.folder import RECORD_FILE, STEPS
+from eggym.lock import LOCK
 from eggym.policy import INT8, load_policy, model_sha256
 from eggym.record import find_runs, load_record
 from eggym.result import WEIGHTS
@@ -82,6 +84,12 @@ def _refuse_target(run: Path, to: Path, force: bool) -> None:
         return
     if not force:
         raise BadValue(f"{str(to)!r} exists already; choose another folder with --to, or use --force to replace it")
-    looks = to.is_dir() and (to / "config.json").is_file() and not any(path.is_dir() for path in to.iterdir())
-    if not looks:
+    if not (to.is_dir() and _is_export(to)):
         raise BadValue(f"{str(to)!r} is no exported model, and is not replaced; choose another folder with --to")
+
+
+def _is_export(folder: Path) -> bool:
+    """Whether a folder looks as an export does, and neither as a run nor as a place of somebody else."""
+    names = {path.name for path in folder.iterdir()}
+    model = "config.json" in names and any(name.endswith(".safetensors") for name in names)
+    return model and not names & {LOCK, STEPS, RECORD_FILE} and not any(path.is_dir() for path in folder.iterdir())

@@ -9,9 +9,10 @@ import hashlib
 import json
 import math
 import os
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from eggym.errors import BadValue, EggymError
 
@@ -42,6 +43,19 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file for reading, and nothing else that has a name: a pipe would keep the reader waiting.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    raise OSError(errno.EINVAL, "it is no regular file", str(path))
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
@@ -50,7 +64,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:
         raise BadValue(
             f"cannot read {path}: {problem}; restore the file, or delete its folder and run again"
         ) from problem

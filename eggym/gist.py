@@ -66,12 +66,16 @@ def read_gist(frame: Frame, items: Sequence[Item], members: range, n_replies: in
     try:
         spend = Spend(**dict(zip(_SPENT, map(int, frame.header["n"]), strict=True)))
         row_steps = tuple(map(int, frame.header["r"]))
-    except (KeyError, TypeError, ValueError) as problem:
+        cpu_s, calls = frame.header.get("s", (0.0, 0))
+        sandbox = Sandboxed(float(cpu_s), int(calls))
+    except (KeyError, TypeError, ValueError, OverflowError) as problem:
         raise BadValue(f"a worker's answer lacks what was spent: {problem}") from problem
     if len(rows) != len(places) or len(row_steps) != 2 or (rows["state"] >= len(_STATES)).any():
         raise BadValue(f"a worker told of {len(rows)} episodes, and was asked for {len(places)}")
+    refuse_odd(spend, row_steps, sandbox, len(places))
+    if np.isinf(rows["reward"]).any():
+        raise BadValue("a worker told of rewards without end")
     why = str(frame.header.get("why", ""))
-    cpu_s, calls = frame.header.get("s", (0.0, 0))
     episodes = []
     for (member, slot, sample), row in zip(places, rows, strict=True):
         reward = float(row["reward"])
@@ -79,4 +83,15 @@ def read_gist(frame: Frame, items: Sequence[Item], members: range, n_replies: in
         verdict = Verdict(reward if known else None, _STATES[row["state"]], why="" if known else why)
         episodes.append(Episode(items[slot], member, slot, sample, [], [], verdict, Ending.ANSWERED))
     digests = [row["digest"].tobytes().hex() for row in rows]
-    return Gist(episodes, digests, spend, row_steps, Sandboxed(float(cpu_s), int(calls)))
+    return Gist(episodes, digests, spend, row_steps, sandbox)
+
+
+def refuse_odd(spend: Spend, row_steps: Sequence[int], sandbox: Sandboxed, n_episodes: int) -> None:
+    """Refuse what no episodes can have taken: it would be charged to the budget.
+
+    Raises:
+        BadValue: something is negative, no number, or of another number of episodes.
+    """
+    told = (*asdict(spend).values(), *row_steps, *sandbox)
+    if spend.episodes != n_episodes or not all(0 <= value < 2**63 for value in told):
+        raise BadValue(f"a worker told of {spend.episodes} episodes that took {told}, and was asked for {n_episodes}")

@@ -4,7 +4,6 @@ The run may be writing at this moment. What it has half written is not seen, and
 together: who holds the folder is asked first, so a run that ends meanwhile is never taken for one that was stopped.
 """
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,17 +12,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from eggym.files import sha256_json
-from eggym.folder import CONFIG, DIVERGED, MEASURED_FILE, RECORD_FILE, STEPS
+from eggym.folder import CONFIG, DIVERGED, RECORD_FILE, STEPS
 from eggym.lock import Driver, is_held, last_driver
 from eggym.pace import Pace, limit_of, pace, spent_on
 from eggym.peek import checkpoints, peek
+from eggym.plausible import is_number
+from eggym.run_files import Damage, config_of, json_of, measured_of, record_of, shortened
 from eggym.tail import last_lines
 from eggym.task import label_of
 from eggym.variant import labelled
 
 LAST = 50  # steps that pace and rewards are read from
-_NEEDED = ("task", "learner", "model", "seed", "budget", "eval")  # of config.json
 
 
 class State(StrEnum):
@@ -91,53 +90,22 @@ def look(folder: Path) -> Glimpse:
     try:
         if (folder / RECORD_FILE).exists():
             return replace(_finished(folder), driver=driver)
-        config = _config(folder)
+        config = config_of(folder)
         if (folder / DIVERGED).exists():
             return replace(_diverged(folder, config or {}), driver=driver)
         if config is None:
             if (folder / STEPS).exists() and not held:
-                raise _Damage(f"{CONFIG} is missing")
+                raise Damage(f"{CONFIG} is missing")
             return Glimpse(folder, State.RUNNING if held else State.UNBEGUN, driver=driver)
         return _unfinished(folder, config, held, driver)
-    except _Damage as damage:
+    except Damage as damage:
         return Glimpse(folder, State.DAMAGED, str(damage), driver=driver, last_at=_written(folder))
-
-
-class _Damage(Exception):
-    """Something in a folder is not as a run leaves it."""
-
-
-def _config(folder: Path) -> dict[str, Any] | None:
-    if not (folder / CONFIG).exists():
-        return None
-    return _whole(_json(folder / CONFIG), CONFIG)
-
-
-def _whole(config: dict[str, Any], name: str) -> dict[str, Any]:
-    missing = [one for one in _NEEDED if one not in config]
-    if missing:
-        raise _Damage(f"{name} is not that of a run: {missing[0]} is missing")
-    return config
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
     except OSError as problem:
-        raise _Damage(f"{path.name} cannot be read: {problem.strerror}") from problem
-    except (ValueError, RecursionError) as problem:
-        raise _Damage(f"{path.name} is not JSON") from problem
-    if not isinstance(found, dict):
-        raise _Damage(f"{path.name} is not a JSON object")
-    return found
+        return Glimpse(folder, State.DAMAGED, f"it cannot be read: {problem.strerror}", driver=driver)
 
 
 def _finished(folder: Path) -> Glimpse:
-    record = _json(folder / RECORD_FILE)
-    seal = record.pop("content_sha256", None)
-    if seal is not None and seal != sha256_json(record):
-        raise _Damage(f"{RECORD_FILE} was changed since it was written")
-    measured = _json(folder / MEASURED_FILE) if (folder / MEASURED_FILE).exists() else {}
+    record, measured = record_of(folder), measured_of(folder)
     try:
         last = record["points"][-1]
         missing = [name for name in record["files"] if "/" not in name and not (folder / name).exists()]
@@ -145,7 +113,7 @@ def _finished(folder: Path) -> Glimpse:
             folder,
             State.FINISHED,
             f"not here: {', '.join(missing)}" if missing else "",
-            _whole(record["config"], RECORD_FILE),
+            record["config"],
             step=record["n_steps"],
             fraction=last["fraction"],
             spent=record["spent"],
@@ -160,25 +128,25 @@ def _finished(folder: Path) -> Glimpse:
             wall_s=measured.get("wall_s"),
         )
     except (KeyError, IndexError, TypeError) as problem:
-        raise _Damage(f"{RECORD_FILE} is no record of a run") from problem
+        raise Damage(f"{RECORD_FILE} is no record of a run") from problem
 
 
 def _diverged(folder: Path, config: Mapping[str, Any]) -> Glimpse:
-    lines, why = last_lines(folder / STEPS, LAST), str(_json(folder / DIVERGED).get("reason", ""))
+    lines, why = last_lines(folder / STEPS, LAST), str(json_of(folder / DIVERGED).get("reason", ""))
     step = lines[-1]["step"] + 1 if lines else 0
     return Glimpse(folder, State.DIVERGED, why, config, step=step, last_at=_written(folder), rewards=_rewards(lines))
 
 
 def _unfinished(folder: Path, config: Mapping[str, Any], held: bool, driver: Driver | None) -> Glimpse:
-    saved = peek(folder, held, lambda state: held or _shortened(folder, state) is None)
+    saved = peek(folder, held, lambda state: held or shortened(folder, state) is None)
     if saved is None and not held and checkpoints(folder):
-        raise _Damage("no checkpoint can be read; restore one, or delete the folder and run again from the start")
+        raise Damage("no checkpoint can be read; restore one, or delete the folder and run again from the start")
     lines = last_lines(folder / STEPS, LAST)
     saved = saved or {}
     if not held:
-        why = _shortened(folder, saved)
+        why = shortened(folder, saved)
         if why is not None:
-            raise _Damage(why)
+            raise Damage(why)
     session = saved.get("session", {})
     spent = lines[-1]["spent"] if lines else {}
     return Glimpse(
@@ -201,15 +169,6 @@ def _unfinished(folder: Path, config: Mapping[str, Any], held: bool, driver: Dri
     )
 
 
-def _shortened(folder: Path, saved: Mapping[str, Any]) -> str | None:
-    """Tell which file is shorter than a checkpoint remembers; if than all of them, to continue is refused too."""
-    for name, told in saved.get("written", {}).items():
-        present = (folder / name).stat().st_size if (folder / name).exists() else 0
-        if present < told["length"]:
-            return f"{name} has {present} bytes, its checkpoint wants {told['length']}"
-    return None
-
-
 def _fraction(config: Mapping[str, Any], spent: Mapping[str, Any], saved: Mapping[str, Any]) -> float | None:
     found = limit_of(config["budget"])
     if found is None:
@@ -217,8 +176,9 @@ def _fraction(config: Mapping[str, Any], spent: Mapping[str, Any], saved: Mappin
     axis, limit = found
     on_axis = spent_on(axis, spent) if spent else 0.0
     if on_axis is None:  # seconds: as of the checkpoint
-        on_axis = saved.get("meter", {}).get("seconds", {}).get(axis)
-    return None if on_axis is None else on_axis / limit
+        seconds = saved.get("meter", {}).get("seconds", {})
+        on_axis = seconds.get(axis) if isinstance(seconds, Mapping) else None
+    return on_axis / limit if is_number(on_axis) else None
 
 
 def _rewards(lines: Sequence[Mapping[str, Any]]) -> list[float | None]:

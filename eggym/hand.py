@@ -13,6 +13,7 @@ import sys
 import threading
 from typing import IO, Any, Protocol
 
+from eggym.child import own_pipes
 from eggym.errors import Astray, BadValue, EggymError
 from eggym.frames import Frame, dump, read
 from eggym.local_workers import NO_MEMORY
@@ -124,14 +125,13 @@ def main() -> None:
     """Serve on standard input and output; whatever libraries print goes to standard error."""
     _end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    asked, answers = own_pipes()
     import torch
 
     torch.set_num_threads(1)
     keep_memory()
     frames: queue.Queue[Frame] = queue.Queue()
-    threading.Thread(target=_receive, args=(sys.stdin.buffer, frames), daemon=True).start()
+    threading.Thread(target=_receive, args=(asked, frames), daemon=True).start()
     serve(frames, answers)
 
 

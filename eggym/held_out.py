@@ -14,10 +14,12 @@ from eggym.config import Plan
 from eggym.episode import Ending, Episode, EpisodeBatch, Segment, Turn
 from eggym.errors import BadValue
 from eggym.frames import Frame
+from eggym.gist import refuse_odd
 from eggym.learner import Learner, Prompter
 from eggym.parcels import parted
 from eggym.rollout import refuse_errors
 from eggym.task import Item
+from eggym.usage import Sandboxed
 from eggym.verdict import as_plain, from_plain
 from eggym.views import PolicyViews
 
@@ -116,10 +118,11 @@ def read_answer(frame: Frame, question: Question, items: Sequence[Item], piece: 
         rows = json.loads(frame.blob)
         episodes = [_episode(items[slot], slot, sample, row) for (slot, sample), row in zip(places, rows, strict=True)]
         spend, row_steps = Spend(*map(int, frame.header["n"])), tuple(map(int, frame.header["r"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as problem:
         raise BadValue(f"a worker's answer on {len(places)} held-out replies cannot be read: {problem}") from problem
     if len(row_steps) != 2:
         raise BadValue(f"a worker's answer tells of row-steps {row_steps}, two numbers were wanted")
+    refuse_odd(spend, row_steps, Sandboxed(0.0, 0), len(places))
     return Answer(EpisodeBatch(0, episodes, 1, len(piece), question.n_replies), spend, row_steps)
 
 

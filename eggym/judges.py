@@ -1,12 +1,14 @@
 """Reward workers: processes that judge replies, of any learner, here or on other machines, through the executor.
 
 A verdict of a plain task follows from item and reply, so it is the same whoever judges; an item is told by its split
-and index. Replies go out in pieces, each distinct reply to an item once. A worker that hangs in a grader, or dies of
+and index. Replies go out in pieces of eight, each distinct reply to an item once: a task that scores many in one call
+(`score_all`) gets those of a piece, whatever the number of workers. A worker that hangs in a grader, or dies of
 one, is replaced like any other.
 """
 
 import contextlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -23,7 +25,7 @@ from eggym.transports import PROCESSES, transport
 from eggym.usage import add_sandboxed, sandboxed
 from eggym.verdict import Verdict, as_plain, from_plain
 
-PIECES = 4  # for each worker, in which one call's replies are dealt out
+PIECE = 8  # replies that are dealt out together, whoever is there: a task may score them in one call
 Asked = tuple[str, int, str]  # split, index, reply
 
 
@@ -67,7 +69,7 @@ class Judges:
             return task.judge_all(states)
         places: list[Asked] = [(state.item.split, state.item.index, state.reply or "") for state in states]
         distinct = list(dict.fromkeys(places))
-        pieces = parted(len(distinct), PIECES * self._n_workers)
+        pieces = parted(len(distinct), math.ceil(len(distinct) / PIECE))
         asked = [Frame({"do": "judge"}, json.dumps(distinct[piece.start : piece.stop]).encode()) for piece in pieces]
         known: dict[Asked, Verdict] = {}
         for number, (verdicts, ran) in self.executor.map(
@@ -121,8 +123,10 @@ def _read(frame: Frame, n_asked: int) -> tuple[list[Verdict], tuple[float, int]]
         verdicts = [from_plain(row) for row in json.loads(frame.blob)]
         cpu_s, calls = frame.header["s"]
         ran = float(cpu_s), int(calls)
-    except (KeyError, TypeError, ValueError) as problem:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as problem:
         raise BadValue(f"a reward worker's answer cannot be read: {problem}") from problem
+    if not (0 <= ran[0] < 2**63 and 0 <= ran[1] < 2**63):
+        raise BadValue(f"a reward worker told of {ran[1]} programs that ran {ran[0]} s")
     if len(verdicts) != n_asked:
         raise BadValue(f"a reward worker gave {len(verdicts)} verdicts on {n_asked} replies")
     return verdicts, ran

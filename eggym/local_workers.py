@@ -1,7 +1,8 @@
 """Workers of an executor as processes on this machine: frames over their standard input and output.
 
 Each is a fresh interpreter (``python -m eggym.hand``) with one torch thread, and ends when its standard input closes:
-none outlives the command that started it, however that ended. No port is opened.
+none outlives the command that started it, however that ended. It leads a process group, so what a grader has started
+there ends with it. No port is opened.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import sys
 import threading
 from typing import IO
 
+from eggym.child import END_S, end, wait_for_end
 from eggym.errors import BadValue
 from eggym.executor_parts import Inbox, Lost
 from eggym.frames import read
@@ -30,13 +32,15 @@ class LocalHand:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **ONE_THREAD},
+            process_group=0,
         )
         self.name = f"{number} (process {self.process.pid})"
         self._inbox = inbox
         # what is sent waits here, so that a worker that was stopped (SIGSTOP) keeps nobody else waiting
         self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._threads = [threading.Thread(target=one, daemon=True) for one in (self._speak, self._listen)]
-        for thread in self._threads:
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._threads = [threading.Thread(target=one, daemon=True) for one in (self._speak, self._attend)]
+        for thread in (self._listener, *self._threads):
             thread.start()
 
     def send(self, data: bytes) -> None:
@@ -50,12 +54,13 @@ class LocalHand:
         return self.process.stdout
 
     def stop(self) -> None:
-        """Kill it, and wait until it is gone."""
-        self.process.kill()
-        self.process.wait()
+        """Kill it and what it started, and wait until it is gone."""
+        end(self.process)
         self._outgoing.put(None)
-        for thread in self._threads:
-            thread.join()
+        for thread in (*self._threads, self._listener):
+            thread.join(END_S)
+        if any(thread.is_alive() for thread in (*self._threads, self._listener)):
+            return  # somebody that nobody can kill holds a pipe of it
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):  # a frame that it never read
@@ -67,7 +72,7 @@ class LocalHand:
             try:
                 pipe.write(data)
                 pipe.flush()
-            except (BrokenPipeError, ValueError):  # it is gone, which `_listen` tells
+            except (BrokenPipeError, ValueError):  # it is gone, which `_attend` tells
                 return
 
     def _listen(self) -> None:
@@ -80,7 +85,11 @@ class LocalHand:
             return
         except ValueError:  # the pipe was closed by `stop`
             return
-        code = self.process.wait()
+
+    def _attend(self) -> None:
+        """Tell of its end. The end of its pipe does not: a process that it forked may hold that."""
+        code = wait_for_end(self.process)
+        self._listener.join(END_S)  # what it said last comes first
         self._inbox.put((self, Lost(_ending(code))))
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from eggym.errors import BadValue
-from eggym.files import unwritable
+from eggym.files import open_plain, unwritable
+from eggym.plausible import DRIVER, misfit
 
 LOCK = ".lock"  # its file
 COMMAND = "EGGYM_COMMAND"  # in the environment of a worker: the command that started its owner, as JSON
@@ -46,9 +47,11 @@ class Driver:
         """Return what a file tells of a process; None where it tells nothing, or only half."""
         try:
             found = cls(**told)
-            return replace(found, started=float(found.started), command=tuple(map(str, found.command)))
-        except (TypeError, ValueError):
+        except TypeError:
             return None
+        if misfit(asdict(found), DRIVER) or found.pid == 0:
+            return None
+        return replace(found, started=float(found.started), command=tuple(found.command))
 
     @property
     def alive(self) -> bool:
@@ -113,7 +116,7 @@ def is_held(folder: Path) -> bool:
     import fcntl
 
     try:
-        with (folder / LOCK).open("rb") as file:
+        with open_plain(folder / LOCK) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -125,8 +128,9 @@ def is_held(folder: Path) -> bool:
 def last_driver(folder: Path) -> Driver | None:
     """Return who holds a folder, or held it last; None: nobody yet, or an eggym that did not write it down."""
     try:
-        return Driver.read(json.loads((folder / LOCK).read_bytes()))
-    except (OSError, ValueError):
+        with open_plain(folder / LOCK) as file:
+            return Driver.read(json.loads(file.read()))
+    except (OSError, ValueError, RecursionError):
         return None
 
 

@@ -6,6 +6,7 @@ happened.
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -40,6 +41,7 @@ from eggym.usage import family_cpu_s, reset_peak_memory
 from eggym.views import Views
 
 CHECKPOINT_EVERY_S = 20.0  # of wall time, longer where saving is slow; when one falls changes nothing in the result
+_OF_THE_LAST = ("workers", "reward_workers", "ranks", "tail_idle_share")  # session alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,9 +262,12 @@ class Run:
         """Return when the run was started, and the seconds and number of all its sessions."""
         wall, cpu = self._began
         crew = self.crew.told()
+        before = {name: value for name, value in self.session.items() if name not in _OF_THE_LAST}
+        items = Counter(before.get("worker_items", {})) + Counter(crew.get("worker_items", {}))
         return {
-            **self.session,
+            **before,
             **crew,
+            "worker_items": dict(items),
             "wall": self.session["wall"] + time.monotonic() - wall,
             "cpu": self.session["cpu"] + family_cpu_s() - cpu + crew.get("others_cpu_s", 0.0),
             "saving": self.session.get("saving", 0.0) + self.keeper.saving_s,

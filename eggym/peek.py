@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from eggym.files import sha256_json
+from eggym.files import open_plain, sha256_json
 from eggym.folder import CHECKPOINTS
+from eggym.plausible import CHECKPOINT, SEEN_TOO, misfit, optional
 
 STATE = "state.json"
 TENSORS = "state.safetensors"
@@ -46,10 +47,15 @@ def peek(
 
 def _state(path: Path) -> dict[str, Any] | None:
     try:
-        body = json.loads((path / STATE).read_bytes())
+        with open_plain(path / STATE) as file:
+            body = json.loads(file.read())
         if sha256_json([body["state"], body["tensors_sha256"]]) != body["sha256"] or not (path / TENSORS).is_file():
             return None
-        return {name: _plain(value) for name, value in body["state"][MAP] if name not in ("learner", "weights")}
+        found = {name: _plain(value) for name, value in body["state"][MAP] if name not in ("learner", "weights")}
+        session = found.get("session")
+        if misfit(found, CHECKPOINT) or misfit(session, optional(session, SEEN_TOO)):
+            return None
+        return found
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 

@@ -321,15 +321,21 @@ def unfinished(folder: Path) -> list[Path]:
 def provenance(config: Mapping[str, Any]) -> Provenance:
     """Describe the code that is running and hash the configuration. Imports none of the libraries that it names."""
     commit, dirty = git_state(Path(__file__).resolve())
-    versions = {name: version(name) for name in LIBRARIES}
+    known = versions()
     return Provenance(
-        eggym=version("eggym") or "unknown",
+        eggym=known.pop("eggym", "unknown"),
         git_commit=commit,
         git_dirty=dirty,
         python=platform.python_version(),
-        libraries={name: version for name, version in versions.items() if version is not None},
+        libraries=known,
         config_sha256=sha256_json(config),
     )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of eggym and of the libraries on which its numbers depend, as far as they are installed."""
+    found = {name: version(name) for name in ("eggym", *LIBRARIES)}
+    return {name: version for name, version in found.items() if version is not None}
 
 
 _Model = TypeVar("_Model", Record, Measured)

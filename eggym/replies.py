@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -51,6 +52,8 @@ def written(path: Path) -> dict[str, Any]:
 
 def change_of(path: Path, length: int, sha256: str = "") -> str | None:
     """Tell where an append-only file no longer begins with what a checkpoint remembers of it; None: it does."""
+    if path.is_symlink():  # who follows it would cut off somebody else's file
+        return f"{path} is a link"
     present = path.stat().st_size if path.exists() else 0
     if present < length:
         return f"{path} has {present} bytes, its checkpoint wants {length}"
@@ -180,12 +183,17 @@ def change_of_shards(folder: Path, digests: Sequence[str]) -> str | None:
 def cut_shards(folder: Path, n_steps: int) -> None:
     """Remove the shards of all steps but the first so many."""
     for path in (folder / SHARDS / PARTS).glob("*.jsonl"):  # of a step that was not finished
-        if int(path.name[:6]) >= n_steps:
+        if path.name[:6].isdecimal() and int(path.name[:6]) >= n_steps:
             path.unlink()
     kept = {folder / shard_name(step) for step in range(n_steps)}
     for path in (folder / SHARDS).glob("*.jsonl.gz"):
         if path not in kept:
             path.unlink()
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what is left of shards that workers were writing; only who holds the folder may."""
+    shutil.rmtree(folder / SHARDS / PARTS, ignore_errors=True)
 
 
 def episode_digest(episode: Episode) -> str:

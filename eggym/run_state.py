@@ -17,13 +17,17 @@ from eggym.budget import Meter
 from eggym.checkpoint import Found, Keep, copy_into, find_checkpoint, lasting, save_checkpoint
 from eggym.choice import Choice
 from eggym.config import CONFIG, Plan
-from eggym.errors import RunMismatch
+from eggym.errors import BadValue, EggymError, RunMismatch
 from eggym.files import sha256_json
 from eggym.fitness import FITNESS, FitnessLog
 from eggym.learner import Learner
+from eggym.record import RECORD_FILE, versions
 from eggym.replies import EVALUATIONS, change_of, change_of_shards, cut_file, cut_shards, written
 from eggym.result import STEPS
 from eggym.score import Point
+
+_LOGS = (FITNESS, STEPS, EVALUATIONS)
+_ODD = (KeyError, TypeError, AttributeError, ValueError, IndexError, RuntimeError)
 
 
 class Going(Protocol):
@@ -93,11 +97,20 @@ class Keeper:
             BadValue: all are damaged, or what was written before them was changed.
             RunMismatch: it is of another run, or of an older eggym.
         """
-        found = find_checkpoint(run.folder, lambda state: _change(run, state))
-        if found is None:
-            self.clear(run)
-            return None
-        _load(run, found.state)
+        try:
+            found = find_checkpoint(run.folder, lambda state: _change(run, state))
+            if found is None:
+                _refuse_loss(run.folder)
+                self.clear(run)
+                return None
+            _load(run, found.state)
+        except EggymError:
+            raise
+        except _ODD as problem:  # its digests are right, but no run has written it
+            raise BadValue(
+                f"a checkpoint in {run.folder} does not hold what a run keeps; restore it, or delete the run folder "
+                "and run again"
+            ) from problem
         self.cut(run, found.state["written"])
         self._damaged = found.damaged
         return _told(run, found) if found.damaged else None
@@ -105,7 +118,7 @@ class Keeper:
     def clear(self, run: Going) -> None:
         """Remove what was written without a checkpoint."""
         shutil.rmtree(run.folder / "episodes", ignore_errors=True)
-        for name in (FITNESS, STEPS, EVALUATIONS):
+        for name in _LOGS:
             (run.folder / name).unlink(missing_ok=True)
 
     def cut(self, run: Going, lengths: Mapping[str, Mapping[str, Any]]) -> None:
@@ -149,14 +162,15 @@ def _state_of(run: Going) -> dict[str, Any]:
         "kl_base": run.kl_base,
         "choice": run.choice.state_dict(),
         "sides": run.sides.state_dict(),
-        "written": {name: written(run.folder / name) for name in (FITNESS, STEPS, EVALUATIONS)},
+        "written": {name: written(run.folder / name) for name in _LOGS},
+        "versions": versions(),
         "shards": run.shards,
         "session": run.measured_so_far(),
     }
 
 
 def _refuse_other(run: Going, state: Mapping[str, Any]) -> None:
-    if "written" not in state:
+    if "written" not in state or "versions" not in state:
         raise RunMismatch(
             f"{run.folder} holds a checkpoint of an older eggym, which this one cannot continue; finish the run "
             "with the one that began it, or delete the folder and run again"
@@ -168,9 +182,32 @@ def _refuse_other(run: Going, state: Mapping[str, Any]) -> None:
         )
 
 
+def _refuse_loss(folder: Path) -> None:
+    """Refuse to begin anew where a run has been: its first checkpoint is older than its first step."""
+    if (folder / STEPS).exists() and (folder / STEPS).stat().st_size:
+        raise BadValue(
+            f"{folder} holds steps of a run and no checkpoint to go on from; restore {RECORD_FILE} or a checkpoint, or "
+            "delete the run folder and run again"
+        )
+
+
+def _refuse_other_versions(folder: Path, before: Mapping[str, str]) -> None:
+    """Refuse to finish what another version began: a record names one of each."""
+    now = versions()
+    differing = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    if differing:
+        told = ", ".join(f"{name} {before.get(name)} -> {now.get(name)}" for name in differing[:4])
+        raise RunMismatch(
+            f"{folder} was begun with other versions ({told}); finish it with those, or delete the folder and run again"
+        )
+
+
 def _change(run: Going, state: Mapping[str, Any]) -> str | None:
     """Tell what in the run folder is no longer as a checkpoint remembers it; the one of another run is refused."""
     _refuse_other(run, state)
+    _refuse_other_versions(run.folder, state["versions"])
+    if state["written"].keys() != set(_LOGS):
+        raise KeyError("written")
     files = (change_of(run.folder / name, **told) for name, told in state["written"].items())
     return next(filter(None, files), None) or change_of_shards(run.folder, state["shards"])
 

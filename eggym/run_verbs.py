@@ -93,7 +93,7 @@ def train(
     if not dry_run:
         _train(asked, settings.get("out"), force, as_json, workers, executor, keep, reward_workers, track)
     elif not world()[0]:
-        _show_single_plan(asked, force, keep, as_json)
+        _show_single_plan(asked, force, keep, as_json, (workers, reward_workers, executor))
 
 
 def eval_(
@@ -225,15 +225,16 @@ def _came_of(record: Any) -> str:
     return text if None in true else f"{text}; true reward: {true[0]:.3f} -> {true[1]:.3f}"
 
 
-def _show_single_plan(asked: Any, force: bool, keep: Any, as_json: bool) -> None:
+def _show_single_plan(asked: Any, force: bool, keep: Any, as_json: bool, crew: tuple[Any, Any, str]) -> None:
     from dataclasses import asdict
 
     from eggym.config import resolve
     from eggym.tables import print_plan
-    from eggym.train import look_ahead
+    from eggym.train import look_ahead, refuse_crew
 
     one_thread()
     plan = resolve(asked)
+    refuse_crew(plan, *crew)
     found = look_ahead(plan, force, keep)
     row = {
         "task": plan.task.id,

@@ -7,10 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from eggym.files import write_json
+from eggym.files import open_plain, write_json
 from eggym.folder import CONFIG, DIVERGED, DUEL, FITNESS, RECORD_FILE, STEPS, by_number, is_trial
 from eggym.glimpse import Glimpse, State, look
 from eggym.lock import LOCK, Driver
+from eggym.plausible import PLANNED, is_count, misfit
 
 _OF_A_RUN = {STEPS, FITNESS, RECORD_FILE, DIVERGED}
 
@@ -45,13 +46,16 @@ class Duel:
     def __init__(self, folder: Path) -> None:
         """Read it."""
         try:
-            told = json.loads((folder / DUEL).read_bytes())
+            with open_plain(folder / DUEL) as file:
+                told = json.loads(file.read())
+            if misfit(told["runs"], [PLANNED]) or not is_count(told["trials"]):
+                raise ValueError("it was not written by a duel")
             self.driver = Driver.read(told["driver"])
             self.n_trials = int(told["trials"])
             self.planned: list[dict[str, Any]] = [
                 {**one, "folder": folder / str(one["folder"]), "seed": int(one["seed"])} for one in told["runs"]
             ]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             self.driver, self.n_trials, self.planned = None, 0, []
 
     @property
@@ -75,15 +79,17 @@ def look_below(folder: Path) -> list[Glimpse]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     """Yield the folders of runs. None lies within another, so their many files are not listed."""
-    try:
-        with os.scandir(folder) as entries:
-            present = list(entries)
-    except OSError:  # it is gone, or not ours to read
-        return
-    names = {entry.name for entry in present}
-    if names & _OF_A_RUN or (LOCK in names and (CONFIG in names or names == {LOCK})):
-        yield folder
-        return
-    for entry in present:
-        if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path))
+    left = [folder]
+    while left:
+        here = left.pop()
+        try:
+            with os.scandir(here) as entries:
+                present = list(entries)
+        except OSError:  # it is gone, or not ours to read
+            continue
+        names = {entry.name for entry in present}
+        if names & _OF_A_RUN or (LOCK in names and (CONFIG in names or names == {LOCK})):
+            yield here
+            continue
+        visible = (entry for entry in present if not entry.name.startswith("."))
+        left += [Path(entry.path) for entry in visible if entry.is_dir(follow_symlinks=False)]

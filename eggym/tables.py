@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eggym.columns import broken, by_learner, interval, learner_cell, names_and, number, print_whole, task_cell
-from eggym.wording import amount, notes_of, short, size
+from eggym.wording import amount, notes_of, printable, short, size
 
 _BEYOND = ("KL", "weights", "train-test", "distinct", "pass@1", "forgot most")  # pass@k stands before the last
 _BEYOND_LEGEND = (
@@ -32,7 +32,7 @@ def print_summary(console: Console, summary: Mapping[str, Any], on_the_way: bool
     print_whole(console, table)
     console.print(_legend(summary, label), style="dim", highlight=False)
     for line in notes_of(summary):
-        console.print(line, style="dim", highlight=False)
+        console.print(printable(line), style="dim", highlight=False, markup=False)
     _print_truths(console, summary)
     if on_the_way:
         _print_way(console, summary)

@@ -1,4 +1,4 @@
-"""The end of a file of JSON lines that another process may be writing, cutting or replacing at this moment.
+"""The end of a file of JSON lines, one a step, that another process may be writing, cutting or replacing just now.
 
 What does not end with a newline is not there yet. No more of a file is read than it takes.
 """
@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from eggym.files import open_plain
+from eggym.plausible import STEP, misfit
+
 _PIECE = 1 << 16  # bytes
 
 
 def last_lines(path: Path, n: int) -> list[dict[str, Any]]:
-    """Return the last ``n`` whole lines, or fewer where there are no more; those that hold no JSON are left out."""
+    """Return the last ``n`` whole lines, or fewer where there are no more; those that hold no step are left out."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             data = _ending(file, n)
     except OSError:
         return []
@@ -32,7 +35,7 @@ class Follower:
     def new_lines(self) -> Iterator[dict[str, Any]]:
         """Yield the whole lines that came since the last call."""
         try:
-            with self._path.open("rb") as file:
+            with open_plain(self._path) as file:
                 file.seek(self._read)
                 for line in file:
                     if not line.endswith(b"\n"):
@@ -63,6 +66,6 @@ def _ending(file: Any, n: int) -> bytes:
 def _object(line: bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return None if misfit(found, STEP) else found

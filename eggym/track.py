@@ -53,7 +53,8 @@ class Tracker:
         if kind is None:
             self(None)
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # it would try to write again what a full disk did not take, and was told then
+                self._file.close()
 
     def __call__(self, event: Any) -> None:
         """Write what came since the last call. A disk that fails ends the tracking, and not the run."""

@@ -42,10 +42,11 @@ from eggym.policy import model_sha256
 from eggym.ranks import Ranks, first_says
 from eggym.record import RECORD_FILE, Record, load_measured, load_record
 from eggym.registry import load_learner
+from eggym.replies import WHOLE, remove_parts
 from eggym.result import finished_record
 from eggym.splits import check_split
 from eggym.torchrun import form, here
-from eggym.transports import PROCESSES, transport
+from eggym.transports import PROCESSES, RAY, transport
 from eggym.usage import keep_memory
 
 
@@ -117,7 +118,7 @@ def run_plan(
     refuse_apart(sha256_json(identity), ranks)
     if ranks.rank:
         return _follow(plan, folder, identity, ranks)
-    _refuse_workers(plan, workers, reward_workers, executor)
+    refuse_crew(plan, workers, reward_workers, executor)
     if (folder / CONFIG).is_file():
         refuse_other(folder, read_json(folder / CONFIG), identity)
     else:
@@ -141,10 +142,20 @@ def run_plan(
         learner = _enlisted(plan, ranks)
         if not begun:
             write_json(folder / CONFIG, identity)
-        return Run(plan, learner, folder, watch, identity, crew, keep or Keep()).go()
+        try:
+            return Run(plan, learner, folder, watch, identity, crew, keep or Keep()).go()
+        finally:  # as long as the folder is this process's alone
+            crew.close()
+            if plan.engine.replies == WHOLE:
+                remove_parts(folder)
 
 
-def _refuse_workers(plan: Plan, workers: int | None, reward_workers: int | None, executor: str) -> None:
+def refuse_crew(plan: Plan, workers: int | None, reward_workers: int | None, executor: str) -> None:
+    """Refuse processes that cannot take part in a run.
+
+    Raises:
+        BadValue: as said.
+    """
     if workers is not None:
         refuse_unshared(plan, workers)
     if reward_workers is not None:
@@ -153,6 +164,11 @@ def _refuse_workers(plan: Plan, workers: int | None, reward_workers: int | None,
         raise BadValue("workers judge what they play; leave --reward-workers out, or --workers")
     if executor != PROCESSES and workers is None and reward_workers is None:
         raise BadValue(f"executor {executor} is where workers live; give --workers or --reward-workers")
+    if executor == RAY and plan.budget.axis == "cpu-s":
+        raise BadValue(
+            f"budget {plan.config.budget} counts the processes of this machine, and workers of Ray may live on others; "
+            "give it in episodes, tokens, flops or s, or leave --executor out"
+        )
 
 
 def _tidy(folder: Path) -> None:

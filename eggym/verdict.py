@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from eggym.errors import EggymError, TaskFault
+from eggym.plausible import is_number
 from eggym.source import told
 from eggym.values import as_float, is_text, writable
 
@@ -47,6 +48,8 @@ def from_plain(row: Mapping[str, Any]) -> Verdict:
     Raises:
         KeyError, TypeError or ValueError: it is none.
     """
+    if not (row["reward"] is None or is_number(row["reward"])):
+        raise ValueError(f"a reward is a number, got {row['reward']!r}")
     return Verdict(row["reward"], VerdictState(row["state"]), row["found"], row["why"], dict(row["parts"]))
 
 

@@ -97,8 +97,8 @@ def print_runs(console: Console, root: Path, found: Sequence[Glimpse], named: bo
     print_whole(console, table)
     for seen in found:
         if seen.why:
-            name = _name(root, seen.folder)
-            console.print(f"{name}: {printable(seen.why)}", style="dim", highlight=False, markup=False, soft_wrap=True)
+            line = printable(f"{_name(root, seen.folder)}: {seen.why}")
+            console.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
 
 
 def print_below(console: Console, folder: Path, found: Sequence[Glimpse], n_trials_done: int) -> None:

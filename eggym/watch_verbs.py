@@ -90,6 +90,7 @@ def track(folder: Folder, as_json: Json = False) -> None:
     """
     from eggym.glimpse import State
     from eggym.track import convert, refuse_without_tensorboard
+    from eggym.wording import printable
 
     refuse_without_tensorboard()
     begun = [seen.folder for seen in _look(folder) if seen.state not in (State.WAITING, State.UNBEGUN)]
@@ -98,7 +99,9 @@ def track(folder: Folder, as_json: Json = False) -> None:
         print_json(written)
     else:
         typer.echo(
-            f"{sum(written.values())} steps and evaluations of {len(written)} runs: tensorboard --logdir {folder}"
+            printable(
+                f"{sum(written.values())} steps and evaluations of {len(written)} runs: tensorboard --logdir {folder}"
+            )
         )
 
 
@@ -154,6 +157,8 @@ def _export(found: "Sequence[Glimpse]", path: str) -> None:
     text = exposition(found)
     if path == "-":
         typer.echo(text, nl=False)
+    elif not path or (Path(path).exists() and not Path(path).is_file()) or Path(path).is_symlink():
+        raise BadValue(f"--prometheus writes a file of its own, and {path!r} is none; give a file, or - to print")
     else:
         write_bytes(Path(path), text.encode())  # all or nothing: who collects it may read at any moment
 

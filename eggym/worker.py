@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
+from eggym.child import END_S, end, own_pipes
 from eggym.local_workers import ONE_THREAD
 from eggym.lock import COMMAND, command_line
 
@@ -34,6 +35,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **ONE_THREAD, COMMAND: json.dumps(command_line())},
+            process_group=0,
         )
         self._inbox = inbox
         self._listener = threading.Thread(target=self._listen, daemon=True)
@@ -47,12 +49,12 @@ class Worker:
 
     def stop(self) -> None:
         """End the process, whatever it does."""
-        self._process.kill()
-        self._process.wait()
-        self._listener.join()
+        end(self._process)
+        self._listener.join(END_S)
         with contextlib.suppress(BrokenPipeError):  # a job that it never read
             _pipe(self._process.stdin).close()
-        _pipe(self._process.stdout).close()
+        if not self._listener.is_alive():  # else somebody holds the pipe that nobody can kill
+            _pipe(self._process.stdout).close()
 
     def _listen(self) -> None:
         for line in _pipe(self._process.stdout):
@@ -143,9 +145,7 @@ def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
 def main() -> None:
     """Serve on standard input and output; whatever libraries print goes to standard error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the owner's business
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    serve(sys.stdin.buffer, answers)
+    serve(*own_pipes())
 
 
 if __name__ == "__main__":

@@ -128,6 +128,65 @@ class Garbled(Faulty):
         return data
 
 
+class Lying(Faulty):
+    """Once, says something else than it found: in a whole frame."""
+
+    def __init__(self, number, inbox, at, do=None):
+        self.armed = False
+        super().__init__(number, Altered(inbox), at, do)
+
+    def strike(self, data):
+        self.armed = True
+        return data
+
+    def told(self, header, blob):
+        """Return header and blob as they arrive."""
+        raise NotImplementedError
+
+
+class Astray(Lying):
+    """Answers to another item."""
+
+    def told(self, header, blob):
+        return {**header, "item": header["item"] + 1}, blob
+
+
+class Generous(Lying):
+    """Gives back to the budget what was spent."""
+
+    def told(self, header, blob):
+        return {**header, "n": [-abs(one) for one in header["n"]]}, blob
+
+
+class Vague(Lying):
+    """Tells of programs that ran, and not how long."""
+
+    def told(self, header, blob):
+        return {**header, "s": None}, blob
+
+
+class Boundless(Lying):
+    """Tells of a reward without end."""
+
+    def told(self, header, blob):
+        return header, np.array([np.inf], "<f8").tobytes() + blob[8:]
+
+
+class Altered:
+    """An inbox in which a worker that lies is heard."""
+
+    def __init__(self, inbox):
+        self._inbox = inbox
+
+    def put(self, said):
+        hand, message = said
+        if isinstance(message, Frame) and hand.armed and message.header.get("type") == "answer":
+            hand.armed = False
+            header, blob = hand.told(message.header, message.blob)
+            message = Frame(header, blob, message.size)
+        self._inbox.put((hand, message))
+
+
 class Flipping:
     """A stream in which, once, one bit of what is read is flipped."""
 

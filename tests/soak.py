@@ -29,7 +29,7 @@ from eggym.files import write_json
 from eggym.fitness import FITNESS, FitnessLog
 from eggym.loop import Run
 from eggym.machine import describe
-from eggym.replies import read_shard
+from eggym.replies import read_shard, remove_parts
 from eggym.train import identify, prepared, run_plan
 
 N_EPISODES = 64  # of a step: 16 members, 4 items
@@ -142,6 +142,7 @@ def drive(folder: Path, n_faults: int, seed: int) -> None:
         sys.exit(f"{type(problem).__name__}: {problem}")
     finally:
         workers.close()
+        remove_parts(run)
 
 
 def restless(folder: Path, n_faults: int, rng: random.Random):

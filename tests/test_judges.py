@@ -1,11 +1,13 @@
 """Reward workers: processes that judge, of any learner; the same bytes as without, whatever happens to them."""
 
+import time
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import faults
 import pytest
-from test_workers import CONFIG, HANGS, HASTY, SETTINGS, TASK, quiet, written
+from test_workers import CONFIG, HANGS, HASTY, SETTINGS, TASK, quiet, wait_for, written
 
 from eggym import train
 from eggym.config import RunConfig, resolve
@@ -43,7 +45,7 @@ def test_verdicts_are_those_of_the_task_and_each_distinct_reply_is_judged_once(p
         found = judges.judge_all(plan.task, states)
         assert found == plan.task.judge_all(states)
         assert {verdict.reward for verdict in found} == {0.0, 1.0}
-        assert judges.executor.tally.items == 8 and judges.executor.tally.events == []
+        assert judges.executor.tally.items == 4 and judges.executor.tally.events == []
         assert judges.judge_all(plan.task, []) == []
         sent = judges.executor.tally.sent_bytes
         other = resolve(replace(PLAN, task="tiny-orders")).task  # of retention, say: judged here
@@ -127,3 +129,55 @@ def test_a_run_tells_of_its_reward_workers(tmp_path, monkeypatch):
     assert (measured.workers, measured.reward_workers) == (0, 1)
     assert ["signal 9" in event["why"] for event in measured.worker_events] == [True]
     assert ["signal 9" in event.note for event in told if event.kind == "worker"] == [True]
+
+
+STARTS = """
+import multiprocessing, os, subprocess, time
+
+from eggym.task import Item, SingleTurnTask
+
+
+class Starts(SingleTurnTask):
+    id = "me/starts-v0"
+    max_new_tokens = 4
+
+    def generate(self, rng):
+        return Item(f"say {{rng.randrange(1000)}}:")
+
+    def score(self, item, reply):
+        if reply == "program":  # it reads what it is given, which is nothing
+            return float(subprocess.run(["wc", "-c"], capture_output=True, timeout=20).stdout == b"0\\n")
+        if reply == "fork":
+            with multiprocessing.get_context("fork").Pool(1) as pool:
+                return pool.apply(float, (1,))
+        if reply == "left" and not os.fork():
+            open({flag!r}, "a").write(f"{{os.getpid()}}\\n")
+            time.sleep(3600)
+        return 1.0
+"""
+
+
+@pytest.mark.slow
+def test_what_a_grader_starts_holds_nothing_of_a_workers(tmp_path):
+    file, flag = tmp_path / "starts.py", tmp_path / "pids"
+    file.write_text(STARTS.format(flag=str(flag)))
+    plan = resolve(replace(PLAN, task=str(file)))
+    item = plan.task.item("train", 0)
+    with closing(Judges(plan, 1, LocalHand, replace(HASTY, first_s=60.0, least_s=60.0))) as judges:
+        found = judges.judge_all(plan.task, [Exchange(item, reply) for reply in ("program", "fork", "left")])
+        assert [verdict.reward for verdict in found] == [1.0, 1.0, 1.0]
+        (seat,) = judges.executor._seats.values()
+        began = time.monotonic()
+        seat.hand.process.kill()  # the process that the grader left holds no pipe, and ends with it
+        assert judges.judge_all(plan.task, [Exchange(item, "x")])[0].reward == 1.0
+        assert time.monotonic() - began < 40 and "signal 9" in judges.executor.tally.events[0]["why"]
+    (pid,) = flag.read_text().split()
+    wait_for(lambda: not alive(pid))
+
+
+def alive(pid):
+    """Whether a process goes on; one that has ended may still be in the table."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -19,6 +19,8 @@ FLOORS = (
         "files",
         "unpacking",
         "folder",
+        "plausible",
+        "run_files",
         "lock",
         "tail",
         "peek",
@@ -32,7 +34,7 @@ FLOORS = (
         "ranks",
         "torchrun",
     ),
-    ("frames", "executor_parts", "executor", "local_workers", "hand", "ray_workers", "transports"),
+    ("child", "frames", "executor_parts", "executor", "local_workers", "hand", "ray_workers", "transports"),
     (
         "item",
         "splits",

@@ -326,20 +326,26 @@ def test_the_command_of_a_worker_is_its_owners(monkeypatch):
 def test_the_end_of_a_file_is_read_in_whole_lines(tmp_path):
     file = tmp_path / "lines.jsonl"
     assert last_lines(file, 3) == []
-    file.write_text("".join(f'{{"n":{n},"pad":"{"x" * 30_000}"}}\n' for n in range(20)) + '{"n":20')
-    assert [line["n"] for line in last_lines(file, 3)] == [17, 18, 19]
-    assert [line["n"] for line in last_lines(file, 100)] == list(range(20))
-    file.write_text('{"n":1}\nnonsense\n[]\n{"n":2}\n')
-    assert [line["n"] for line in last_lines(file, 4)] == [1, 2]
+    file.write_text("".join(f"{_line(n, 'x' * 30_000)}\n" for n in range(20)) + _line(20)[:9])
+    assert [line["step"] for line in last_lines(file, 3)] == [17, 18, 19]
+    assert [line["step"] for line in last_lines(file, 100)] == list(range(20))
+    deep = "[" * 200_000
+    file.write_text(f'{_line(1)}\nnonsense\n[]\n{{"step":2}}\n{_line("3")}\n{_line(1 << 70)}\n{deep}\n{_line(2)}\n')
+    assert [line["step"] for line in last_lines(file, 9)] == [1, 2]
+
+
+def _line(step, note=""):
+    return json.dumps({"step": step, "spent": {"episodes": 1}, "reward": 0.5, "metrics": {}, "note": note})
 
 
 def test_a_follower_waits_for_the_end_of_a_line(tmp_path):
     file, found = tmp_path / "lines.jsonl", []
     follower = Follower(file)
-    for piece in ("", '{"n":0}\n{"n"', ":1", "}\n", '{"n":2}\n{"n":3}\n'):
+    one = _line(1)
+    for piece in ("", f"{_line(0)}\n{one[:4]}", one[4:9], f"{one[9:]}\n", f"{_line(2)}\n{_line(3)}\n"):
         with file.open("a") as handle:
             handle.write(piece)
-        found.append([line["n"] for line in follower.new_lines()])
+        found.append([line["step"] for line in follower.new_lines()])
     assert found == [[], [0], [], [1], [2, 3]]
 
 

@@ -22,8 +22,10 @@ from eggym.errors import BadValue
 from eggym.executor_parts import Patience, WorkersLost, kept
 from eggym.files import write_json
 from eggym.local_workers import LocalHand
+from eggym.lock import alone as hold
 from eggym.loop import Run
 from eggym.record import load_measured
+from eggym.replies import remove_parts
 from eggym.train import identify, prepared, run_plan
 
 TASK, LEARNER, STEPS = "eggym/tiny-programs-v0", "eggroll", 6
@@ -70,6 +72,7 @@ def shared_run(folder, n_workers, start=LocalHand, patience=HASTY, config=CONFIG
         Run(plan, prepared(plan), folder, quiet, identity, workers).go()
     finally:
         workers.close()
+        remove_parts(folder)
     return workers
 
 
@@ -99,6 +102,12 @@ def test_any_number_of_workers_gives_the_same_bits_and_says_little(alone, tmp_pa
         (faults.Garbled, 2, "answer", "a frame was damaged"),
         (faults.Deaf, 1, "note", "is not what the others were"),
         (faults.Misinformed, 1, "note", "is not what the others were"),
+        (faults.Astray, 2, "play", "it answered what it was not asked"),
+        (faults.Astray, 2, "answer", "it answered what it was not asked"),
+        (faults.Generous, 2, "play", "a worker told of"),
+        (faults.Generous, 2, "answer", "a worker told of"),
+        (faults.Vague, 2, "play", "lacks what was spent"),
+        (faults.Boundless, 2, "play", "rewards without end"),
     ],
 )
 def test_what_happens_to_a_worker_changes_nothing(alone, tmp_path, fault, at, do, why):
@@ -175,6 +184,36 @@ def test_a_killed_driver_leaves_no_worker_and_any_number_of_them_goes_on(alone, 
         main([*words, "--workers", "1"])
     assert ended.value.code == 0
     assert written(tmp_path / "run") == alone
+
+
+def test_a_driver_that_is_refused_leaves_the_others_parts_alone(tmp_path):
+    folder = tmp_path / "run"
+    part = folder / "episodes/parts/000003-000000.jsonl"
+    with hold(folder):
+        part.parent.mkdir(parents=True)
+        part.write_text("what a worker is writing")
+        with pytest.raises(BadValue, match="another process is running in"):
+            run_plan(resolve(CONFIG), folder, quiet, workers=1)
+        assert part.exists()
+    run_plan(resolve(replace(CONFIG, budget="64episodes")), folder, quiet, force=True, workers=1)
+    assert not part.exists()
+
+
+@pytest.mark.slow
+def test_what_is_measured_of_workers_is_of_all_sessions(tmp_path):
+    class Stop(Exception):
+        """Stands for a power cut."""
+
+    def stop(event):
+        if event.kind == "step" and event.step == 4:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run_plan(resolve(CONFIG), tmp_path, stop, workers=1)
+    run_plan(resolve(CONFIG), tmp_path, quiet)
+    measured = load_measured(tmp_path)
+    assert measured.workers == 0 and measured.tail_idle_share is None  # of the last session
+    assert measured.sessions == 2 and sum(measured.worker_items.values()) >= 1
 
 
 def wait_for(what, seconds=120):
