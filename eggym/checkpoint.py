@@ -112,7 +112,10 @@ def find_checkpoint(folder: Path, change: Callable[[dict[str, Any]], str | None]
     if changed:
         raise BadValue(f"{changed}; restore it, or delete the run folder and run again")
     if paths:
-        raise BadValue(f"{paths[0]} is damaged; restore it, or delete {folder} and run again from the start")
+        are = f"all {len(paths)} checkpoints in {folder} are damaged; restore one" if len(paths) > 1 else ""
+        raise BadValue(
+            f"{are or f'{paths[0]} is damaged; restore it'}, or delete {folder} and run again from the start"
+        )
     return None
 
 
@@ -122,13 +125,13 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     return None if found is None else found.state
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path | str) -> dict[str, Any]:
     """Return what one checkpoint holds; ``["weights"]`` are the trained weights by name.
 
     Raises:
         BadValue: it is damaged.
     """
-    state = _read(path)
+    state = _read(Path(path))
     if state is None:
         raise BadValue(f"{path} is no checkpoint, or damaged; restore it")
     return state

@@ -100,7 +100,7 @@ def write_problem(path: Path, problem: OSError) -> EggymError:
     """Return the error for a file that could not be written."""
     if problem.errno in _FULL:
         return EggymError(f"no space left while writing {path}; free some, then give the same command again")
-    return EggymError(f"cannot write {path}: {problem.strerror or problem}; choose another folder with --out")
+    return EggymError(f"cannot write {path}: {problem.strerror or problem}; choose another place")
 
 
 def unwritable(folder: Path, problem: Exception) -> EggymError:
@@ -108,7 +108,7 @@ def unwritable(folder: Path, problem: Exception) -> EggymError:
     if isinstance(problem, OSError) and problem.errno in _FULL:
         return write_problem(folder, problem)
     reason = getattr(problem, "strerror", None) or str(problem)
-    return EggymError(f"cannot write into folder {str(folder)!r}: {reason}; choose another with --out")
+    return EggymError(f"cannot write into folder {str(folder)!r}: {reason}; choose another")
 
 
 def sync_folder(folder: Path) -> None:

@@ -142,6 +142,8 @@ def _unfinished(folder: Path, config: Mapping[str, Any], held: bool, driver: Dri
     if saved is None and not held and checkpoints(folder):
         raise Damage("no checkpoint can be read; restore one, or delete the folder and run again from the start")
     lines = last_lines(folder / STEPS, LAST)
+    if saved is None and not held and lines:
+        raise Damage("it holds steps and no checkpoint to go on from; restore one, or delete the folder and run again")
     saved = saved or {}
     if not held:
         why = shortened(folder, saved)

@@ -69,6 +69,8 @@ class Judges:
             return task.judge_all(states)
         places: list[Asked] = [(state.item.split, state.item.index, state.reply or "") for state in states]
         distinct = list(dict.fromkeys(places))
+        if not distinct:
+            return []
         pieces = parted(len(distinct), math.ceil(len(distinct) / PIECE))
         asked = [Frame({"do": "judge"}, json.dumps(distinct[piece.start : piece.stop]).encode()) for piece in pieces]
         known: dict[Asked, Verdict] = {}

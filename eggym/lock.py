@@ -139,11 +139,20 @@ def command_line() -> tuple[str, ...]:
     with suppress(ValueError):
         if COMMAND in os.environ:
             return tuple(map(str, json.loads(os.environ[COMMAND])))
-    words = list(sys.orig_argv)
+    words = _torchruns() or list(sys.orig_argv)
     names = [Path(word).name for word in words]
-    if names[1:2] == ["eggym"]:  # the script, which its first line gives to Python
-        return ("eggym", *words[2:])
+    if names[1:2] in (["eggym"], ["torchrun"]):  # a script, which its first line gives to Python
+        return (names[1], *words[2:])
     return (names[0], *words[1:]) if len(words) > 1 else ()
+
+
+def _torchruns() -> list[str]:
+    """Return the words of torchrun's own command where this process is one of its ranks (Linux)."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        with suppress(OSError):
+            words = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().split(b"\0")
+            return [os.fsdecode(word) for word in words[:-1]]
+    return []
 
 
 def _born(pid: int) -> str | None:

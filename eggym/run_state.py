@@ -21,6 +21,7 @@ from eggym.errors import BadValue, EggymError, RunMismatch
 from eggym.files import sha256_json
 from eggym.fitness import FITNESS, FitnessLog
 from eggym.learner import Learner
+from eggym.plausible import CHECKPOINT, is_count, misfit
 from eggym.record import RECORD_FILE, versions
 from eggym.replies import EVALUATIONS, change_of, change_of_shards, cut_file, cut_shards, written
 from eggym.result import STEPS
@@ -206,8 +207,9 @@ def _change(run: Going, state: Mapping[str, Any]) -> str | None:
     """Tell what in the run folder is no longer as a checkpoint remembers it; the one of another run is refused."""
     _refuse_other(run, state)
     _refuse_other_versions(run.folder, state["versions"])
-    if state["written"].keys() != set(_LOGS):
-        raise KeyError("written")
+    odd = misfit(state, CHECKPOINT) or misfit(state, {"n_used": is_count})
+    if odd is not None or state["written"].keys() != set(_LOGS):
+        raise KeyError(odd or "written")
     files = (change_of(run.folder / name, **told) for name, told in state["written"].items())
     return next(filter(None, files), None) or change_of_shards(run.folder, state["shards"])
 

@@ -229,7 +229,8 @@ def _checkpoint(seen: Glimpse) -> str:
     if seen.told_at is None or seen.checkpoint_at is None:
         return "none yet" if seen.state is State.RUNNING else "none: it begins again"
     lost = seen.step - seen.told_at
-    again = f"; the {lost} steps after it are made again" if lost > 0 and seen.state is State.STOPPED else ""
+    what = "step after it is" if lost == 1 else f"{lost} steps after it are"
+    again = f"; the {what} made again" if lost > 0 and seen.state is State.STOPPED else ""
     return f"step {seen.told_at}, {duration(age(seen.checkpoint_at) or 0.0)} old{again}"
 
 

@@ -100,7 +100,8 @@ def track(folder: Folder, as_json: Json = False) -> None:
     else:
         typer.echo(
             printable(
-                f"{sum(written.values())} steps and evaluations of {len(written)} runs: tensorboard --logdir {folder}"
+                f"{sum(written.values())} steps and evaluations of {len(written)} run{'s' * (len(written) != 1)}: "
+                f"tensorboard --logdir {folder}"
             )
         )
 

@@ -1,9 +1,12 @@
 """Checkpoints: which stay, what happens when they are damaged at any byte, and that going on from an older one ends in
 the same bytes."""
 
+import errno
+import json
 import re
 import shutil
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,9 +16,9 @@ from eggym import train as train_run
 from eggym.checkpoint import Keep, find_checkpoint, load_checkpoint, read_checkpoint, save_checkpoint
 from eggym.cli import main
 from eggym.config import RunConfig, resolve
-from eggym.errors import BadValue, EggymError
-from eggym.files import sha256_file
-from eggym.record import load_measured, load_record
+from eggym.errors import BadValue, EggymError, RunMismatch
+from eggym.files import sha256_file, sha256_json
+from eggym.record import load_measured, load_record, versions
 from eggym.result import deterministic_files, finished_record
 from eggym.run_state import Keeper
 from eggym.train import run_plan
@@ -266,6 +269,101 @@ def test_where_no_checkpoint_does_nothing_is_cut(tmp_path, every_step):
     assert written(tmp_path) == before
     first.write_bytes(whole)
     run(tmp_path)
+
+
+def rewritten(folder, change):
+    """Change what the newest checkpoint says, with digests that are right."""
+    path = max(folder.glob("checkpoint-*")) / "state.json"
+    body = json.loads(path.read_text())
+    state = dict(body["state"]["__map__"])
+    change(state)
+    body["state"]["__map__"] = [[name, value] for name, value in state.items()]
+    body["sha256"] = sha256_json([body["state"], body["tensors_sha256"]])
+    path.write_text(json.dumps(body))
+
+
+def foreign(path):
+    return lambda state: state["written"]["__map__"].append([str(path), {"__map__": [["length", 0]]}])
+
+
+ODD = [
+    lambda state: state.update(session=None),
+    lambda state: state.update(step="x"),
+    lambda state: state.update(weights=None),
+    lambda state: state.update(written={"__map__": []}),
+    lambda state: state.pop("choice"),
+]
+
+
+@pytest.mark.parametrize("change", ODD, ids=range(len(ODD)))
+def test_a_checkpoint_of_no_run_is_refused_in_one_line(tmp_path, every_step, change):
+    stopped(tmp_path, keep=Keep(1))
+    rewritten(tmp_path, change)
+    with pytest.raises(BadValue, match="does not hold what a run keeps; restore it, or delete the run folder"):
+        run(tmp_path)
+
+
+def test_no_checkpoint_names_a_file_that_is_cut(tmp_path, every_step):
+    victim = tmp_path / "mine"
+    victim.write_text("precious")
+    stopped(tmp_path / "run", keep=Keep(1))
+    rewritten(tmp_path / "run", foreign(victim))
+    with pytest.raises(BadValue, match="does not hold what a run keeps"):
+        run(tmp_path / "run")
+    assert victim.read_text() == "precious"
+
+
+def test_a_log_behind_a_link_is_not_cut(tmp_path, every_step):
+    stopped(tmp_path / "run", keep=Keep(1))
+    log = tmp_path / "run/steps.jsonl"
+    log.rename(tmp_path / "mine")
+    log.symlink_to(tmp_path / "mine")
+    before = (tmp_path / "mine").read_bytes()
+    with pytest.raises(BadValue, match=r"steps\.jsonl is a link; restore it"):
+        run(tmp_path / "run")
+    assert (tmp_path / "mine").read_bytes() == before
+
+
+def test_without_a_checkpoint_nothing_is_begun_anew_unseen(whole, tmp_path):
+    learner, folder = whole
+    shutil.copytree(folder, tmp_path / "run")
+    (tmp_path / "run/record.json").unlink()
+    before = written(tmp_path / "run")
+    with pytest.raises(BadValue, match=r"holds steps of a run and no checkpoint.*restore record\.json or a checkpoint"):
+        run(tmp_path / "run", learner)
+    assert written(tmp_path / "run") == before
+
+
+def test_a_run_is_finished_by_the_versions_that_began_it(tmp_path, every_step, monkeypatch):
+    stopped(tmp_path)
+    real = versions()
+    with monkeypatch.context() as other:
+        other.setattr("eggym.run_state.versions", lambda: {**real, "eggym": "9.9.9"})
+        with pytest.raises(
+            RunMismatch, match=rf"other versions \(eggym {real['eggym']} -> 9.9.9\); finish it with those"
+        ):
+            run(tmp_path)
+    run(tmp_path)
+
+
+def test_what_cannot_be_read_is_not_taken_for_damaged(tmp_path, monkeypatch):
+    newest = pair(tmp_path)
+    real = Path.read_bytes
+
+    def failing(path):
+        if path.parent == newest:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    with pytest.raises(
+        EggymError, match="checkpoint-00000002 cannot be read: Input/output error; it was left as it is"
+    ):
+        find_checkpoint(tmp_path)
+
+
+def test_a_name_will_do_for_a_path(tmp_path):
+    assert read_checkpoint(str(pair(tmp_path)))["step"] == 2
 
 
 def written(folder):

@@ -181,6 +181,9 @@ def test_export_replaces_nothing_but_an_export(capsys, tmp_path, monkeypatch):
     (tmp_path / "precious" / "thesis.txt").write_text("years")
     code, _, err = run(capsys, "export", "run", "--to", "precious", "--force")
     assert code == 2 and "is no exported model" in err
+    assert run(capsys, *words[: -len(QUICK) - 1], "control", *QUICK)[0] == 0  # a run without folders below it
+    code, _, err = run(capsys, "export", "run", "--to", "control", "--force")
+    assert code == 2 and "is no exported model" in err and (tmp_path / "control" / "record.json").exists()
     for target in ("run", "."):
         code, _, err = run(capsys, "export", "run", "--to", target, "--force")
         assert code == 2 and "holds the run itself" in err

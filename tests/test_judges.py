@@ -47,6 +47,10 @@ def test_verdicts_are_those_of_the_task_and_each_distinct_reply_is_judged_once(p
         assert {verdict.reward for verdict in found} == {0.0, 1.0}
         assert judges.executor.tally.items == 4 and judges.executor.tally.events == []
         assert judges.judge_all(plan.task, []) == []
+        pieces = [judges.executor.tally.items]
+        judges._n_workers = 1  # whoever is there, a scorer of many replies is given the same of them together
+        assert judges.judge_all(plan.task, states) == found
+        assert judges.executor.tally.items == 2 * pieces[0]
         sent = judges.executor.tally.sent_bytes
         other = resolve(replace(PLAN, task="tiny-orders")).task  # of retention, say: judged here
         asked = [Exchange(other.item("train", 0), "x")]
@@ -117,6 +121,9 @@ def test_reward_workers_are_refused_where_they_cannot_judge(tmp_path):
         train("guess", "dr_grpo", tmp_path / "run", reward_workers=1)
     with pytest.raises(BadValue, match="workers judge what they play; leave --reward-workers out"):
         train(TASK, "eggroll", tmp_path / "run", workers=1, reward_workers=1)
+    for processes in ({"workers": 1}, {"reward_workers": 1}):
+        with pytest.raises(BadValue, match="budget 5cpu-s counts the processes of this machine"):
+            train(TASK, "eggroll", tmp_path / "run", budget="5cpu-s", executor="ray", **processes)
     assert not (tmp_path / "run").exists()
 
 

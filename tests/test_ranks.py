@@ -19,6 +19,7 @@ from eggym.config import RunConfig, resolve
 from eggym.enlisting import ranks_identity, refuse_few_items, refuse_unsplit
 from eggym.episode import Segment
 from eggym.errors import BadValue
+from eggym.lock import last_driver
 from eggym.ranks import ALONE, Group, patience_s
 from eggym.record import load_measured
 from eggym.shares import pack_episodes, unpack_episodes
@@ -179,6 +180,7 @@ def test_a_silent_rank_ends_the_run_in_one_line(tmp_path, monkeypatch):
     told = next(line for line in process.stderr if line.startswith("eggym:"))
     os.kill(silent, signal.SIGKILL)  # torchrun would give it half a minute to end
     process.communicate(timeout=60)
+    assert last_driver(out).command == (Path(words[0]).name, *words[1:])  # torchrun's, and not that of a rank
     assert "rank 0: another rank did not answer within 4 s" in told and "continues from the last checkpoint" in told
 
 

@@ -1,6 +1,7 @@
 """Curves for other programs: TensorBoard's own reader reads the event files, Prometheus' own parser the metrics."""
 
 import contextlib
+import errno
 import json
 import math
 import re
@@ -216,3 +217,16 @@ def test_prometheus_reads_back_what_was_told(untracked, tmp_path):
     assert steps.value == 5 and steps.labels["task"] == "eggym/tiny-programs-v0" and steps.labels["seed"] == "0"
     scores = {one.labels["mode"]: one.value for one in families["eggym_run_score"].samples}
     assert scores["greedy"] == look(untracked).score
+
+
+def test_a_disk_that_fails_to_the_end_ends_no_run(tmp_path, reader):
+    some_run(tmp_path)
+
+    class Full:
+        def close(self):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Tracker(tmp_path) as tracker:
+        tracker.sync()
+        tracker._file.close()
+        tracker._file, tracker._broken = Full(), True

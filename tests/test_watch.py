@@ -183,6 +183,43 @@ def _no_checkpoint(folder):
     (folder / "checkpoint-00000000" / "state.json").write_text("{")
 
 
+def _record(change):
+    """Make somebody else's record: whole by its own digest."""
+
+    def damage(folder):
+        record = json.loads((folder / "record.json").read_text())
+        del record["content_sha256"]
+        change(record)
+        (folder / "record.json").write_text(json.dumps({**record, "content_sha256": sha256_json(record)}))
+
+    return damage
+
+
+def _config(**values):
+    def damage(folder):
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, **values}))
+
+    return damage
+
+
+def _text(name, text):
+    def damage(folder):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).write_text(text)
+
+    return damage
+
+
+def _pipe(name):
+    def damage(folder):
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return damage
+
+
+DEEP = "[" * 200_000
 DAMAGES = [
     ("whole", _cut("record.json"), "record.json is not JSON"),
     ("whole", _edited, "record.json was changed since it was written"),
@@ -192,7 +229,69 @@ DAMAGES = [
     ("part", lambda folder: (folder / "config.json").write_text("[]"), "config.json is not a JSON object"),
     ("part", _cut("evaluations.jsonl"), "its checkpoint wants"),
     ("part", _no_checkpoint, "no checkpoint can be read"),
+    ("part", lambda folder: shutil.rmtree(folder / "checkpoint-00000000"), "it holds steps and no checkpoint"),
+    ("part", _text("config.json", DEEP), "config.json is not JSON"),
+    ("part", _config(seed="[/nope]"), "config.json is not that of a run: seed"),
+    ("part", _config(task=7), "config.json is not that of a run: task"),
+    ("part", _config(difficulty=7), "config.json is not that of a run: difficulty"),
+    ("part", _config(eval={"primary": "x"}), "config.json is not that of a run: eval.primary"),
+    ("part", _pipe("config.json"), "config.json cannot be read"),
+    ("whole", _text("record.json", '{"content_sha256":"x","a":NaN}'), "record.json was changed since it was written"),
+    ("whole", _record(lambda one: one.update(points=[])), "record.json is no record of a run"),
+    ("whole", _record(lambda one: one["points"][0].update(greedy=1)), "record.json is no record of a run"),
+    ("whole", _record(lambda one: one["files"].update({"x" * 300: ""})), "it cannot be read: File name too long"),
+    ("whole", _text("measured.json", '{"workers": "[/nope]"}'), "measured.json is not that of a run: workers"),
 ]
+
+
+@pytest.mark.parametrize("name", ["whole", "part"])
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        (".lock", DEEP),
+        (".lock", '{"pid":1,"host":"x","started":NaN,"command":[],"cwd":"/"}'),
+        (".lock", f'{{"pid":1,"host":"x","started":1{"0" * 400},"command":[],"cwd":"/"}}'),
+        (".lock", '{"pid":1,"host":"x","started":1,"command":[],"cwd":-1}'),
+        (".lock", None),
+        ("steps.jsonl", f'{DEEP}\n{{"step":0}}\n{{"step":1,"spent":7,"reward":[],"metrics":{{}}}}\n'),
+        ("../.duel.json", '{"driver":{"pid":"x"},"trials":Infinity,"runs":[{"folder":"y"}]}'),
+        ("../.duel.json", DEEP),
+    ],
+    ids=range(8),
+)
+def test_whatever_stands_in_a_file_every_run_is_listed(copies, capsys, name, file, text):
+    place = (copies / name / file).resolve()
+    place.unlink(missing_ok=True)
+    if text is None:
+        os.mkfifo(place)
+    else:
+        place.write_text(text)
+    for verb in (["status"], ["status", "--json"], ["status", "--prometheus", "-"], ["runs"], ["runs", "--json"]):
+        code, out, err = command(capsys, *verb, copies)
+        assert code in (0, 1) and err == "" and out
+
+
+def test_deep_folders_are_walked(tmp_path):
+    place = tmp_path
+    for _ in range(1200):
+        place = place / "d"
+        place.mkdir()
+    (place / "steps.jsonl").touch()
+    try:
+        assert runs_in(tmp_path) == [place]
+    finally:
+        subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # deeper than Python's own goes
+
+
+@pytest.mark.parametrize("path", ["", "/dev/null", "folder", "link"])
+def test_metrics_replace_nothing_but_a_file(places, tmp_path, capsys, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to("file")
+    code, out, err = command(capsys, "status", places / "whole", "--prometheus", path)
+    assert code == 2 and out == "" and err.count("\n") == 1 and "give a file, or - to print" in err
+    assert (tmp_path / "file").read_text() == "mine" and Path("/dev/null").is_char_device()
 
 
 @pytest.mark.parametrize(("name", "damage", "line"), DAMAGES, ids=[line for _, _, line in DAMAGES])
@@ -481,3 +580,15 @@ def _children(process):
             if b"eggym.hand" in Path(f"/proc/{child}/cmdline").read_bytes():
                 found.append(child)
     return found
+
+
+HOSTILE = "\x1b]0;mine\x07\x1b[31m[/nope]"
+
+
+def test_nothing_in_a_run_commands_the_terminal(copies, capsys):
+    folder = (copies / "part").rename(copies / f"part{HOSTILE[:-7]}")
+    _record(lambda one: one["config"].update(variant=HOSTILE))(copies / "whole")
+    _config(model=HOSTILE, variant=HOSTILE)(folder)
+    for words in (["runs", copies], ["status", copies], ["status", folder], ["status", copies / "whole"]):
+        code, out, err = command(capsys, *words)
+        assert code in (0, 1) and "\x1b" not in out + err and "\\x1b" in out
