@@ -198,9 +198,10 @@ def print_plan(console: Console, rows: Sequence[Mapping[str, Any]], n_workers: i
     seconds = sum(row["runs"] * row["total_seconds"] for row in rows)
     disk = sum(row["runs"] * row["disk_bytes"] for row in rows)
     memory = max(row["memory_bytes"] for row in rows)
+    processes = "1 process" if n_workers == 1 else f"{n_workers} processes"
     console.print(
-        f"Each run; all runs together about {seconds:.0f} CPU-seconds, {seconds / n_workers:.0f} s in {n_workers} "
-        f"processes, {size(disk)} on disk, at most {size(memory)} of memory for a process, in which up to "
+        f"Each run; all runs together about {seconds:.0f} CPU-seconds, {seconds / n_workers:.0f} s in {processes}, "
+        f"{size(disk)} on disk, at most {size(memory)} of memory for a process, in which up to "
         f"{_rows(rows)} rows decode together. Estimated from a short probe of the untrained policy; nothing was "
         "written.",
         highlight=False,

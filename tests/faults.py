@@ -76,18 +76,27 @@ class Stopped(Faulty):
 class Slowed(Faulty):
     """Runs a tenth of the time from then on."""
 
+    for_s = float("inf")
+
     def strike(self, data):
         threading.Thread(target=self._slow, daemon=True).start()
         return data
 
     def _slow(self):
+        end = time.monotonic() + self.for_s
         try:
-            while self.process.poll() is None:
+            while self.process.poll() is None and time.monotonic() < end:
                 for number, seconds in ((signal.SIGSTOP, 0.09), (signal.SIGCONT, 0.01)):
                     os.kill(self.process.pid, number)
                     time.sleep(seconds)
         except ProcessLookupError:
             pass
+
+
+class SlowedAWhile(Slowed):
+    """For three seconds."""
+
+    for_s = 3.0
 
 
 class Starved(Faulty):
