@@ -51,7 +51,8 @@ def wait_for_end(process: subprocess.Popen[bytes]) -> int:
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """Kill a process that leads a group of its own, and all of the group, and wait until it is gone."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode is None:  # once it was waited for, its number may be somebody else's
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
     process.kill()
     process.wait()

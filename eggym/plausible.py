@@ -26,6 +26,10 @@ def is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _is_metric(value: Any) -> bool:
+    return isinstance(value, bool) or is_number(value)  # a learner of somebody's may tell yes or no
+
+
 def is_mapping(value: Any) -> bool:
     """Whether it has names."""
     return isinstance(value, Mapping)
@@ -62,7 +66,7 @@ def optional(value: Any, shapes: Mapping[str, Shape]) -> Any:
     return {name: shape for name, shape in shapes.items() if isinstance(value, Mapping) and name in value}
 
 
-STEP = {"step": is_count, "spent": {str: is_number}, "reward": maybe(is_number), "metrics": {str: maybe(is_number)}}
+STEP = {"step": is_count, "spent": {str: is_number}, "reward": maybe(is_number), "metrics": {str: maybe(_is_metric)}}
 _SCORE = {"mean": maybe(is_number)}
 POINT = {"step": is_count, "fraction": is_number, "greedy": _SCORE, "sampled": _SCORE}
 CONFIG = {

@@ -28,7 +28,7 @@ from eggym.result import STEPS
 from eggym.score import Point
 
 _LOGS = (FITNESS, STEPS, EVALUATIONS)
-_ODD = (KeyError, TypeError, AttributeError, ValueError, IndexError, RuntimeError)
+_ODD = (KeyError, TypeError, AttributeError, ValueError, IndexError)  # and no RuntimeError: a GPU that is full has it
 
 
 class Going(Protocol):
@@ -110,7 +110,7 @@ class Keeper:
         except _ODD as problem:  # its digests are right, but no run has written it
             raise BadValue(
                 f"a checkpoint in {run.folder} does not hold what a run keeps; restore it, or delete the run folder "
-                "and run again"
+                f"and run again ({type(problem).__name__}: {problem})"
             ) from problem
         self.cut(run, found.state["written"])
         self._damaged = found.damaged

@@ -434,7 +434,7 @@ def test_the_end_of_a_file_is_read_in_whole_lines(tmp_path):
 
 
 def _line(step, note=""):
-    return json.dumps({"step": step, "spent": {"episodes": 1}, "reward": 0.5, "metrics": {}, "note": note})
+    return json.dumps({"step": step, "spent": {"episodes": 1}, "reward": 0.5, "metrics": {"held": True}, "note": note})
 
 
 def test_a_follower_waits_for_the_end_of_a_line(tmp_path):
