@@ -19,7 +19,7 @@ from eggym.enlisting import reads_rewards
 from eggym.episode import EpisodeBatch
 from eggym.errors import BadValue
 from eggym.executor import Executor
-from eggym.executor_parts import MOST_WORKERS, PATIENCE, Patience, Start
+from eggym.executor_parts import MOST_WORKERS, Start
 from eggym.files import sha256_json
 from eggym.fitness import FITNESS, FitnessLog, FitnessStep, heard, pack_step
 from eggym.frames import Frame
@@ -29,6 +29,7 @@ from eggym.judges import Judges
 from eggym.learner import Learner
 from eggym.local_workers import LocalHand
 from eggym.parcels import cut, joined, parted, play
+from eggym.patience import Patience
 from eggym.policy import model_sha256
 from eggym.replies import (
     WHOLE,
@@ -136,7 +137,7 @@ class Workers:
         folder: Path,
         n_workers: int,
         start: Start = LocalHand,
-        patience: Patience = PATIENCE,
+        patience: Patience | None = None,
     ) -> None:
         """Prepare; they are started with the first step."""
         self._plan, self._folder, self._run = plan, folder, sha256_json(identity)

@@ -19,8 +19,9 @@ from typing import TypeVar
 
 from eggym import errors
 from eggym.errors import BadValue, EggymError
-from eggym.executor_parts import PATIENCE, Hand, Inbox, Lost, Patience, Start, Tally, WorkersLost, kept
+from eggym.executor_parts import Hand, Inbox, Lost, Start, Tally, WorkersLost, kept
 from eggym.frames import Frame, dump
+from eggym.patience import WORKERS, Patience, with_workers
 
 _T = TypeVar("_T")
 MOST_LOST = 3  # workers that one item may end, or that may fail to begin one after the other
@@ -40,16 +41,19 @@ class _Seat:
 class Executor:
     """Some workers and the items that they do."""
 
-    def __init__(self, start: Start, n_workers: int, begin: Callable[[], Frame], patience: Patience = PATIENCE) -> None:
+    def __init__(
+        self, start: Start, n_workers: int, begin: Callable[[], Frame], patience: Patience | None = None
+    ) -> None:
         """Prepare; workers are started when there is an item for them.
 
         Args:
             start: makes one.
             n_workers: how many there are to be.
             begin: returns the first frame of a worker that joins now: all notes so far are part of it.
-            patience: with each of them.
+            patience: with each of them; None: what the environment says (`with_workers`).
         """
-        self._start, self._n_workers, self._begin, self._patience = start, n_workers, begin, patience
+        self._start, self._n_workers, self._begin = start, n_workers, begin
+        self._patience = patience or with_workers()
         self._inbox: Inbox = queue.Queue()
         self._seats: dict[int, _Seat] = {}  # by id of the hand
         self._n_started = 0
@@ -165,7 +169,8 @@ class Executor:
         except queue.Empty:
             now = time.monotonic()
             late = [self._seats[key] for key, when in due.items() if when <= now]
-            return [(seat, Lost(f"no answer within {now - seat.since:.0f} s")) for seat in late]
+            longer = f"{WORKERS}=4 waits four times as long"
+            return [(seat, Lost(f"no answer within {now - seat.since:.0f} s ({longer})")) for seat in late]
         seat = self._seats.get(id(hand))
         if seat is None or seat.hand is not hand:  # a worker that was replaced
             return []

@@ -1,4 +1,4 @@
-"""What an executor knows of its workers: how they look, how long they may take, how they end, what came of them."""
+"""What an executor knows of its workers: how they look, how they end, what came of them."""
 
 import queue
 from collections.abc import Callable
@@ -32,23 +32,6 @@ class Lost:
 MOST_WORKERS = 1024
 Inbox = queue.Queue[tuple[Hand, Frame | Lost]]
 Start = Callable[[int, Inbox], Hand]  # a new worker, by its number
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a worker may take. Seconds of wall time."""
-
-    begin_s: float = 600.0  # until it is ready
-    first_s: float = 1800.0  # for an item, as long as none of its kind was answered
-    times: float = 20.0  # the longest that any of its kind took so far,
-    least_s: float = 30.0  # and at least so long
-
-    def of_item(self, longest_s: float | None) -> float:
-        """Return how long the next item may take."""
-        return self.first_s if longest_s is None else max(self.least_s, self.times * longest_s)
-
-
-PATIENCE = Patience()
 
 
 @dataclass

@@ -77,12 +77,11 @@ def read_gist(frame: Frame, items: Sequence[Item], members: range, n_replies: in
         raise BadValue("a worker told of rewards without end")
     why = str(frame.header.get("why", ""))
     episodes = []
-    for (member, slot, sample), row in zip(places, rows, strict=True):
-        reward = float(row["reward"])
+    for (member, slot, sample), (reward, state, _) in zip(places, rows.tolist(), strict=True):
         known = reward == reward  # NaN: could not be judged
-        verdict = Verdict(reward if known else None, _STATES[row["state"]], why="" if known else why)
+        verdict = Verdict(reward if known else None, _STATES[state], why="" if known else why)
         episodes.append(Episode(items[slot], member, slot, sample, [], [], verdict, Ending.ANSWERED))
-    digests = [row["digest"].tobytes().hex() for row in rows]
+    digests = [digest.hex() for _, _, digest in rows.tolist()]
     return Gist(episodes, digests, spend, row_steps, sandbox)
 
 

@@ -17,9 +17,10 @@ from eggym.config import Plan, RunConfig, task_of
 from eggym.digest import digest
 from eggym.errors import BadValue
 from eggym.executor import Executor
-from eggym.executor_parts import MOST_WORKERS, PATIENCE, Patience, Start
+from eggym.executor_parts import MOST_WORKERS, Start
 from eggym.frames import Frame
 from eggym.parcels import parted
+from eggym.patience import Patience
 from eggym.task import Exchange, SingleTurnTask, Task
 from eggym.transports import PROCESSES, transport
 from eggym.usage import add_sandboxed, sandboxed
@@ -57,7 +58,7 @@ class Judge:
 class Judges:
     """The driver's side: judges a batch of episodes by asking workers."""
 
-    def __init__(self, plan: Plan, n_workers: int, start: Start, patience: Patience = PATIENCE) -> None:
+    def __init__(self, plan: Plan, n_workers: int, start: Start, patience: Patience | None = None) -> None:
         """Prepare; workers are started with the first batch."""
         self._task, self._n_workers = plan.task, n_workers
         header = {"do": "begin", "role": "judge", "config": asdict(plan.config), "digest": digest(plan.task)}

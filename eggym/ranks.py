@@ -5,18 +5,15 @@ beside it for bytes: the calls are the same. A process that torchrun did not sta
 is nothing. A rank that is lost or silent ends the run on all others; the same command goes on from its checkpoint.
 """
 
-import math
-import os
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from eggym.errors import BadValue, EggymError
+from eggym.errors import EggymError
+from eggym.patience import RANKS, with_ranks_s
 
-PATIENCE = "EGGYM_RANKS_PATIENCE"  # environment: seconds that a rank waits for the others
-_PATIENCE_S = 1800.0
 _PIECE = 1 << 26  # bytes that one exchange of words carries at most
 _BUCKET = 1 << 23  # numbers that one sum of gradients carries at most, unless one tensor alone has more
 
@@ -137,22 +134,6 @@ def first_says(ranks: Ranks, yes: bool) -> bool:
     return ranks.gather(b"\1" if yes else b"\0")[0] == b"\1"
 
 
-def patience_s(environment: Mapping[str, str] = os.environ) -> float:
-    """Return how many seconds a rank waits for the others before it ends the run.
-
-    Raises:
-        BadValue: the environment gives no number above 0.
-    """
-    text = environment.get(PATIENCE, str(_PATIENCE_S))
-    try:
-        found = float(text)
-    except ValueError:
-        found = 0.0
-    if not 0 < found < math.inf:
-        raise BadValue(f"{PATIENCE} must be a number of seconds above 0, got {text!r}")
-    return found
-
-
 @contextmanager
 def naming_loss() -> Iterator[None]:
     """Turn what torch says when another rank is gone or silent into one line.
@@ -169,7 +150,7 @@ def naming_loss() -> Iterator[None]:
         if not isinstance(problem, dist.DistError) and not any(word in text.lower() for word in ("gloo", "nccl")):
             raise
         silent = "timed out" in text.lower() or "timeout" in text.lower()
-        what = f"did not answer within {patience_s():g} s ({PATIENCE})" if silent else "has ended"
+        what = f"did not answer within {with_ranks_s():g} s ({RANKS})" if silent else "has ended"
         raise RankLost(f"another rank {what}; the same command continues from the last checkpoint") from problem
 
 

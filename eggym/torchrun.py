@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from eggym.errors import BadValue
-from eggym.ranks import ALONE, Group, Ranks, naming_loss, patience_s
+from eggym.patience import with_ranks_s
+from eggym.ranks import ALONE, Group, Ranks, naming_loss
 
 _here: list[Ranks] = []
 
@@ -42,7 +43,7 @@ def form(device: str) -> Ranks:
     elif device not in ("auto", "cpu"):
         raise BadValue(f"device {device!r} cannot be shared by {size} ranks; give cpu, or cuda: each takes its own GPU")
     with naming_loss():
-        dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=timedelta(seconds=patience_s()))
+        dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=timedelta(seconds=with_ranks_s()))
     _here.append(Group(rank, size))
     return here()
 

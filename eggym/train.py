@@ -38,6 +38,7 @@ from eggym.learner import Learner
 from eggym.lock import alone
 from eggym.loop import Event, Run, Watch
 from eggym.parcels import DEFAULT_PARCELS
+from eggym.patience import with_workers
 from eggym.policy import model_sha256
 from eggym.ranks import Ranks, first_says
 from eggym.record import RECORD_FILE, Record, load_measured, load_record
@@ -156,6 +157,7 @@ def refuse_crew(plan: Plan, workers: int | None, reward_workers: int | None, exe
     Raises:
         BadValue: as said.
     """
+    with_workers()  # what the environment says of them
     if workers is not None:
         refuse_unshared(plan, workers)
     if reward_workers is not None:

@@ -26,11 +26,11 @@ from eggym import loop
 from eggym.config import RunConfig, resolve
 from eggym.crew import Workers
 from eggym.errors import EggymError
-from eggym.executor_parts import Patience
 from eggym.files import read_json, write_json
 from eggym.fitness import FITNESS, FitnessLog
 from eggym.loop import Run
 from eggym.machine import describe
+from eggym.patience import Patience
 from eggym.replies import read_shard, remove_parts
 from eggym.train import identify, prepared, run_plan
 

@@ -31,6 +31,7 @@ FLOORS = (
         "values",
         "timing",
         "usage",
+        "patience",
         "ranks",
         "torchrun",
     ),

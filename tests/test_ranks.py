@@ -20,7 +20,8 @@ from eggym.enlisting import ranks_identity, refuse_few_items, refuse_unsplit
 from eggym.episode import Segment
 from eggym.errors import BadValue
 from eggym.lock import last_driver
-from eggym.ranks import ALONE, Group, patience_s
+from eggym.patience import with_ranks_s
+from eggym.ranks import ALONE, Group
 from eggym.record import load_measured
 from eggym.shares import pack_episodes, unpack_episodes
 from eggym.train import identify, prepared, run_plan, shared_out
@@ -271,7 +272,7 @@ def test_ranks_belong_to_the_identity_of_rl_runs_alone():
 @pytest.mark.parametrize("text", ["0", "-1", "soon", "inf"])
 def test_patience_must_be_a_number_of_seconds(text):
     with pytest.raises(BadValue, match="EGGYM_RANKS_PATIENCE must be a number of seconds above 0"):
-        patience_s({"EGGYM_RANKS_PATIENCE": text})
+        with_ranks_s({"EGGYM_RANKS_PATIENCE": text})
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,12 @@ from eggym.cli import main
 from eggym.config import RunConfig, resolve
 from eggym.crew import Workers
 from eggym.errors import BadValue
-from eggym.executor_parts import Patience, WorkersLost, kept
+from eggym.executor_parts import WorkersLost, kept
 from eggym.files import write_json
 from eggym.local_workers import LocalHand
 from eggym.lock import alone as hold
 from eggym.loop import Run
+from eggym.patience import Patience
 from eggym.record import load_measured
 from eggym.replies import remove_parts
 from eggym.train import identify, prepared, run_plan
