@@ -22,7 +22,7 @@ from eggym.executor import Executor
 from eggym.executor_parts import MOST_WORKERS, Start
 from eggym.files import sha256_json
 from eggym.fitness import FITNESS, FitnessLog, FitnessStep, heard, pack_step
-from eggym.frames import Frame
+from eggym.frames import MOST_BYTES, Frame
 from eggym.gist import Gist, read_gist
 from eggym.held_out import Alone, Question, read_answer, whole
 from eggym.judges import Judges
@@ -237,6 +237,11 @@ class Workers:
     def _begin(self) -> Frame:
         steps = self._log(self._n_told)
         blob = b"".join(pack_step(one.step, one.item_indices_P, one.rewards_N_P_G) for one in steps)
+        if len(blob) > MOST_BYTES:
+            raise BadValue(
+                f"the rewards of {self._n_told:,} steps are more than a worker that joins can be sent; give the same "
+                f"command without --workers and with --set engine.parcels={self._plan.engine.parcels}"
+            )
         header = {"do": "begin", "role": "replica", "config": asdict(self._plan.config), "run": self._run}
         return Frame({**header, "folder": str(self._folder.absolute()), "step": self._n_told}, blob)
 

@@ -16,7 +16,7 @@ from eggym.errors import BadValue
 
 _MAGIC = b"EGF1"
 _HEAD = struct.Struct("<4sIII")
-_MOST = 1 << 30  # bytes of a header or a blob
+MOST_BYTES = 1 << 30  # of a header or a blob
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,14 @@ class Frame:
 
 
 def dump(frame: Frame) -> bytes:
-    """Return a frame as bytes."""
+    """Return a frame as bytes.
+
+    Raises:
+        BadValue: it is longer than who reads it takes.
+    """
     header = json.dumps(frame.header, separators=(",", ":"), allow_nan=False).encode()
+    if max(len(header), len(frame.blob)) > MOST_BYTES:
+        raise BadValue(f"a frame of {len(header) + len(frame.blob):,} bytes cannot be sent; at most {MOST_BYTES:,} can")
     return (
         _HEAD.pack(_MAGIC, len(header), len(frame.blob), zlib.crc32(frame.blob, zlib.crc32(header)))
         + header
@@ -48,7 +54,7 @@ def read(stream: IO[bytes]) -> Frame | None:
     if not head:
         return None
     magic, n_header, n_blob, crc = _HEAD.unpack(head.ljust(_HEAD.size, b"\0"))
-    if magic != _MAGIC or max(n_header, n_blob) > _MOST:
+    if magic != _MAGIC or max(n_header, n_blob) > MOST_BYTES:
         raise BadValue("what was received is no frame")
     header, blob = _exactly(stream, n_header), _exactly(stream, n_blob)
     if (len(header), len(blob)) != (n_header, n_blob) or zlib.crc32(blob, zlib.crc32(header)) != crc:

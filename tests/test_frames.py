@@ -7,6 +7,7 @@ import zlib
 
 import pytest
 
+from eggym import frames
 from eggym.errors import BadValue
 from eggym.frames import Frame, dump, read
 
@@ -62,6 +63,13 @@ def test_a_header_is_a_json_object(header):
 def test_a_length_that_nobody_sends_is_refused_before_it_is_waited_for():
     with pytest.raises(BadValue, match="no frame"):
         read(io.BytesIO(struct.pack("<4sIII", b"EGF1", 2, 1 << 31, 0) + b"{}"))
+
+
+def test_what_nobody_reads_is_not_sent(monkeypatch):
+    monkeypatch.setattr(frames, "MOST_BYTES", 20)
+    assert read(io.BytesIO(dump(Frame({}, bytes(20))))).blob == bytes(20)
+    with pytest.raises(BadValue, match="a frame of 23 bytes cannot be sent; at most 20 can"):
+        dump(Frame({}, bytes(21)))
 
 
 def test_what_is_no_json_is_not_sent():

@@ -151,6 +151,13 @@ def test_an_item_that_ends_every_worker_ends_the_run_in_one_line_and_it_goes_on_
 
 
 @pytest.mark.slow
+def test_rewards_that_no_frame_holds_are_refused_with_the_way_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(crew, "MOST_BYTES", 0)
+    with pytest.raises(BadValue, match=r"rewards of \d+ steps .*without --workers and with --set engine.parcels=8"):
+        shared_run(tmp_path / "run", 2, faults.faulty(faults.Killed, 4))
+
+
+@pytest.mark.slow
 def test_workers_that_cannot_be_begun_are_done_without_as_long_as_one_is_there(alone, tmp_path):
     def start(number, inbox):
         return faults.Stillborn(number, inbox) if number else LocalHand(number, inbox)
