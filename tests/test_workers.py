@@ -153,8 +153,8 @@ def test_an_item_that_ends_every_worker_ends_the_run_in_one_line_and_it_goes_on_
 @pytest.mark.slow
 def test_rewards_that_no_frame_holds_are_refused_with_the_way_on(tmp_path, monkeypatch):
     monkeypatch.setattr(crew, "MOST_BYTES", 0)
-    with pytest.raises(BadValue, match=r"rewards of \d+ steps .*without --workers and with --set engine.parcels=8"):
-        shared_run(tmp_path / "run", 2, faults.faulty(faults.Killed, 4))
+    with pytest.raises(BadValue, match=r"rewards of 1 steps .*without --workers and with --set engine.parcels=8"):
+        shared_run(tmp_path / "run", 1, faults.faulty(faults.KilledAtOnce, 9))  # the first parcel of step 1
 
 
 @pytest.mark.slow
