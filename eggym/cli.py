@@ -14,7 +14,7 @@ import typer
 from eggym.bench_verbs import bench
 from eggym.doctor_verb import doctor
 from eggym.duel_verb import duel
-from eggym.errors import BadValue, EggymError
+from eggym.errors import BadValue, EggymError, scarcity
 from eggym.es_verbs import probe, replay
 from eggym.run_verbs import eval_, train
 from eggym.task_verbs import bake, check, compare, export, list_, play
@@ -94,6 +94,11 @@ def main(arguments: list[str] | None = None) -> None:
         if debug:
             raise
         _fail(f"{problem.filename or 'the system'}: {problem.strerror or problem}", 2)
+    except (MemoryError, RuntimeError) as problem:
+        scarce = scarcity(problem)
+        if debug or scarce is None:
+            raise
+        _fail(str(scarce), 2)
 
 
 def _fail(line: str, code: int) -> None:

@@ -7,11 +7,13 @@ EggymError              anything below; the command line prints it as one line a
   RunMismatch           a folder holds a run of another configuration
   Astray                a worker's copy of a run is not where the run is
   Diverged              weights or metrics of a run are no longer finite
+  OutOfMemory           this machine, or its GPU, has too little memory
 
 A message names the thing, the value and the way out, in one line.
 """
 
 import difflib
+import errno
 from collections.abc import Iterable, Sequence
 
 
@@ -50,6 +52,35 @@ class Diverged(EggymError):
         """Keep the cost beside the message."""
         super().__init__(message)
         self.flops = flops
+
+
+class OutOfMemory(EggymError):
+    """The memory of this machine, or of its GPU, does not suffice."""
+
+
+# what libraries say where the system gives them no memory, no room for a library's code, no thread
+_SCARCE = ("out of memory", "allocate memory", "failed to map segment", "can't start new thread")
+
+
+def scarcity(problem: BaseException | None) -> OutOfMemory | None:
+    """Return an error for one that is for want of memory, or follows from one that is, whatever libraries made of it.
+
+    None: it is about something else.
+    """
+    while problem is not None:
+        scarce = isinstance(problem, MemoryError) or getattr(problem, "errno", None) == errno.ENOMEM
+        if scarce or any(words in str(problem) for words in _SCARCE):
+            return OutOfMemory(
+                f"too little memory ({_first_line(problem)}); give a smaller --memory or model, or a machine with "
+                "more: --dry-run tells what a run takes"
+            )
+        problem = problem.__cause__ or (None if problem.__suppress_context__ else problem.__context__)
+    return None
+
+
+def _first_line(problem: BaseException) -> str:
+    lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
+    return (lines or [type(problem).__name__])[0][:160].rstrip(".")
 
 
 _MOST_LISTED = 24  # names in a message

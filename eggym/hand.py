@@ -14,7 +14,7 @@ import threading
 from typing import IO, Any, Protocol
 
 from eggym.child import own_pipes
-from eggym.errors import Astray, BadValue, EggymError
+from eggym.errors import Astray, BadValue, EggymError, scarcity
 from eggym.frames import Frame, dump, read
 from eggym.local_workers import NO_MEMORY
 from eggym.usage import keep_memory
@@ -61,7 +61,7 @@ class Attendant:
         try:
             return self._do(frame)
         except Exception as problem:  # noqa: BLE001 - whatever it is: the driver decides what to do, and shows where it was
-            if _wants_memory(problem):  # another worker may have more, or the same one when it begins anew
+            if scarcity(problem):  # another worker may have more, or the same one when it begins anew
                 os._exit(NO_MEMORY)
             return Frame({**_trouble(problem), "item": asked.get("item")})
 
@@ -88,11 +88,6 @@ def serve(frames: "queue.Queue[Frame]", answers: IO[bytes]) -> None:
         if answer is not None:
             answers.write(dump(answer))
             answers.flush()
-
-
-def _wants_memory(problem: Exception) -> bool:
-    """Whether it is for want of memory; torch tells that of a CPU by a RuntimeError."""
-    return isinstance(problem, MemoryError) or "out of memory" in str(problem) or "allocate memory" in str(problem)
 
 
 def _trouble(problem: Exception) -> dict[str, Any]:

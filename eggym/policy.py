@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from eggym.adapters import adapter_parameters
-from eggym.errors import BadValue, UnknownName, unknown
+from eggym.errors import BadValue, UnknownName, scarcity, unknown
 from eggym.quantised import Int8Linear, named_scales, named_weights, quantise, weights_bytes
 from eggym.ranks import ALONE, Ranks
 from eggym.shards import Shards
@@ -240,6 +240,7 @@ def load_policy(name: str, device: str = "auto", dtype: str = "auto") -> Policy:
 
     Raises:
         UnknownName: no such model, with the nearest name that ships.
+        OutOfMemory: it is too large for this machine.
         BadValue: an unknown device or dtype, a folder without a model or tokenizer, or int8 for a model whose blocks
             hold other weights than those of linear maps.
     """
@@ -265,7 +266,7 @@ def load_policy(name: str, device: str = "auto", dtype: str = "auto") -> Policy:
         model, found = _read_narrow(read, kind) if dtype in INT8 else read(dtype=kind)
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except Exception as problem:  # missing, odd, damaged, unreachable: the library raises many things
-        raise _unloadable(name, problem) from problem
+        raise scarcity(problem) or _unloadable(name, problem) from problem
     _refuse_incomplete(name, model, found)
     model = model.eval().requires_grad_(False)
     if dtype in INT8:
@@ -341,6 +342,8 @@ def _unloadable(name: str, problem: Exception) -> Exception:
     first = next((line for line in str(problem).splitlines() if line.strip()), type(problem).__name__).strip()
     if Path(name).expanduser().is_dir():
         return BadValue(f"model folder {name!r} cannot be loaded: {first}")
+    if name in EMBEDDED:
+        return BadValue(f"model {name!r}, which comes with eggym, cannot be loaded: {first[:160]}; install eggym anew")
     known = unknown("model", name, EMBEDDED)
     return UnknownName(f"{known}; it is no folder, and the hub answered: {first[:160]}")
 

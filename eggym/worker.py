@@ -80,7 +80,7 @@ def serve(jobs: IO[bytes], answers: IO[bytes]) -> None:
 
 
 def _do(job: Job, answer: Any) -> Message:
-    from eggym.errors import Diverged, EggymError
+    from eggym.errors import Diverged, EggymError, scarcity
 
     try:
         return plan_job(job) if job["do"] == "plan" else _run(job, answer)
@@ -88,9 +88,12 @@ def _do(job: Job, answer: Any) -> Message:
         return {"type": "diverged", "message": str(problem), "flops": problem.flops}
     except EggymError as problem:
         return {"type": "refused", "error": type(problem).__name__, "message": str(problem)}
-    except Exception as problem:  # noqa: BLE001 - anything else is a bug: its traceback belongs to the owner, not to this process
+    except Exception as problem:  # noqa: BLE001 - all but want of memory is a bug: its traceback belongs to the owner, not to this process
         import traceback
 
+        scarce = scarcity(problem)
+        if scarce:
+            return {"type": "refused", "error": type(scarce).__name__, "message": str(scarce)}
         return {"type": "crashed", "message": f"{type(problem).__name__}: {problem}", "trace": traceback.format_exc()}
 
 

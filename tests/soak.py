@@ -60,7 +60,7 @@ FRAMES_A_STEP = 5  # of eight items for two workers, and a note
 def main() -> None:
     """Parse, soak, tell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faults", type=int, default=20)
+    parser.add_argument("--faults", type=int, default=20, help="At most; a run has so many steps and eight.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="Where the result goes as JSON.")
     parser.add_argument("--drive", type=Path, help=argparse.SUPPRESS)
